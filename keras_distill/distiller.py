@@ -1,0 +1,442 @@
+"""The Distiller: a Keras model whose training step teaches a student what a teacher knows."""
+
+import warnings
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_distill.losses import schedule
+from keras_distill.objective import Objective
+from keras_distill.sides import Side
+from keras_distill.supervision import (
+    check_models,
+    soft_targets_from_keras_loss,
+    warn_about_from_logits,
+)
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class Distiller(keras.Model):
+    """Trains a student on the labels and on what a frozen teacher knows.
+
+    A drop-in superset of `keras.distillation.Distiller`: same arguments, attributes and history
+    keys, and losses of `keras.distillation` work too. Per training step teacher and student run
+    once each, however many layers are tapped. Sample weights, class weights and masks act on the
+    distillation losses too, and the student's regularisers are part of the total.
+
+    The total is `w * student_loss + (1 - w) * Σ weight_i * loss_i` with
+    `w = student_loss_weight`, or `student_loss + Σ weight_i * loss_i`, as the papers write it,
+    for `student_loss_weight=None`. The history holds `loss` and `total_loss` (the total),
+    `student_loss`, `distillation_loss` (the weighted sum) and each distillation loss under its
+    own name, unweighted.
+
+    Without `distillation_losses` it takes the form of the Keras tutorial: `compile` gets
+    `student_loss_fn`, `distillation_loss_fn`, `alpha` and `temperature`.
+
+    Args:
+        teacher: Trained `keras.Model`. It is frozen.
+        student: `keras.Model` to train. `distiller.student` stays a plain Keras model.
+        distillation_losses: A distillation loss, its name (`"kd"`), or a list of them.
+        distillation_loss_weights: One number, or `keras.optimizers.schedules`
+            `LearningRateSchedule`, per loss. Defaults to 1 each.
+        student_loss_weight: Weight of the supervised loss, in [0, 1], or a schedule, or `None`.
+        teacher_input: How the teacher's inputs are taken from a batch's `x`: a callable, or a key
+            of a dictionary batch. By default `x` itself.
+        student_input: The same for the student.
+        name: Name of the model.
+        **kwargs: Arguments of `keras.Model`.
+
+    Raises:
+        TypeError: If a model, loss, weight or input is of the wrong type.
+        ValueError: If models can't be paired, a layer is unknown, shapes can't be compared, or a
+            weight is out of bounds.
+
+    Example:
+
+    ```python
+    x, y = np.random.rand(32, 4), np.random.randint(0, 3, 32)
+    teacher, student = (
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]) for _ in range(2)
+    )
+    distiller = Distiller(teacher, student, "kd", student_loss_weight=0.1)
+    distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    history = distiller.fit(x, y, verbose=0)
+    assert "soft_targets" in history.history
+    ```
+
+    Reference:
+        - Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
+        - Gou et al., "Knowledge Distillation: A Survey", IJCV 2021.
+    """
+
+    def __init__(
+        self,
+        teacher=None,
+        student=None,
+        distillation_losses=None,
+        distillation_loss_weights=None,
+        student_loss_weight=0.5,
+        teacher_input=None,
+        student_input=None,
+        name="distiller",
+        **kwargs,
+    ):
+        check_models(teacher, student, teacher_input, student_input)
+        # Both models cast their own inputs, each by its own policy.
+        kwargs = {"dtype": student.dtype_policy, "autocast": False, **kwargs}
+        super().__init__(name=name, **kwargs)
+        if student_loss_weight is not None:
+            schedule.check_number("student_loss_weight", student_loss_weight, low=0, high=1)
+        self.teacher = teacher
+        self.student = student
+        self.student_loss_weight = student_loss_weight
+        self.teacher_input = teacher_input
+        self.student_input = student_input
+        self.validate_with_teacher = True
+        self._is_tutorial_form = distillation_losses is None
+        if self._is_tutorial_form and distillation_loss_weights is not None:
+            raise ValueError("distillation_loss_weights needs distillation_losses to weigh.")
+        if isinstance(distillation_losses, (list, tuple)) and not distillation_losses:
+            raise ValueError("distillation_losses is empty: give at least one distillation loss.")
+        self._set_objective(
+            Objective(
+                [] if self._is_tutorial_form else distillation_losses, distillation_loss_weights
+            )
+        )
+        teacher.trainable = False
+        self.student_loss_tracker = keras.metrics.Mean(name="student_loss")
+        self.distillation_loss_tracker = keras.metrics.Mean(name="distillation_loss")
+        self.total_loss_tracker = keras.metrics.Mean(name="total_loss")
+        self.built = student.built
+
+    def _set_objective(self, objective):
+        self._objective = objective
+        self.distillation_losses = objective.losses
+        self.distillation_loss_weights = objective.weights
+        self.distillation_layers = objective.layers
+        self._sides = _Sides(
+            Side("teacher", self.teacher, objective.paths("teacher"), self.teacher_input),
+            Side("student", self.student, objective.paths("student"), self.student_input),
+        )
+        if all(side.symbolic_inputs is not None for side in self._sides):
+            self._learn_shapes()
+
+    def _learn_shapes(self, x=None):
+        """Finds the shapes of both sides and builds the losses, once."""
+        for side in self._sides:
+            known = x is None or side.symbolic_inputs is not None
+            side.learn_shapes(None if known else side.inputs_of(x))
+        self._objective.prepare(*self._sides)
+        self._sides.batch_spec = x
+
+    def prepare(self, x):
+        """Builds what depends on the data, for subclassed models, before the first step.
+
+        Training does this itself, except for projectors under a `tf.distribute` strategy.
+
+        Args:
+            x: A batch of inputs.
+        """
+        if self._sides.are_unknown:
+            self._learn_shapes(keras.tree.map_structure(_spec_of, x))
+
+    def compile(
+        self,
+        optimizer="adam",
+        loss=None,
+        metrics=None,
+        student_loss_fn=None,
+        distillation_loss_fn=None,
+        alpha=0.1,
+        temperature=3.0,
+        validate_with_teacher=True,
+        **kwargs,
+    ):
+        """Configures training.
+
+        Args:
+            optimizer: Keras optimizer of the student.
+            loss: Loss of the student against the labels, as for `keras.Model.compile`.
+            metrics: List of metrics of the student.
+            student_loss_fn: The tutorial's name for `loss`.
+            distillation_loss_fn: In the tutorial's form, the loss between the softened
+                probabilities of teacher and student, multiplied by T². The Kullback-Leibler
+                divergence is computed by `SoftTargets`, from logits.
+            alpha: In the tutorial's form, the weight of the student loss, in [0, 1].
+            temperature: In the tutorial's form, T.
+            validate_with_teacher: Whether `evaluate` runs the teacher. If not, its logs hold no
+                distillation losses and `loss` is the student's alone.
+            **kwargs: Further arguments of `keras.Model.compile`.
+
+        Raises:
+            TypeError: If `metrics` is no list, or a loss of the wrong type.
+            ValueError: If the two forms are mixed, or a loss is missing.
+        """
+        if metrics is not None and not isinstance(metrics, (list, tuple)):
+            raise ValueError(f"metrics must be a list or tuple, got {type(metrics)}.")
+        if loss is not None and student_loss_fn is not None:
+            raise ValueError("Give the student's loss once: `loss` or `student_loss_fn`.")
+        settings = {"validate_with_teacher": validate_with_teacher}
+        if self._is_tutorial_form:
+            settings |= self._use_tutorial_form(distillation_loss_fn, alpha, temperature)
+        elif distillation_loss_fn is not None:
+            raise ValueError(
+                "This distiller already has distillation_losses, so distillation_loss_fn has no "
+                "place: leave one of them out."
+            )
+        loss = student_loss_fn if loss is None else loss
+        if loss is None and self.student_loss_weight != 0:
+            raise ValueError(
+                "'loss' cannot be `None`: give the student's loss, or student_loss_weight=0 to "
+                "learn from the teacher alone."
+            )
+        if hasattr(self.student, "output_names"):
+            self.output_names = self.student.output_names
+        self.validate_with_teacher = validate_with_teacher
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+        self._own_compile_settings = settings
+        warn_about_from_logits(loss, self._sides.student.ends_in)
+        if self.built and not self._sides.are_unknown and self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def _use_tutorial_form(self, distillation_loss_fn, alpha, temperature):
+        if distillation_loss_fn is None:
+            raise ValueError(
+                "This distiller has no distillation loss. Give Distiller(distillation_losses=...), "
+                "for example SoftTargets(temperature=4.0), or compile(distillation_loss_fn=...)."
+            )
+        schedule.check_number("alpha", alpha, low=0, high=1)
+        loss = soft_targets_from_keras_loss(distillation_loss_fn, temperature)
+        self._set_objective(Objective(loss))
+        self.student_loss_weight = self.alpha = alpha
+        self.temperature = temperature
+        return {
+            "distillation_loss_fn": distillation_loss_fn,
+            "alpha": alpha,
+            "temperature": temperature,
+        }
+
+    def call(self, inputs, training=None, **kwargs):
+        """Returns the student's predictions."""
+        if self.student_input is not None:
+            inputs = self._sides.student.inputs_of(inputs)
+        return self.student(inputs, training=training, **kwargs)
+
+    @property
+    def losses(self):
+        """Regularisation and `add_loss` losses of the student and of the projectors."""
+        own = [loss for layer in self.distillation_layers for loss in layer.losses]
+        return self.student.losses + own
+
+    @property
+    def metrics(self):
+        """All metrics: the losses', the compiled ones, one per distillation loss."""
+        return super().metrics + self._objective.trackers
+
+    @property
+    def _uses_teacher(self):
+        return self.student_loss_weight is None or self.student_loss_weight != 1
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Runs both models on a batch and returns the total loss.
+
+        Args:
+            x: Inputs.
+            y: Labels, or `None`.
+            y_pred: Ignored: the student runs here, so that its features belong to its output.
+            sample_weight: Weights of the samples.
+            training: Whether the student runs in training mode.
+
+        Returns:
+            Scalar tensor.
+        """
+        self.prepare(x)
+        teacher = self._sides.teacher.observe(x, False) if self._uses_teacher else None
+        student = self._sides.student.observe(x, training)
+        total, _ = self._total(teacher, student, y, sample_weight)
+        return total
+
+    def _total(self, teacher, student, y, sample_weight):
+        """Returns the total loss and a dictionary of its parts, from what both models showed."""
+        step = self.optimizer.iterations
+        parts = {"student_loss": ops.zeros(())}
+        if self.student_loss_weight != 0 and y is not None and self._compile_loss is not None:
+            value = self._compile_loss(y, student.output, sample_weight)
+            # Keras has divided by the number of replicas; the update below does so for all parts.
+            parts["student_loss"] = ops.cast(value, "float32") * _replicas()
+        total = parts["student_loss"]
+        if teacher is not None:
+            values = self._objective.values(teacher, student, self._sides, y, sample_weight, step)
+            parts |= dict(zip(self._objective.names, values, strict=True))
+            parts["distillation_loss"] = self._objective.total(values, step)
+            total = self._weigh(total, parts["distillation_loss"], step)
+        for loss in self.losses:
+            total = total + ops.sum(ops.cast(loss, "float32"))
+        return total, {"loss": total, "total_loss": total, **parts}
+
+    def _weigh(self, student_loss, distillation_loss, step):
+        if self.student_loss_weight is None:
+            return student_loss + distillation_loss
+        weight = ops.cast(schedule.value_at(self.student_loss_weight, step), "float32")
+        return weight * student_loss + (1.0 - weight) * distillation_loss
+
+    def train_step(self, data):
+        """Updates the student, and the projectors, on one batch."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self.prepare(x)
+        teacher = self._sides.teacher.observe(x, False) if self._uses_teacher else None
+        with tf.GradientTape() as tape:
+            student = self._sides.student.observe(x, True)
+            total, parts = self._total(teacher, student, y, sample_weight)
+            scaled = self.optimizer.scale_loss(total / _replicas())
+        weights = self.trainable_weights
+        if weights:
+            gradients = tape.gradient(scaled, weights)
+            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        else:
+            warnings.warn("The student does not have any trainable weights.", stacklevel=2)
+        return self._logs(x, y, student.output, sample_weight, parts)
+
+    def test_step(self, data):
+        """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self.prepare(x)
+        with_teacher = self._uses_teacher and self.validate_with_teacher
+        teacher = self._sides.teacher.observe(x, False) if with_teacher else None
+        student = self._sides.student.observe(x, False)
+        _, parts = self._total(teacher, student, y, sample_weight)
+        logs = self._logs(x, y, student.output, sample_weight, parts)
+        if not with_teacher:
+            unknown = {"distillation_loss", *self._objective.names}
+            logs = {name: value for name, value in logs.items() if name not in unknown}
+        return logs
+
+    def _logs(self, x, y, y_pred, sample_weight, parts):
+        batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
+        trackers = {tracker.name: tracker for tracker in self._loss_trackers}
+        for name, value in parts.items():
+            trackers[name].update_state(value, sample_weight=batch_size)
+        if y is None:
+            return self.get_metrics_result()
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    @property
+    def _loss_trackers(self):
+        return [
+            self._loss_tracker,
+            self.student_loss_tracker,
+            self.distillation_loss_tracker,
+            self.total_loss_tracker,
+            *self._objective.trackers,
+        ]
+
+    def get_config(self):
+        """Returns the constructor's arguments, both models among them."""
+        serialize = keras.saving.serialize_keras_object
+        losses = weights = None
+        if not self._is_tutorial_form:
+            losses = [serialize(loss) for loss in self.distillation_losses]
+            weights = [schedule.serialize(weight) for weight in self.distillation_loss_weights]
+        config = {
+            "teacher": serialize(self.teacher),
+            "student": serialize(self.student),
+            "distillation_losses": losses,
+            "distillation_loss_weights": weights,
+            "student_loss_weight": schedule.serialize(self.student_loss_weight),
+            "teacher_input": _serialize_route(self.teacher_input),
+            "student_input": _serialize_route(self.student_input),
+        }
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Returns the distiller that `get_config` described."""
+        config = dict(config)
+        deserialize = keras.saving.deserialize_keras_object
+        for key in ("teacher", "student", "teacher_input", "student_input", "dtype"):
+            if isinstance(config.get(key), dict):
+                config[key] = deserialize(config[key], custom_objects)
+        config["student_loss_weight"] = schedule.deserialize(config["student_loss_weight"])
+        if config["distillation_losses"] is not None:
+            config["distillation_losses"] = [
+                deserialize(loss, custom_objects) for loss in config["distillation_losses"]
+            ]
+            config["distillation_loss_weights"] = [
+                schedule.deserialize(weight) for weight in config["distillation_loss_weights"]
+            ]
+        return cls(**config)
+
+    def get_compile_config(self):
+        """Returns the arguments of `compile`."""
+        config = super().get_compile_config()
+        if config:
+            own = keras.saving.serialize_keras_object(self._own_compile_settings)
+            config = {**config, **own}
+        return config
+
+    def compile_from_config(self, config):
+        """Compiles the distiller as `get_compile_config` described."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def get_build_config(self):
+        """Returns the shapes of a batch, where the models don't describe their inputs."""
+        config = super().get_build_config() or {}
+        if self._sides.batch_spec is not None:
+            config["batch_spec"] = keras.tree.map_structure(
+                lambda spec: {"shape": list(spec.shape), "dtype": spec.dtype},
+                self._sides.batch_spec,
+            )
+        return config
+
+    def build_from_config(self, config):
+        """Builds the student and the projectors as `get_build_config` described."""
+        spec = config.pop("batch_spec", None)
+        if spec is not None:
+            self.prepare(_read_spec(spec))
+            self.built = self.student.built
+        elif config:
+            super().build_from_config(config)
+
+    def build(self, input_shape):
+        """Builds the student."""
+        if not self.student.built:
+            self.student.build(input_shape)
+        self.built = True
+
+
+class _Sides:
+    """The two sides, in an object whose attributes Keras does not track as layers."""
+
+    def __init__(self, teacher, student):
+        self.teacher = teacher
+        self.student = student
+        self.batch_spec = None
+
+    def __iter__(self):
+        return iter((self.teacher, self.student))
+
+    @property
+    def are_unknown(self):
+        return self.teacher.shapes is None or self.student.shapes is None
+
+
+def _replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _spec_of(tensor):
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    return keras.KerasTensor((None, *tensor.shape[1:]), dtype)
+
+
+def _read_spec(spec):
+    if isinstance(spec, (list, tuple)):
+        return [_read_spec(part) for part in spec]
+    if set(spec) == {"shape", "dtype"} and isinstance(spec["dtype"], str):
+        return keras.KerasTensor(spec["shape"], spec["dtype"])
+    return {key: _read_spec(part) for key, part in spec.items()}
+
+
+def _serialize_route(route):
+    return keras.saving.serialize_keras_object(route) if callable(route) else route

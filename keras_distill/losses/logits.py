@@ -1,0 +1,102 @@
+"""What a model's output is - logits or probabilities - and the logits behind it."""
+
+import keras
+from keras import ops
+
+from keras_distill.losses import functional
+
+# Layers that pass logits or probabilities on as they are.
+_PASSES_ON = (
+    keras.layers.Identity,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+)
+_GRAPH_PASSES_ON = ("Identity", "Reshape", "Cast", "StopGradient")
+
+
+def final_activation(model):
+    """Names the activation at the end of a model with symbolic outputs.
+
+    Args:
+        model: A `keras.Model`.
+
+    Returns:
+        `"softmax"`, `"sigmoid"` or `"linear"` (anything else); `None` for a model whose graph
+        isn't known (a subclassed one) or that has several outputs.
+
+    Example:
+
+    ```python
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    assert final_activation(model) == "softmax"
+    ```
+    """
+    try:
+        outputs = keras.tree.flatten(model.outputs)
+    except (AttributeError, ValueError):
+        return None
+    return _activation_of(outputs[0]) if len(outputs) == 1 else None
+
+
+def _activation_of(tensor):
+    operation = tensor._keras_history.operation
+    if isinstance(operation, keras.Model):
+        return final_activation(operation)
+    if isinstance(operation, _PASSES_ON):
+        return _activation_of(operation._inbound_nodes[-1].input_tensors[0])
+    if isinstance(operation, keras.layers.TimeDistributed):
+        operation = operation.layer
+    if isinstance(operation, keras.layers.Softmax):
+        return "softmax"
+    activation = getattr(operation, "activation", None)
+    name = getattr(activation, "__name__", type(operation).__name__).lower()
+    return name if name in ("softmax", "sigmoid") else "linear"
+
+
+def graph_activation(output, graph_outputs):
+    """Names the activation at the end of a model that was traced as a TensorFlow graph.
+
+    Args:
+        output: The model's output in the trace.
+        graph_outputs: Tensors of the graph's outputs, the model's output first.
+
+    Returns:
+        `"softmax"`, `"sigmoid"` or `"linear"`; `None` for a model with several outputs.
+    """
+    if len(keras.tree.flatten(output)) != 1:
+        return None
+    operation = graph_outputs[0].op
+    while operation.type in _GRAPH_PASSES_ON and operation.inputs:
+        operation = operation.inputs[0].op
+    return {"Softmax": "softmax", "Sigmoid": "sigmoid"}.get(operation.type, "linear")
+
+
+def logits_of(output, from_logits="auto", ends_in_softmax=False):
+    """Returns logits for a model's output, whether it is logits or probabilities.
+
+    Args:
+        output: Tensor of shape `(batch, ..., classes)`.
+        from_logits: `True` takes the output as logits, `False` as probabilities. `"auto"` finds
+            the logits under a softmax where Keras or the TensorFlow graph remembers them.
+        ends_in_softmax: What `"auto"` assumes where nothing remembers: whether the output is
+            known to be probabilities.
+
+    Returns:
+        Tensor of the same shape: the logits, or log-probabilities, which are logits up to a
+        constant per row.
+    """
+    if from_logits is True:
+        return output
+    if from_logits is False:
+        return functional.log_probabilities(output)
+    remembered = getattr(output, "_keras_logits", None)
+    if remembered is None:
+        operation = getattr(output, "op", None)
+        if getattr(operation, "type", None) == "Softmax":
+            remembered = operation.inputs[0]
+    if remembered is not None and len(remembered.shape) == len(output.shape):
+        return remembered
+    return (
+        functional.log_probabilities(output) if ends_in_softmax else ops.convert_to_tensor(output)
+    )

@@ -1,0 +1,168 @@
+"""The weighted sum of distillation losses: one number per loss, one number in all."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_distill import losses as losses_module
+from keras_distill.losses import schedule
+from keras_distill.losses.loss import DistillationLoss, LossContext, to_snake_case
+
+RESERVED_NAMES = ("loss", "student_loss", "distillation_loss", "total_loss")
+
+
+class Objective:
+    """Several distillation losses, each with a weight, a name and a metric.
+
+    Args:
+        losses: A distillation loss, its name, or a list of them, which may be empty. Losses of
+            `keras.distillation` are accepted too.
+        weights: A number or schedule per loss, not negative; by default 1 each.
+
+    Raises:
+        TypeError: If a loss or weight is of the wrong type.
+        ValueError: If a weight is negative, or if the numbers of losses and weights differ.
+    """
+
+    def __init__(self, losses, weights=None):
+        several = isinstance(losses, (list, tuple))
+        losses = [losses_module.get(loss) for loss in (losses if several else [losses])]
+        if weights is None:
+            weights = [1.0] * len(losses)
+        elif not isinstance(weights, (list, tuple)):
+            weights = [weights]
+        if len(weights) != len(losses):
+            raise ValueError(
+                f"Number of distillation_loss_weights ({len(weights)}) must match number of "
+                f"distillation_losses ({len(losses)})."
+            )
+        for index, weight in enumerate(weights):
+            schedule.check_number(f"distillation_loss_weights[{index}]", weight, low=0)
+        # A loss that already belongs to another distiller has variables trained there.
+        self.losses = [loss.clone() if getattr(loss, "built", False) else loss for loss in losses]
+        self.weights = list(weights)
+        self.names = _unique_names(self.losses)
+        self.trackers = [keras.metrics.Mean(name=name) for name in self.names]
+
+    def paths(self, side):
+        """Returns the layer paths that the losses tap of one side.
+
+        Args:
+            side: `"teacher"` or `"student"`.
+        """
+        tapped = [getattr(loss, f"{side}_layer_name", None) for loss in self.losses]
+        return [path for path in keras.tree.flatten(tapped) if path is not None]
+
+    @property
+    def layers(self):
+        """List of the layers that the losses own (projectors)."""
+        return [layer for loss in self.losses for layer in getattr(loss, "layers", [])]
+
+    def prepare(self, teacher, student):
+        """Checks shapes and builds the losses' variables.
+
+        Args:
+            teacher: `Side` whose shapes are known.
+            student: `Side` whose shapes are known.
+
+        Raises:
+            ValueError: If what a loss taps can't be compared.
+        """
+        for loss in self.losses:
+            if isinstance(loss, DistillationLoss):
+                loss.prepare(*_picked(loss, teacher.shapes, student.shapes))
+            else:
+                loss.validate_model_compatibility(teacher.model, student.model)
+
+    def values(self, teacher, student, sides, labels=None, sample_weight=None, step=0):
+        """Computes each loss of a batch, not yet weighted.
+
+        Args:
+            teacher: `Observation` of the teacher.
+            student: `Observation` of the student.
+            sides: Object with the two `Side` objects, `teacher` and `student`.
+            labels: Labels of the batch.
+            sample_weight: Weights of the samples, or `None`.
+            step: Number of optimizer updates made so far.
+
+        Returns:
+            List of scalar tensors in float32.
+        """
+        context = LossContext(
+            labels=labels,
+            mask=_mask_of(student.output),
+            step=step,
+            teacher_ends_in_softmax=sides.teacher.ends_in == "softmax",
+            student_ends_in_softmax=sides.student.ends_in == "softmax",
+        )
+        weights = _one_per_sample(sample_weight)
+        values = []
+        for loss, name in zip(self.losses, self.names, strict=True):
+            value = _value(loss, *_picked(loss, teacher, student), context, weights)
+            message = f"The distillation loss {name!r} ({loss!r}) is not finite"
+            values.append(tf.debugging.check_numerics(ops.cast(value, "float32"), message))
+        return values
+
+    def total(self, values, step=0):
+        """Returns the weighted sum of the losses, a scalar tensor.
+
+        Args:
+            values: List of scalars, as from `values`.
+            step: Number of optimizer updates made so far.
+        """
+        return sum(
+            ops.cast(schedule.value_at(weight, step), "float32") * value
+            for weight, value in zip(self.weights, values, strict=True)
+        )
+
+
+def _unique_names(losses):
+    names = []
+    for loss in losses:
+        base = getattr(loss, "name", None) or to_snake_case(type(loss).__name__)
+        if base in RESERVED_NAMES:
+            raise ValueError(
+                f"A distillation loss can't be named {base!r}: that is one of the distiller's own "
+                f"metrics ({', '.join(RESERVED_NAMES)})."
+            )
+        name, count = base, 1
+        while name in names:
+            name, count = f"{base}_{count}", count + 1
+        names.append(name)
+    return names
+
+
+def _picked(loss, teacher, student):
+    return (
+        teacher.pick(getattr(loss, "teacher_layer_name", None)),
+        student.pick(getattr(loss, "student_layer_name", None)),
+    )
+
+
+def _value(loss, teacher, student, context, weights):
+    if not isinstance(loss, DistillationLoss):
+        loss.validate_outputs(teacher, student)
+        value = loss.compute_loss(teacher, student)
+        if len(value.shape):
+            raise ValueError(
+                f"{type(loss).__name__}.compute_loss must return a scalar, got shape {value.shape}."
+            )
+        return value
+    values = loss.call(teacher, student, context)
+    if weights is not None and len(values.shape):
+        values = values * ops.cast(weights, values.dtype)
+    return ops.mean(values)
+
+
+def _mask_of(output):
+    return getattr(output, "_keras_mask", None)
+
+
+def _one_per_sample(sample_weight):
+    """Averages the weights of a sample over its positions and over the model's outputs."""
+    weights = [
+        ops.mean(ops.cast(weight, "float32"), axis=tuple(range(1, len(weight.shape))))
+        for weight in keras.tree.flatten(sample_weight)
+        if weight is not None
+    ]
+    return sum(weights) / len(weights) if weights else None

@@ -1,0 +1,100 @@
+"""What must agree between the two models, the labels' loss and the tutorial's loss."""
+
+import warnings
+
+import keras
+
+from keras_distill.losses.response import SoftenedLoss, SoftTargets
+
+_KL_NAMES = ("kl_divergence", "kullback_leibler_divergence", "kld", "KLD", "KLDivergence")
+
+
+def check_models(teacher, student, teacher_input=None, student_input=None):
+    """Checks that teacher and student are models, and take the same inputs unless told how.
+
+    Args:
+        teacher: The teacher.
+        student: The student.
+        teacher_input: The distiller's `teacher_input`.
+        student_input: The distiller's `student_input`.
+
+    Raises:
+        ValueError: If they aren't Keras models, are the same model, or take different inputs.
+    """
+    for side, model in (("Teacher", teacher), ("Student", student)):
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"{side} must be a keras.Model, got {type(model)}: {model!r}.")
+    if teacher is student:
+        raise ValueError(
+            "Teacher and student are the same model. The teacher gets frozen: give a copy, for "
+            "example keras.models.clone_model(...) with the weights set."
+        )
+    if teacher_input is not None or student_input is not None:
+        return
+    shapes = [_input_shapes(model) for model in (teacher, student)]
+    if None not in shapes and not _agree(*shapes):
+        raise ValueError(
+            "Teacher and student take inputs of different shapes. "
+            f"Teacher: {shapes[0]}, Student: {shapes[1]}. Use teacher_input= or student_input= "
+            "to say how each side's inputs are made from a batch."
+        )
+
+
+def _input_shapes(model):
+    try:
+        return [tuple(tensor.shape) for tensor in keras.tree.flatten(model.inputs)] or None
+    except (AttributeError, ValueError):
+        return None
+
+
+def _agree(first, second):
+    return len(first) == len(second) and all(
+        len(a) == len(b) and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def soft_targets_from_keras_loss(loss, temperature):
+    """Returns the distillation loss for the tutorial's `distillation_loss_fn`.
+
+    Args:
+        loss: A Keras loss, its name, or a function `(y_true, y_pred)` of probabilities.
+        temperature: T.
+
+    Returns:
+        `SoftTargets` for the Kullback-Leibler divergence, in any of its forms, and for the
+        categorical cross-entropy; else `SoftenedLoss`.
+    """
+    if isinstance(loss, keras.losses.KLDivergence) or loss is keras.losses.kl_divergence:
+        return SoftTargets(temperature)
+    if isinstance(loss, str) and loss in _KL_NAMES:
+        return SoftTargets(temperature)
+    if isinstance(loss, keras.losses.CategoricalCrossentropy) and not loss.label_smoothing:
+        return SoftTargets(temperature, divergence="cross_entropy")
+    return SoftenedLoss(loss, temperature)
+
+
+def warn_about_from_logits(loss, ends_in):
+    """Warns where the student's output doesn't suit its loss's `from_logits`.
+
+    Args:
+        loss: The student's loss, in any form that `compile` takes.
+        ends_in: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known.
+    """
+    losses = keras.tree.flatten(loss)
+    if ends_in is None or len(losses) != 1:
+        return
+    loss = keras.losses.get(losses[0])
+    name = getattr(loss, "name", None) or getattr(loss, "__name__", "")
+    if "crossentropy" not in name:
+        return
+    from_logits = bool(getattr(loss, "from_logits", False))
+    outputs_probabilities = ends_in in ("softmax", "sigmoid")
+    if outputs_probabilities == from_logits:
+        has = f"probabilities (it ends in {ends_in})" if outputs_probabilities else "logits"
+        takes = "logits (from_logits=True)" if from_logits else "probabilities (from_logits=False)"
+        warnings.warn(
+            f"The student outputs {has}, but its loss {name!r} takes {takes}. "
+            f"Set from_logits={not from_logits} in the loss.",
+            stacklevel=3,
+        )

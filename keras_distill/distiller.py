@@ -140,6 +140,7 @@ class Distiller(keras.Model):
         """
         if self._sides.are_unknown:
             self._learn_shapes(keras.tree.map_structure(_spec_of, x))
+            self.built = self.student.built
 
     def compile(
         self,
@@ -394,7 +395,6 @@ class Distiller(keras.Model):
         spec = config.pop("batch_spec", None)
         if spec is not None:
             self.prepare(_read_spec(spec))
-            self.built = self.student.built
         elif config:
             super().build_from_config(config)
 

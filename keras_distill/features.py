@@ -5,6 +5,7 @@ import functools
 import threading
 
 import keras
+import tensorflow as tf
 
 SUFFIXES = ("input",)
 _recorder = threading.local()
@@ -59,12 +60,13 @@ class FeatureExtractor:
         Raises:
             ValueError: If a tapped layer was not called in the pass, or more than once.
         """
-        outer = getattr(_recorder, "records", None)
-        _recorder.records = records = {id(layer): [] for layer, _ in self._taps.values()}
+        outer = getattr(_recorder, "pass_", None)
+        records = {id(layer): [] for layer, _ in self._taps.values()}
+        _recorder.pass_ = (records, _current_graph())
         try:
             output = self.model(inputs, training=training)
         finally:
-            _recorder.records = outer
+            _recorder.pass_ = outer
         return output, {path: self._pick(path, records) for path in self.paths}
 
     def _pick(self, path, records):
@@ -159,6 +161,10 @@ def _attribute_layer(layer, name):
     return child if isinstance(child, keras.layers.Layer) else None
 
 
+def _current_graph():
+    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+
+
 def _make_observable(layer):
     """Lets a layer report its calls to the recorder of the current thread, if there is one."""
     if getattr(layer.call, "is_observable", False):
@@ -168,8 +174,9 @@ def _make_observable(layer):
     @functools.wraps(original)
     def call(*args, **kwargs):
         output = original(*args, **kwargs)
-        records = getattr(_recorder, "records", None)
-        if records is not None and id(layer) in records:
+        records, graph = getattr(_recorder, "pass_", None) or ({}, None)
+        # Keras builds a layer by tracing its call in a graph of its own, which is no pass.
+        if id(layer) in records and graph is _current_graph():
             seen_input = args[0] if args else next(iter(kwargs.values()))
             records[id(layer)].append((seen_input, output))
         return output

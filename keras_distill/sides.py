@@ -95,10 +95,7 @@ class Side:
     @property
     def symbolic_inputs(self):
         """The model's own description of its inputs, or `None` for a subclassed model."""
-        try:
-            return self.model.input
-        except (AttributeError, ValueError):
-            return None
+        return _symbolic(self.model, "input")
 
     def learn_shapes(self, inputs=None):
         """Finds the shapes of the output and of the tapped features, and the last activation.
@@ -109,7 +106,9 @@ class Side:
         """
         inputs = self.symbolic_inputs if inputs is None else inputs
         if not self.extractor.paths and self.ends_in is not None:
-            shapes = keras.tree.map_structure(lambda t: tuple(t.shape), self.model.output)
+            shapes = keras.tree.map_structure(
+                lambda t: tuple(t.shape), _symbolic(self.model, "output")
+            )
             self.shapes = Observation(shapes, {})
             return
         specs = keras.tree.map_structure(_batch_spec, inputs)
@@ -119,6 +118,16 @@ class Side:
         )
         if self.ends_in is None:
             self.ends_in = graph_activation(graph.structured_outputs[0], graph.outputs)
+
+
+def _symbolic(model, what):
+    """Returns the structure of a model's symbolic inputs or outputs, `None` if it has none."""
+    try:
+        if isinstance(model, keras.Sequential):
+            return getattr(model, f"{what}s")[0]
+        return getattr(model, what)
+    except (AttributeError, ValueError, TypeError):
+        return None
 
 
 def _batch_spec(tensor):

@@ -83,7 +83,8 @@ def _divergence(log_t, log_s, kind):
     p_s = ops.exp(log_s)
     if kind == "reverse_kl":
         return ops.sum(p_s * (log_s - log_t), axis=-1)
-    log_mean = ops.logaddexp(log_t, log_s) - math.log(2.0)
+    # Not logaddexp, whose gradient is wrong where both sides are equal.
+    log_mean = log_t + ops.softplus(log_s - log_t) - math.log(2.0)
     to_teacher = ops.sum(p_t * (log_t - log_mean), axis=-1)
     to_student = ops.sum(p_s * (log_s - log_mean), axis=-1)
     return 0.5 * (to_teacher + to_student)

@@ -108,7 +108,7 @@ class Distiller(keras.Model):
         self.student_loss_tracker = keras.metrics.Mean(name="student_loss")
         self.distillation_loss_tracker = keras.metrics.Mean(name="distillation_loss")
         self.total_loss_tracker = keras.metrics.Mean(name="total_loss")
-        self.built = student.built
+        self.built = student.built and not self._sides.are_unknown
 
     def _set_objective(self, objective):
         self._objective = objective

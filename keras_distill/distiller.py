@@ -99,12 +99,12 @@ class Distiller(keras.Model):
             raise ValueError("distillation_loss_weights needs distillation_losses to weigh.")
         if isinstance(distillation_losses, (list, tuple)) and not distillation_losses:
             raise ValueError("distillation_losses is empty: give at least one distillation loss.")
+        _freeze(teacher)
         self._set_objective(
             Objective(
                 [] if self._is_tutorial_form else distillation_losses, distillation_loss_weights
             )
         )
-        teacher.trainable = False
         self.student_loss_tracker = keras.metrics.Mean(name="student_loss")
         self.distillation_loss_tracker = keras.metrics.Mean(name="distillation_loss")
         self.total_loss_tracker = keras.metrics.Mean(name="total_loss")
@@ -127,6 +127,8 @@ class Distiller(keras.Model):
         for side in self._sides:
             known = x is None or side.symbolic_inputs is not None
             side.learn_shapes(None if known else side.inputs_of(x))
+        # Layers that the teacher only made now, when it was built, would be trained.
+        _freeze(self.teacher)
         self._objective.prepare(*self._sides)
         self._sides.batch_spec = x
 
@@ -419,6 +421,12 @@ class _Sides:
     @property
     def are_unknown(self):
         return self.teacher.shapes is None or self.student.shapes is None
+
+
+def _freeze(model):
+    # Each layer on its own: Keras skips an assignment of the value that the model already has.
+    for layer in model._flatten_layers():
+        layer.trainable = False
 
 
 def _replicas():

@@ -1,0 +1,51 @@
+"""The update is the same on one replica and on two, in a process with two virtual devices."""
+
+import subprocess
+import sys
+
+SCRIPT = """
+import keras, numpy as np, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from keras_distill import AttentionTransfer, Distiller, HintLearning, SoftTargets
+
+rng = np.random.default_rng(0)
+x, y = rng.random((32, 8, 8, 1)).astype("float32"), rng.integers(0, 3, 32)
+weights = rng.random(32).astype("float32")
+
+def cnn(channels):
+    return keras.Sequential([
+        keras.Input((8, 8, 1)),
+        keras.layers.Conv2D(channels, 3, activation="relu", kernel_regularizer="l2", name="conv"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(3),
+    ])
+
+def train(strategy):
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        losses = [SoftTargets(2.0), AttentionTransfer("conv", "conv"), HintLearning("conv", "conv")]
+        distiller = Distiller(cnn(6), cnn(3), losses, [1.0, 100.0, 1.0])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        distiller.compile(keras.optimizers.SGD(0.1), loss, metrics=["accuracy"])
+    history = distiller.fit(
+        x, y, sample_weight=weights, batch_size=16, epochs=2, shuffle=False, verbose=0
+    )
+    return distiller.get_weights(), history.history
+
+single, single_history = train(tf.distribute.get_strategy())
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert mirrored.num_replicas_in_sync == 2
+double, double_history = train(mirrored)
+assert len(single) == len(double)
+for one, two in zip(single, double):
+    np.testing.assert_allclose(one, two, atol=1e-5)
+for name, values in single_history.items():
+    np.testing.assert_allclose(values, double_history[name], rtol=1e-4, err_msg=name)
+"""
+
+
+def test_two_replicas_make_the_update_of_one():
+    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]

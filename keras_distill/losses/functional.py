@@ -16,6 +16,14 @@ def as_float(tensor):
     return tensor if tensor.dtype == "float64" else ops.cast(tensor, "float32")
 
 
+def as_floats(*tensors):
+    """Returns the tensors in float64 if all of them came in it, else in float32."""
+    tensors = [as_float(tensor) for tensor in tensors]
+    if len({tensor.dtype for tensor in tensors}) > 1:
+        tensors = [ops.cast(tensor, "float32") for tensor in tensors]
+    return tensors
+
+
 def log_probabilities(probabilities):
     """Returns the logarithm of probabilities, which are logits up to a constant per row.
 
@@ -67,7 +75,7 @@ def soft_targets(teacher_logits, student_logits, temperature=4.0, divergence="kl
     Reference:
         Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
     """
-    teacher_logits, student_logits = as_float(teacher_logits), as_float(student_logits)
+    teacher_logits, student_logits = as_floats(teacher_logits, student_logits)
     temperature = ops.cast(temperature, student_logits.dtype)
     log_t = ops.log_softmax(teacher_logits / temperature, axis=-1)
     log_s = ops.log_softmax(student_logits / temperature, axis=-1)
@@ -100,7 +108,8 @@ def mean_squared_error(teacher, student):
     Returns:
         Tensor of shape `(batch,)`.
     """
-    difference = ops.square(as_float(teacher) - as_float(student))
+    teacher, student = as_floats(teacher, student)
+    difference = ops.square(teacher - student)
     return ops.mean(difference, axis=tuple(range(1, len(difference.shape))))
 
 
@@ -156,7 +165,8 @@ def attention_distance(teacher_maps, student_maps, form="mean"):
     Reference:
         Zagoruyko & Komodakis, "Paying More Attention to Attention", ICLR 2017.
     """
-    squared = ops.square(as_float(teacher_maps) - as_float(student_maps))
+    teacher_maps, student_maps = as_floats(teacher_maps, student_maps)
+    squared = ops.square(teacher_maps - student_maps)
     if form == "mean":
         return ops.mean(squared, axis=-1)
     total = ops.sum(squared, axis=-1)

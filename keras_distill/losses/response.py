@@ -209,8 +209,8 @@ class LogitMatching(ResponseLoss):
 
     def compare(self, teacher_logits, student_logits, context):
         """Computes the mean squared difference over the classes."""
-        difference = functional.as_float(teacher_logits) - functional.as_float(student_logits)
-        return ops.mean(ops.square(difference), axis=-1)
+        teacher_logits, student_logits = functional.as_floats(teacher_logits, student_logits)
+        return ops.mean(ops.square(teacher_logits - student_logits), axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")

@@ -1,0 +1,277 @@
+"""From a Keras model to a TensorFlow Lite file, with every known trap of the converter closed."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import keras
+import numpy as np
+
+from keras_distill.tflite import lint as lint_module
+from keras_distill.tflite import schema
+from keras_distill.tflite.model import QUANTIZATIONS, TFLiteModel
+
+TARGETS = ("mobile", "mcu", "arduino")
+MAX_SAMPLES = 500
+_RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
+_RESCALING = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization)
+
+
+def export_tflite(model, path, quantization=None, representative_data=None, target="mobile"):
+    """Converts a Keras model to a TensorFlow Lite file for a target.
+
+    The batch is fixed to 1, only builtin operators are let in, and for microcontrollers the result
+    is checked before it is written. The converter runs in a process of its own, which it is known
+    to kill.
+
+    Args:
+        model: Built `keras.Model`. It need not have been distilled.
+        path: File to write, ending in `.tflite`, in an existing folder.
+        quantization: `None` (float32), `"float16"` (half-size weights, for mobile), `"dynamic"`
+            (int8 weights, float activations, for mobile), `"int8"` (full integer, int8 in and
+            out) or `"int16x8"` (int16 activations, int8 weights).
+        representative_data: Inputs like those of training, scaled the same way: an array of shape
+            `(samples, ...)`, a list or dictionary of arrays for several inputs, or a batched
+            `tf.data.Dataset` of `x` or `(x, y)`. Up to 500 samples are used. Required for
+            `"int8"` and `"int16x8"`.
+        target: `"mobile"` (any builtin operator), `"mcu"` (current TensorFlow Lite Micro) or
+            `"arduino"` (as `"mcu"`, and right on the older Arduino forks too).
+
+    Returns:
+        `TFLiteModel`.
+
+    Raises:
+        ValueError: If an argument is wrong, the model isn't built, or the target can't run it. No
+            file is written then.
+        RuntimeError: If the converter fails or dies.
+
+    Example:
+
+    ```python
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    x = np.random.rand(100, 4).astype("float32")
+    result = export_tflite(model, "model.tflite", "int8", x, target="arduino")
+    assert result.lint() == []
+    ```
+    """
+    path = _checked_path(path)
+    _check_choice("quantization", quantization, QUANTIZATIONS)
+    _check_choice("target", target, TARGETS)
+    samples = _samples_of(model, representative_data, quantization)
+    specs = _input_specs(model, samples)
+    with tempfile.TemporaryDirectory() as folder:
+        job = _write_job(pathlib.Path(folder), model, specs, samples, quantization, target)
+        content = _run_converter(job, model)
+    errors = [f for f in lint_module.lint(schema.parse(content), target) if f.severity == "error"]
+    if errors:
+        listed = "\n".join(f"- {line}" for line in lint_module.summarize(errors))
+        raise ValueError(
+            f"This model with quantization={quantization!r} would not run on target={target!r}, "
+            f"so {path} was not written:\n{listed}"
+        )
+    write_whole(path, content)
+    return TFLiteModel(path, quantization, target)
+
+
+def write_whole(path, content):
+    """Writes a file whole or not at all.
+
+    Args:
+        path: File to write, in an existing folder.
+        content: Bytes.
+    """
+    path = pathlib.Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        # mkstemp makes files for the owner alone; the result has the usual permissions.
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _checked_path(path):
+    path = pathlib.Path(path)
+    if path.suffix != ".tflite":
+        raise ValueError(f"path must end in .tflite, got {str(path)!r}.")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(
+            f"The output folder {str(path.absolute().parent)!r} doesn't exist: create it first."
+        )
+    return path
+
+
+def _check_choice(name, value, allowed):
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
+
+
+def _samples_of(model, data, quantization):
+    """Returns the representative data as a list of float arrays, one per input."""
+    if data is None:
+        if quantization in ("int8", "int16x8"):
+            raise ValueError(
+                f"quantization={quantization!r} needs representative_data: some hundred inputs "
+                "like those of training, scaled the same way."
+            )
+        return None
+    arrays = [np.asarray(array)[:MAX_SAMPLES] for array in keras.tree.flatten(_first_arrays(data))]
+    if not arrays or any(len(array) == 0 for array in arrays):
+        raise ValueError("representative_data is empty: give some hundred inputs.")
+    if any(not np.isfinite(array.astype("float64")).all() for array in arrays):
+        raise ValueError("representative_data holds NaN or infinite values.")
+    _warn_about_pixels(model, arrays)
+    return arrays
+
+
+def _first_arrays(data):
+    if not hasattr(data, "take"):
+        return data
+    if isinstance(data, np.ndarray):
+        return data
+    batches, count = [], 0
+    for batch in data:
+        x = batch[0] if isinstance(batch, tuple) else batch
+        batches.append(keras.tree.map_structure(np.asarray, x))
+        count += len(keras.tree.flatten(x)[0])
+        if count >= MAX_SAMPLES:
+            break
+    if not batches:
+        return []
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+
+
+def _warn_about_pixels(model, arrays):
+    layers = list(model._flatten_layers(include_self=False))[:3]
+    if any(isinstance(layer, _RESCALING) for layer in layers):
+        return
+    for array in arrays:
+        if array.ndim >= 3 and array.min() >= 0 and array.max() > 100 and _is_integral(array):
+            warnings.warn(
+                f"representative_data looks like raw pixels ({array.min():g} to {array.max():g}), "
+                "and the model has no rescaling layer. If it was trained on scaled inputs, scale "
+                "these the same way: the converter would accept them silently.",
+                stacklevel=4,
+            )
+
+
+def _is_integral(array):
+    return np.array_equal(array, np.round(array))
+
+
+def _input_specs(model, samples):
+    """Returns the structure of `(shape, dtype)` specifications of the model's inputs, batch 1."""
+    if not model.built:
+        raise ValueError(f"The model {model.name!r} isn't built: call it on some data first.")
+    if any(layer.compute_dtype == "float16" for layer in model._flatten_layers()):
+        raise ValueError(
+            f"The model {model.name!r} computes in float16 (mixed precision), which the converter "
+            "doesn't take: build it again with the float32 policy and copy the weights."
+        )
+    try:
+        structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    except (AttributeError, ValueError):
+        if samples is None:
+            raise ValueError(
+                f"The subclassed model {model.name!r} doesn't say the shape of its inputs: give "
+                "representative_data, a few samples are enough."
+            ) from None
+        structure = samples[0] if len(samples) == 1 else samples
+    inputs = keras.tree.flatten(structure)
+    _check_shapes(inputs, samples)
+    return keras.tree.map_structure(
+        lambda t: keras.InputSpec(
+            shape=(1, *t.shape[1:]), dtype=keras.backend.standardize_dtype(t.dtype)
+        ),
+        structure,
+    )
+
+
+def _check_shapes(inputs, samples):
+    for index, tensor in enumerate(inputs):
+        if None in tensor.shape[1:]:
+            raise ValueError(
+                f"Input {index} has the shape {tuple(tensor.shape)}: every axis but the batch must "
+                "be known for the target. Build the model with a fixed shape."
+            )
+    if samples is None:
+        return
+    if len(samples) != len(inputs):
+        raise ValueError(
+            f"The model has {len(inputs)} inputs, representative_data has {len(samples)}."
+        )
+    for index, (tensor, array) in enumerate(zip(inputs, samples, strict=True)):
+        if tuple(tensor.shape[1:]) != array.shape[1:]:
+            raise ValueError(
+                f"representative_data for input {index} has the shape {array.shape}, the model "
+                f"takes {tuple(tensor.shape)}."
+            )
+
+
+def _write_job(folder, model, specs, samples, quantization, target):
+    flat = keras.tree.flatten(specs)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+
+    def serve(*tensors):
+        return model(keras.tree.pack_sequence_as(specs, tensors), training=False)
+
+    signature = [
+        keras.InputSpec(shape=spec.shape, dtype=spec.dtype, name=f"input_{index}")
+        for index, spec in enumerate(flat)
+    ]
+    archive.add_endpoint("serve", serve, input_signature=signature)
+    archive.write_out(str(folder / "saved_model"), verbose=False)
+    if samples is not None:
+        arrays = {
+            f"input_{index}": array.astype(spec.dtype)
+            for index, (spec, array) in enumerate(zip(flat, samples, strict=True))
+        }
+        np.savez(folder / "samples.npz", **arrays)
+    settings = {"quantization": quantization, "per_tensor_dense": target == "arduino"}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    return folder
+
+
+def _run_converter(folder, model):
+    script = pathlib.Path(__file__).with_name("converter_process.py")
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    result = subprocess.run(
+        [sys.executable, str(script), str(folder)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    if result.returncode == 0:
+        return (folder / "model.tflite").read_bytes()
+    if result.returncode < 0:
+        recurrent = [
+            layer.name for layer in model._flatten_layers() if isinstance(layer, _RECURRENT)
+        ]
+        advice = (
+            f" Recurrent layers that loop do that when they are quantised: set unroll=True in "
+            f"{', '.join(recurrent)}."
+            if recurrent
+            else ""
+        )
+        name = signal.Signals(-result.returncode).name
+        raise RuntimeError(f"The TensorFlow Lite converter died of {name}.{advice}")
+    raise RuntimeError(f"The TensorFlow Lite converter failed: {_reason(result.stderr)}")
+
+
+def _reason(stderr):
+    """Returns the lines of the converter's errors that say something to its user."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if "error:" in line or "Error:" in line or "ops:" in line]
+    return "\n".join(telling[-6:] or lines[-6:])

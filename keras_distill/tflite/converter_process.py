@@ -1,0 +1,60 @@
+"""The process in which the TensorFlow Lite converter runs, and may die, alone.
+
+It is run as a script, so that it imports nothing but TensorFlow and NumPy.
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+
+def convert(folder):
+    """Converts `folder/saved_model` to `folder/model.tflite`.
+
+    Args:
+        folder: Folder with `saved_model`, `settings.json` and, to calibrate, `samples.npz`.
+    """
+    settings = json.loads((folder / "settings.json").read_text())
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved_model"))
+    # Without this, operators that only full TensorFlow has would be let in silently.
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if settings["quantization"] is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if settings["quantization"] == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if settings["quantization"] in ("int8", "int16x8"):
+        quantize_fully(converter, folder / "samples.npz", settings["quantization"])
+    if settings["per_tensor_dense"]:
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    (folder / "model.tflite").write_bytes(converter.convert())
+
+
+def quantize_fully(converter, samples_path, quantization):
+    """Sets a converter to integers everywhere, inputs and outputs included.
+
+    Args:
+        converter: `tf.lite.TFLiteConverter`.
+        samples_path: File of the representative data.
+        quantization: `"int8"` or `"int16x8"`.
+    """
+    sets = tf.lite.OpsSet
+    wide = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    is_wide = quantization == "int16x8"
+    converter.target_spec.supported_ops = [wide if is_wide else sets.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int16 if is_wide else tf.int8
+    converter.inference_output_type = converter.inference_input_type
+    with np.load(samples_path, allow_pickle=False) as samples:
+        arrays = {name: samples[name] for name in samples.files}
+
+    def representative_dataset():
+        for index in range(len(next(iter(arrays.values())))):
+            yield {name: array[index : index + 1] for name, array in arrays.items()}
+
+    converter.representative_dataset = representative_dataset
+
+
+if __name__ == "__main__":
+    convert(pathlib.Path(sys.argv[1]))

@@ -1,0 +1,137 @@
+"""TensorFlow Lite Micro on this computer: what the board will compute, in how much memory."""
+
+import importlib.util
+import json
+import math
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+# Room for the wheel's 64-bit pointers is in the minimum already; this is headroom for the sketch.
+HEADROOM_RATIO = 1.05
+HEADROOM_BYTES = 1024
+ARENA_GRANULARITY = 16
+
+
+class MicroError(RuntimeError):
+    """TensorFlow Lite Micro can't run a model; the message says why."""
+
+
+def is_available():
+    """Says whether the package tflite-micro is installed."""
+    return importlib.util.find_spec("tflite_micro") is not None
+
+
+def require():
+    """Raises an error that names the extra to install if tflite-micro is missing.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+    """
+    if not is_available():
+        raise ImportError(
+            "This runs the model on TensorFlow Lite Micro, which isn't installed: "
+            'pip install "keras_distill[micro]" (Linux, x86-64).'
+        )
+
+
+def run(content, graph, inputs):
+    """Runs a model sample by sample on TensorFlow Lite Micro.
+
+    Args:
+        content: The file's bytes.
+        graph: `Graph` of the file.
+        inputs: List of arrays of shape `(samples, ...)`, one per input, in the inputs' types.
+
+    Returns:
+        List of arrays of shape `(samples, ...)`, one per output, in the outputs' types.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+        MicroError: If it can't run the model; the message names a missing operator.
+    """
+    arrays = {
+        f"input_{position}": array
+        for position, array in zip(graph.input_positions, inputs, strict=True)
+    }
+    answer = _work("run", content, arrays, outputs=len(graph.output_positions))
+    return [answer[f"output_{position}"] for position in graph.output_positions]
+
+
+def minimum_arena(content):
+    """Finds the smallest arena in which TensorFlow Lite Micro can run a model.
+
+    Found by bisection on the real interpreter, to 16 bytes; its own account of the memory can be
+    too small.
+
+    Args:
+        content: The file's bytes.
+
+    Returns:
+        Number of bytes.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+        MicroError: If it can't run the model in any arena.
+    """
+    return int(_work("arena", content, {})["arena"])
+
+
+def runs_in_arena(content, arena_bytes):
+    """Says whether TensorFlow Lite Micro can run a model in an arena of a given size.
+
+    Args:
+        content: The file's bytes.
+        arena_bytes: Size of the arena in bytes.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+    """
+    return bool(_work("fits", content, {}, arena_bytes=int(arena_bytes))["fits"])
+
+
+def recommended_arena(minimum):
+    """Returns the arena for a sketch: 5 % and 1 KiB above the minimum, in whole KiB.
+
+    Args:
+        minimum: Smallest arena that works, in bytes.
+
+    Example:
+
+    ```python
+    assert recommended_arena(2000) == 4096
+    ```
+    """
+    return math.ceil((minimum * HEADROOM_RATIO + HEADROOM_BYTES) / 1024) * 1024
+
+
+def _work(task, content, arrays, **settings):
+    """Runs a task in a process of its own, since the interpreter may end its process."""
+    require()
+    script = pathlib.Path(__file__).with_name("micro_process.py")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "model.tflite").write_bytes(content)
+        (folder / "task.json").write_text(json.dumps({"task": task, **settings}))
+        np.savez(folder / "arrays.npz", **arrays)
+        result = subprocess.run(
+            [sys.executable, str(script), str(folder)], capture_output=True, text=True, check=False
+        )
+        answer = folder / "answer.npz"
+        if result.returncode != 0 or not answer.is_file():
+            raise MicroError(_reason(result.stderr, result.returncode))
+        with np.load(answer, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+
+def _reason(stderr, returncode):
+    missing = re.findall(r"builtin opcode '(\w+)'", stderr)
+    if missing:
+        return f"TensorFlow Lite Micro has no operator {', '.join(dict.fromkeys(missing))}."
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    reason = "; ".join(lines[-4:]) if lines else f"it ended with code {returncode}"
+    return f"TensorFlow Lite Micro can't run this model: {reason}"

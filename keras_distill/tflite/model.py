@@ -1,0 +1,227 @@
+"""A TensorFlow Lite file: what it holds, what it answers, and the ways on to the device."""
+
+import dataclasses
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_distill.tflite import lint as lint_module
+from keras_distill.tflite import litert, schema
+
+QUANTIZATIONS = (None, "float16", "dynamic", "int8", "int16x8")
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of the model.
+
+    Args:
+        name: Name of the tensor.
+        shape: Sizes, the batch included.
+        dtype: `"int8"`, `"int16"`, `"float32"`, ...
+        scale: Quantisation scale; 0 for a tensor that isn't quantised.
+        zero_point: Quantisation zero point.
+    """
+
+    name: str
+    shape: tuple
+    dtype: str
+    scale: float
+    zero_point: int
+
+    @property
+    def is_quantized(self):
+        """Whether the tensor holds quantised values."""
+        return self.scale > 0
+
+    def quantize(self, values):
+        """Returns float values in the tensor's type: round(x / scale) + zero point, clamped."""
+        if not self.is_quantized:
+            return np.asarray(values, self.dtype)
+        limits = np.iinfo(self.dtype)
+        steps = np.round(np.asarray(values, "float32") / np.float32(self.scale)) + self.zero_point
+        return np.clip(steps, limits.min, limits.max).astype(self.dtype)
+
+    def dequantize(self, values):
+        """Returns the tensor's values in float32."""
+        values = np.asarray(values)
+        if not self.is_quantized:
+            return values
+        return np.float32(self.scale) * (values.astype("float32") - self.zero_point)
+
+
+class TFLiteModel:
+    """A TensorFlow Lite file on its way to a device.
+
+    Args:
+        path: The `.tflite` file.
+        quantization: How it was quantised; by default found out from the file.
+        target: `"mobile"`, `"mcu"` or `"arduino"`.
+
+    Raises:
+        ValueError: If the file isn't there or is no TensorFlow Lite file.
+
+    Example:
+
+    ```python
+    from keras_distill.tflite import export_tflite
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    export_tflite(model, "model.tflite")
+    loaded = TFLiteModel("model.tflite")
+    assert loaded.predict(np.ones((3, 4))).shape == (3, 2)
+    ```
+    """
+
+    def __init__(self, path, quantization="auto", target="mobile"):
+        self.path = pathlib.Path(path)
+        if not self.path.is_file():
+            raise ValueError(f"There is no file {str(self.path)!r}.")
+        self.content = self.path.read_bytes()
+        self.graph = schema.parse(self.content)
+        self.quantization = _found_out(self.graph) if quantization == "auto" else quantization
+        self.target = target
+
+    @property
+    def size(self):
+        """Size of the file in bytes."""
+        return len(self.content)
+
+    @property
+    def inputs(self):
+        """List of `TensorInfo`, in the order of the Keras model's inputs."""
+        return [_info(tensor) for tensor in self.graph.inputs]
+
+    @property
+    def outputs(self):
+        """List of `TensorInfo`, in the order of the Keras model's outputs."""
+        return [_info(tensor) for tensor in self.graph.outputs]
+
+    @property
+    def operators(self):
+        """Dictionary from the name of each builtin operator to how often it stands."""
+        names = [operator.name for operator in self.graph.operators]
+        return {name: names.count(name) for name in dict.fromkeys(names)}
+
+    def quantize_inputs(self, x):
+        """Returns inputs as the model takes them.
+
+        Args:
+            x: Float array of shape `(samples, ...)`, or a list or dictionary of them.
+
+        Returns:
+            List of arrays, one per input, in the inputs' types.
+
+        Raises:
+            ValueError: If number or shapes of the inputs are wrong, or there are no samples.
+        """
+        arrays = [np.asarray(array) for array in keras.tree.flatten(x)]
+        if len(arrays) != len(self.inputs):
+            raise ValueError(f"The model has {len(self.inputs)} inputs, got {len(arrays)}.")
+        for array, info in zip(arrays, self.inputs, strict=True):
+            if array.shape[1:] != info.shape[1:]:
+                raise ValueError(
+                    f"Input {info.name!r} takes samples of shape {info.shape[1:]}, got an array "
+                    f"of shape {array.shape}."
+                )
+            if len(array) == 0:
+                raise ValueError("There are no samples: the array of inputs is empty.")
+        return [info.quantize(array) for array, info in zip(arrays, self.inputs, strict=True)]
+
+    def predict(self, x):
+        """Runs the model on LiteRT's reference kernels.
+
+        Args:
+            x: Float array of shape `(samples, ...)`, or a list or dictionary of them.
+
+        Returns:
+            Float array, or a list of them for several outputs.
+        """
+        raw = litert.run(self.content, self.graph, self.quantize_inputs(x))
+        values = [info.dequantize(part) for part, info in zip(raw, self.outputs, strict=True)]
+        return values[0] if len(values) == 1 else values
+
+    def lint(self):
+        """Lists what would fail, or be silently wrong, on the target.
+
+        Returns:
+            List of `Finding` (code, severity, message, where, fix), empty when clean.
+        """
+        return lint_module.lint(self.graph, self.target)
+
+    def verify(self, model, x, y=None):
+        """Compares the Keras model, LiteRT and TensorFlow Lite Micro on real samples.
+
+        Args:
+            model: The `keras.Model` that was exported.
+            x: Inputs of shape `(samples, ...)`, scaled as in training.
+            y: Labels, sparse or one-hot, for the accuracies. Optional.
+
+        Returns:
+            `Verification`, which prints as a table.
+
+        Raises:
+            ValueError: If `x` doesn't suit the model or `y` isn't as long as `x`.
+        """
+        from keras_distill.tflite.verify import verify
+
+        return verify(self, model, x, y)
+
+    def report(self):
+        """Measures what the model asks of a device.
+
+        Returns:
+            `Report`: operators, flash, arena, multiplications, and the boards that it fits.
+        """
+        from keras_distill.tflite.report import report
+
+        return report(self)
+
+    def to_arduino(self, folder, labels=None, samples=None, name=None):
+        """Writes an Arduino library with a sketch that checks itself on stored samples.
+
+        Args:
+            folder: Folder of the library, made with its parents.
+            labels: Names of the classes, one per output value. Optional.
+            samples: Inputs of shape `(samples, ...)`, scaled as in training, that the sketch
+                runs; some ten are plenty.
+            name: Name of the library. Defaults to the file's name.
+
+        Returns:
+            `pathlib.Path` of the library.
+
+        Raises:
+            ValueError: If the model can't run on a board, `labels` or `samples` don't suit it, or
+                the folder holds something else.
+        """
+        from keras_distill.tflite.arduino import export_library
+
+        return export_library(self, folder, labels=labels, samples=samples, name=name)
+
+
+def _info(tensor):
+    is_quantized = len(tensor.scales) == 1
+    return TensorInfo(
+        name=tensor.name,
+        shape=tensor.shape,
+        dtype=tensor.dtype,
+        scale=tensor.scales[0] if is_quantized else 0.0,
+        zero_point=tensor.zero_points[0] if is_quantized and tensor.zero_points else 0,
+    )
+
+
+def _found_out(graph):
+    """Returns how a graph is quantised."""
+    dtype = graph.inputs[0].dtype
+    if dtype in ("int8", "int16"):
+        return "int8" if dtype == "int8" else "int16x8"
+    constants = {
+        tensor.dtype
+        for operator in graph.operators
+        for tensor in operator.inputs
+        if tensor is not None and tensor.is_constant
+    }
+    if "float16" in constants:
+        return "float16"
+    return "dynamic" if "int8" in constants else None

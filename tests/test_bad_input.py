@@ -34,7 +34,7 @@ def test_a_bad_loss_weight_fails_at_construction(make_cnn, weight):
 
 @pytest.mark.parametrize("weight", [-0.1, 1.5])
 def test_a_student_loss_weight_out_of_bounds_fails_at_construction(make_cnn, weight):
-    with pytest.raises(ValueError, match="student_loss_weight must be .* at least 0 and at most 1"):
+    with pytest.raises(ValueError, match=r"student_loss_weight must be .* at least 0 and at most 1"):
         Distiller(make_cnn(8), make_cnn(2), "kd", student_loss_weight=weight)
 
 
@@ -44,7 +44,7 @@ def test_a_wrong_number_of_weights_fails(make_cnn):
 
 
 def test_an_empty_list_of_losses_fails(make_cnn):
-    with pytest.raises(ValueError, match="distillation_losses is empty"):
+    with pytest.raises(ValueError, match=r"distillation_losses is empty"):
         Distiller(make_cnn(8), make_cnn(2), [])
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_model_fails_and_names_the_side(make_cnn, side):
 
 def test_one_model_on_both_sides_fails(make_cnn):
     model = make_cnn(2)
-    with pytest.raises(ValueError, match="same model"):
+    with pytest.raises(ValueError, match=r"same model"):
         Distiller(model, model, "kd")
 
 
@@ -76,17 +76,17 @@ def test_no_distillation_loss_at_all_fails_at_compile(make_cnn, crossentropy):
 
 def test_mixing_both_forms_fails_at_compile(make_cnn, crossentropy):
     distiller = Distiller(make_cnn(8), make_cnn(2), "kd")
-    with pytest.raises(ValueError, match="already has distillation_losses"):
+    with pytest.raises(ValueError, match=r"already has distillation_losses"):
         distiller.compile(loss=crossentropy, distillation_loss_fn=keras.losses.KLDivergence())
 
 
 def test_a_missing_student_loss_fails_at_compile(make_cnn):
-    with pytest.raises(ValueError, match="'loss' cannot be `None`"):
+    with pytest.raises(ValueError, match=r"'loss' cannot be `None`"):
         Distiller(make_cnn(8), make_cnn(2), "kd").compile("sgd")
 
 
 def test_temperature_zero_in_the_tutorial_form_fails_at_compile(make_cnn, crossentropy):
-    with pytest.raises(ValueError, match="temperature must be a finite number above 0"):
+    with pytest.raises(ValueError, match=r"temperature must be a finite number above 0"):
         Distiller(make_cnn(8), make_cnn(2)).compile(
             student_loss_fn=crossentropy, distillation_loss_fn="kl_divergence", temperature=0
         )
@@ -119,17 +119,17 @@ def test_nan_in_a_distillation_loss_names_the_loss(make_cnn, images, crossentrop
     for model in (distiller, broken):
         model.compile("sgd", crossentropy)
     distiller.fit(*images, verbose=0)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="'first_stage'.* is not finite"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"'first_stage'.* is not finite"):
         broken.fit(*images, verbose=0)
 
 
 def test_a_batch_without_the_key_of_a_side_says_so(make_cnn, images, crossentropy):
     distiller = Distiller(make_cnn(8), make_cnn(2), "kd", teacher_input="large")
     distiller.compile("sgd", crossentropy)
-    with pytest.raises(ValueError, match="teacher_input='large' needs dictionary batches"):
+    with pytest.raises(ValueError, match=r"teacher_input='large' needs dictionary batches"):
         distiller.fit(*images, verbose=0)
 
 
 def test_a_reserved_name_for_a_loss_is_refused(make_cnn):
-    with pytest.raises(ValueError, match="can't be named 'student_loss'"):
+    with pytest.raises(ValueError, match=r"can't be named 'student_loss'"):
         Distiller(make_cnn(8), make_cnn(2), SoftTargets(name="student_loss"))

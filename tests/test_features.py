@@ -114,7 +114,7 @@ def test_an_unknown_path_lists_the_closest():
 
 
 def test_an_unknown_suffix_lists_the_allowed():
-    with pytest.raises(ValueError, match="Unknown suffix ':ouput'.*:input"):
+    with pytest.raises(ValueError, match=r"Unknown suffix ':ouput'.*:input"):
         FeatureExtractor(nested_functional(), ["head:ouput"])
 
 
@@ -122,5 +122,5 @@ def test_a_layer_called_twice_has_no_single_output(x):
     shared = keras.layers.Dense(4, name="shared")
     inputs = keras.Input((4,))
     model = keras.Model(inputs, shared(shared(inputs)))
-    with pytest.raises(ValueError, match="called 2 times"):
+    with pytest.raises(ValueError, match=r"called 2 times"):
         FeatureExtractor(model, ["shared"])(x)

@@ -59,7 +59,7 @@ def number_of_inputs(content):
 
 
 def largest_needed(content):
-    """Returns an arena size, by doubling, in which the model runs; fails loudly if there is none."""
+    """Returns an arena size in which the model runs, by doubling, or fails loudly."""
     size = 16 * 1024
     while not fits(content, size):
         size *= 2

@@ -148,7 +148,18 @@ class TFLiteModel:
         Returns:
             List of `Finding` (code, severity, message, where, fix), empty when clean.
         """
-        return lint_module.lint(self.graph, self.target)
+        return self.lint_for(self.target)
+
+    def lint_for(self, target):
+        """Lists what would fail, or be silently wrong, on another target.
+
+        Args:
+            target: `"mobile"`, `"mcu"` or `"arduino"`.
+
+        Returns:
+            List of `Finding`, empty when clean.
+        """
+        return lint_module.lint(self.graph, target)
 
     def verify(self, model, x, y=None):
         """Compares the Keras model, LiteRT and TensorFlow Lite Micro on real samples.

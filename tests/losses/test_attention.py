@@ -141,7 +141,7 @@ def test_features_without_space_are_refused_with_both_shapes():
 
 
 def test_lists_of_different_length_are_refused():
-    with pytest.raises(ValueError, match="lists of the same length"):
+    with pytest.raises(ValueError, match=r"lists of the same length"):
         AttentionTransfer(["a", "b"], ["c"])
 
 
@@ -163,5 +163,5 @@ def test_serialisation_round_trip():
 
 def test_features_of_unknown_size_that_must_be_resized_are_refused():
     features = keras.KerasTensor((None, None, 8, 1))
-    with pytest.raises(ValueError, match="unknown size"):
+    with pytest.raises(ValueError, match=r"unknown size"):
         functional.resize_space(features, (4, 4))

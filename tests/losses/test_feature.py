@@ -58,7 +58,7 @@ def test_an_untracked_projector_is_refused():
 
 
 def test_different_numbers_of_axes_are_refused():
-    with pytest.raises(ValueError, match="same number of axes"):
+    with pytest.raises(ValueError, match=r"same number of axes"):
         HintLearning("t", "s").compute_loss(np.zeros((2, 4, 4, 5)), np.zeros((2, 16)))
 
 

@@ -24,7 +24,7 @@ def test_losses_pass_through():
 
 
 def test_an_unknown_name_lists_the_closest():
-    with pytest.raises(ValueError, match="Closest: 'soft_targets'"):
+    with pytest.raises(ValueError, match=r"Closest: 'soft_targets'"):
         losses.get("soft_target")
 
 

@@ -161,7 +161,7 @@ def test_temperature_follows_its_schedule():
 
 @pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), float("inf")])
 def test_a_temperature_that_is_not_positive_is_refused(temperature):
-    with pytest.raises(ValueError, match="temperature must be a finite number above 0"):
+    with pytest.raises(ValueError, match=r"temperature must be a finite number above 0"):
         SoftTargets(temperature)
 
 
@@ -173,7 +173,7 @@ def test_a_temperature_that_is_no_number_is_refused():
 
 
 def test_an_unknown_divergence_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="kl, reverse_kl, js, cross_entropy"):
+    with pytest.raises(ValueError, match=r"kl, reverse_kl, js, cross_entropy"):
         SoftTargets(divergence="hellinger")
 
 

@@ -1,0 +1,1 @@
+"""The device-side sources, shipped in the wheel as `keras_distill.device`."""

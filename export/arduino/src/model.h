@@ -1,0 +1,50 @@
+// ${name}: ${summary}
+// Made by keras_distill.
+#ifndef ${guard}_H_
+#define ${guard}_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace ${name} {
+
+// How the model holds its numbers: value = scale * (number - zero point).
+using Input = ${input_type};
+using Output = ${output_type};
+
+constexpr size_t kInputSize = ${input_size};  // shape ${input_shape}
+constexpr size_t kOutputSize = ${output_size};  // shape ${output_shape}
+
+// Measured: the smallest arena that works, with some headroom.
+constexpr size_t kArenaSize = ${arena_bytes};
+
+// Names of the classes, one per output value.
+extern const char* const kLabels[kOutputSize];
+
+// Prepares the model. Returns nullptr, or what went wrong. Call it once, in setup().
+const char* begin();
+
+// Sets one value of the input, in the unit and scale that the model was trained with.
+void setInput(size_t index, float value);
+
+// The input as the model holds it, for numbers that are quantised already.
+Input* input();
+
+// Runs the model on the input. Returns nullptr, or what went wrong.
+const char* run();
+
+// The output as the model holds it.
+const Output* output();
+
+// One value of the output, as the Keras model would give it.
+float score(size_t index);
+
+// Index of the largest output value: the predicted class.
+size_t best();
+
+// Bytes of the arena that are in use after begin().
+size_t arenaUsed();
+
+}  // namespace ${name}
+
+#endif  // ${guard}_H_

@@ -1,0 +1,200 @@
+"""Data sets: scale, split, subsets, tensorflow-datasets read from a prepared folder, bad names."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from keras_distill import datasets
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Two small sets on disk as tensorflow-datasets prepares them."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    folder = tmp_path_factory.mktemp("tfds")
+    rng = np.random.default_rng(0)
+
+    def write(name, shape, splits, label=True, dtype=np.uint8):
+        features = {"image": tfds.features.Image(shape=shape, dtype=dtype)}
+        if label:
+            features["kind"] = tfds.features.ClassLabel(names=["cat", "dog", "eel"])
+        high = np.iinfo(dtype).max + 1
+        rows = {}
+        for split, count in splits.items():
+            rows[split] = [
+                {
+                    "image": rng.integers(0, high, [n or 4 + i % 3 for n in shape]).astype(dtype),
+                    **({"kind": i % 3} if label else {}),
+                }
+                for i in range(count)
+            ]
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name=name,
+            version="1.0.0",
+            data_dir=folder,
+            features=tfds.features.FeaturesDict(features),
+            split_datasets={split: list(enumerate(examples)) for split, examples in rows.items()},
+        )
+        return rows
+
+    rows = {
+        "pets": write("pets", (6, 5, 3), {"train": 30, "test": 9}),
+        "deep": write("deep", (4, 4, 1), {"train": 6, "validation": 3}, dtype=np.uint16),
+        "sizes": write("sizes", (None, None, 3), {"train": 6, "test": 3}),
+        "plain": write("plain", (4, 4, 1), {"train": 3, "test": 3}, label=False),
+        "single": write("single", (4, 4, 1), {"train": 3}),
+    }
+    return folder, rows
+
+
+def test_digits_have_the_documented_form():
+    digits = datasets.load("digits")
+    assert digits.x_train.shape == (1297, 8, 8, 1) and digits.x_test.shape == (500, 8, 8, 1)
+    assert digits.x_train.dtype == np.float32 and digits.y_train.dtype == np.int32
+    assert digits.x_train.min() == 0 and digits.x_train.max() == 1
+    assert digits.range == (0.0, 1.0)
+    assert digits.input_shape == (8, 8, 1) and digits.num_classes == 10
+    assert digits.labels == tuple("0123456789")
+
+
+def test_digits_split_never_changes():
+    (_, _), (x, y) = datasets.load("digits").arrays
+    digest = hashlib.sha256((x * 16).astype("uint8").tobytes() + y.astype("uint8").tobytes())
+    assert digest.hexdigest()[:16] == "080f1e548e7294d7"
+
+
+def test_digits_parts_are_all_of_the_set_and_keep_image_and_label_together():
+    from sklearn.datasets import load_digits
+
+    whole = load_digits()
+    digits = datasets.load("digits")
+    known = sorted(
+        (image.astype("float32").tobytes(), int(label))
+        for image, label in zip(whole.images / 16, whole.target, strict=True)
+    )
+    x = np.concatenate([digits.x_train, digits.x_test])
+    y = np.concatenate([digits.y_train, digits.y_test])
+    found = sorted((image.tobytes(), int(label)) for image, label in zip(x, y, strict=True))
+    assert found == known
+
+
+def test_digits_split_has_every_class_in_proportion():
+    digits = datasets.load("digits")
+    train, test = np.bincount(digits.y_train), np.bincount(digits.y_test)
+    np.testing.assert_allclose(test / (train + test), 500 / 1797, atol=0.006)
+
+
+def test_subset_is_balanced_seeded_and_from_the_whole_part():
+    whole = datasets.load("digits")
+    some = datasets.load("digits", max_train=200, max_test=50)
+    other = datasets.load("digits", max_train=200, seed=1)
+    assert np.ptp(np.bincount(some.y_train)) <= 1 and len(some.y_train) == 200
+    assert len(some.y_test) == 50
+    np.testing.assert_array_equal(
+        some.x_train, datasets.load("digits", max_train=200, max_test=9).x_train
+    )
+    assert not np.array_equal(some.x_train, other.x_train)
+    known = {x.tobytes(): y for x, y in zip(whole.x_train, whole.y_train, strict=True)}
+    assert all(known[x.tobytes()] == y for x, y in zip(some.x_train, some.y_train, strict=True))
+
+
+def test_limit_above_the_set_keeps_all():
+    assert len(datasets.load("digits", max_train=5000).x_train) == 1297
+
+
+def test_images_can_be_resized():
+    digits = datasets.load("digits", max_train=20, image_size=(12, 16))
+    assert digits.input_shape == (12, 16, 1)
+    assert digits.x_train.min() >= 0 and digits.x_train.max() <= 1
+
+
+def test_prepared_set_is_read_in_its_own_order(prepared):
+    folder, rows = prepared
+    pets = datasets.load("pets", data_dir=folder)
+    assert pets.labels == ("cat", "dog", "eel") and pets.input_shape == (6, 5, 3)
+    assert len(pets.x_train) == 30 and len(pets.x_test) == 9
+    expected = {row["image"].tobytes(): row["kind"] for row in rows["pets"]["train"]}
+    for image, label in zip(pets.x_train, pets.y_train, strict=True):
+        assert expected.pop(np.round(image * 255).astype("uint8").tobytes()) == label
+    assert not expected
+
+
+def test_prepared_subset_keeps_image_and_label_together(prepared):
+    folder, rows = prepared
+    pets = datasets.load("pets", data_dir=folder, max_train=7, max_test=3)
+    expected = {row["image"].tobytes(): row["kind"] for row in rows["pets"]["train"]}
+    assert len(pets.x_train) == len(pets.y_train) == 7
+    assert len(np.unique(pets.x_train, axis=0)) == 7
+    for image, label in zip(pets.x_train, pets.y_train, strict=True):
+        assert expected[np.round(image * 255).astype("uint8").tobytes()] == label
+
+
+def test_sixteen_bit_images_are_scaled_by_their_own_range_and_validation_stands_in(prepared):
+    folder, rows = prepared
+    deep = datasets.load("deep", data_dir=folder)
+    largest = max(row["image"].max() for row in rows["deep"]["validation"]) / 65535
+    assert deep.x_test.max() == pytest.approx(largest)
+    assert len(deep.x_test) == 3
+
+
+def test_images_of_different_size_need_image_size(prepared):
+    folder, _ = prepared
+    with pytest.raises(ValueError, match=r"image_size"):
+        datasets.load("sizes", data_dir=folder)
+    sizes = datasets.load("sizes", data_dir=folder, image_size=(8, 8))
+    assert sizes.x_train.shape == (6, 8, 8, 3)
+
+
+def test_set_without_a_label_is_refused_with_its_features(prepared):
+    with pytest.raises(ValueError, match=r"not an image classification set.*image \(Image\)"):
+        datasets.load("plain", data_dir=prepared[0])
+
+
+def test_set_without_a_test_part_is_refused_with_its_splits(prepared):
+    with pytest.raises(ValueError, match=r"no split 'validation'.*train"):
+        datasets.load("single", data_dir=prepared[0])
+
+
+def test_unknown_name_lists_the_closest(tmp_path):
+    with pytest.raises(ValueError, match=r"Did you mean 'mnist'"):
+        datasets.load("mnst", data_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"Did you mean 'digits'"):
+        datasets.load("digit", data_dir=tmp_path)
+
+
+def test_unprepared_set_says_what_to_do(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"tfds build fashion_mnist"):
+        datasets.load("fashion_mnist", data_dir=tmp_path, download=False)
+
+
+def test_failed_download_says_what_to_do(tmp_path, monkeypatch):
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    def no_network(*_, **__):
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", no_network)
+    with pytest.raises(RuntimeError, match=r"no route to host.*tfds build mnist"):
+        datasets.load("mnist", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"max_train": 0}, ValueError, "max_train"),
+        ({"max_test": -5}, ValueError, "max_test"),
+        ({"max_train": 10.0}, TypeError, "max_train"),
+        ({"max_train": True}, TypeError, "max_train"),
+        ({"image_size": 8}, TypeError, "image_size"),
+        ({"image_size": (8, 0)}, ValueError, "image_size"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        datasets.load("digits", **arguments)
+
+
+def test_name_must_be_a_string():
+    with pytest.raises(TypeError, match=r"name=7"):
+        datasets.load(7)

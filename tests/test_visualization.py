@@ -1,0 +1,210 @@
+"""Pictures: the numbers that are drawn, whole files, and arguments that make no sense."""
+
+import numpy as np
+import pytest
+
+from keras_distill import visualization
+
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def panels(figure):
+    """Rows of axes in the order of the grid."""
+    spec = figure.axes[0].get_gridspec()
+    return np.array(figure.axes).reshape(spec.nrows, spec.ncols)
+
+
+def test_attention_map_is_the_normalised_mean_of_squares():
+    features = np.zeros((1, 1, 2, 2))
+    features[0, 0] = [[3, 1], [-1, -2]]
+    # Means of squares 5 and 2.5; norm sqrt(31.25).
+    expected = np.array([[[5, 2.5]]]) / np.sqrt(31.25)
+    np.testing.assert_allclose(visualization.attention_map(features), expected, rtol=1e-6)
+
+
+def test_attention_map_ignores_scale_and_channel_order_and_keeps_zeros(rng):
+    features = rng.normal(size=(3, 4, 5, 6))
+    maps = visualization.attention_map(features)
+    assert maps.shape == (3, 4, 5) and maps.dtype == np.float32
+    np.testing.assert_allclose(np.square(maps).sum(axis=(1, 2)), 1, rtol=1e-5)
+    np.testing.assert_allclose(
+        visualization.attention_map(7 * features[..., ::-1]), maps, rtol=1e-5
+    )
+    assert not visualization.attention_map(np.zeros((1, 2, 2, 3))).any()
+
+
+def test_attention_map_survives_float16_extremes():
+    features = np.full((1, 2, 2, 4), 60000, np.float16)
+    np.testing.assert_allclose(visualization.attention_map(features), 0.5, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "features", [np.ones((2, 3, 4)), np.ones((0, 3, 3, 2)), np.full((1, 2, 2, 1), np.nan)]
+)
+def test_attention_map_refuses_what_is_no_feature_map(features):
+    with pytest.raises(ValueError, match=r"features"):
+        visualization.attention_map(features)
+
+
+def test_attention_grid_has_a_row_per_sample_and_a_column_per_model(rng):
+    maps = {"teacher": rng.random((3, 4, 4)), "student": rng.random((3, 2, 2))}
+    grid = panels(visualization.plot_attention(rng.random((3, 8, 8, 1)), maps))
+    assert grid.shape == (3, 3)
+    drawn = grid[1, 2].images[-1]
+    np.testing.assert_array_equal(drawn.get_array(), maps["student"][1])
+    # The smaller map is stretched over all of the 8x8 image.
+    assert drawn.get_extent() == [-0.5, 7.5, 7.5, -0.5]
+    assert [axis.texts[0].get_text() for axis in grid[0]] == ["input", "teacher", "student"]
+
+
+def test_right_predictions_are_green_and_wrong_ones_red(rng):
+    grid = panels(
+        visualization.plot_attention(
+            rng.random((2, 8, 8)),
+            {"student": rng.random((2, 8, 8))},
+            predictions={"student": np.array([[0.1, 0.9], [0.2, 0.8]])},
+            labels=[1, 0],
+            class_names=["no", "yes"],
+        )
+    )
+    titles = [(axis.get_title(), axis.title.get_color()) for axis in grid[:, 1]]
+    assert titles == [("yes", visualization._RIGHT), ("yes", visualization._WRONG)]
+    assert [axis.get_title() for axis in grid[:, 0]] == ["yes", "no"]
+
+
+def test_colour_images_and_constant_ones_are_drawn(rng):
+    images = np.stack([rng.random((6, 4, 3)) * 255, np.full((6, 4, 3), 7.0)])
+    grid = panels(visualization.plot_attention(images, {"m": np.zeros((2, 3, 2))}))
+    assert grid[0, 0].images[0].get_array().shape == (6, 4, 3)
+    assert grid[0, 0].images[0].get_array().max() == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"maps": {}}, "maps"),
+        ({"maps": np.ones((2, 4, 4))}, "dict"),
+        ({"maps": {"m": np.ones((3, 4, 4))}}, "3 samples, but `images` has 2"),
+        ({"maps": {"m": np.ones((2, 4))}}, r"maps\['m'\]"),
+        ({"images": np.ones((2, 8, 8, 4))}, "1 or 3 channels"),
+        ({"predictions": {"other": [0, 1]}}, "'other', which has no map"),
+        ({"predictions": {"m": [0.5, 1]}}, "classes"),
+        ({"labels": [1]}, "1 samples"),
+    ],
+)
+def test_attention_arguments_that_do_not_fit_are_named(arguments, message):
+    given = {"images": np.ones((2, 8, 8, 1)), "maps": {"m": np.ones((2, 4, 4))}} | arguments
+    with pytest.raises(ValueError, match=message):
+        visualization.plot_attention(**given)
+
+
+def test_curve_is_the_mean_and_the_band_goes_from_lowest_to_highest():
+    runs = [{"acc": [0.2, 0.4]}, {"acc": [0.4, 0.8]}]
+    axis = visualization.plot_curves({"alone": runs}, metric="acc").axes[0]
+    np.testing.assert_array_equal(axis.lines[0].get_xdata(), [1, 2])
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), [0.3, 0.6])
+    band = axis.collections[0].get_paths()[0].vertices
+    assert {tuple(np.round(point, 6)) for point in band} == {(1, 0.2), (1, 0.4), (2, 0.4), (2, 0.8)}
+    assert axis.get_legend().get_texts()[0].get_text() == "alone (mean of 2 runs)"
+    assert axis.get_xlabel() == "epoch" and axis.get_ylabel() == "acc"
+
+
+def test_runs_of_different_length_average_over_those_that_go_on():
+    runs = [{"acc": [0.2]}, {"acc": [0.4, 0.8]}]
+    axis = visualization.plot_curves({"alone": runs}, metric="acc").axes[0]
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), [0.3, 0.8])
+
+
+def test_what_fit_returns_can_be_drawn(images, make_cnn):
+    model = make_cnn(2)
+    model.compile("adam", "mse")
+    history = model.fit(images[0], np.zeros((64, 3)), epochs=2, verbose=0)
+    axis = visualization.plot_curves({"one": history}, metric="loss").axes[0]
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), history.history["loss"])
+    assert not axis.collections
+
+
+@pytest.mark.parametrize(
+    ("histories", "message"),
+    [
+        ({}, "histories"),
+        ([{"acc": [1]}], "dict of model name"),
+        ({"a": []}, "'a' has no histories"),
+        ({"a": {"loss": [1]}}, "no values of 'acc'. It has: loss"),
+        ({"a": {"acc": []}}, "no values"),
+    ],
+)
+def test_histories_without_the_metric_are_named(histories, message):
+    with pytest.raises(ValueError, match=message):
+        visualization.plot_curves(histories, metric="acc")
+
+
+def test_confusion_counts_stand_in_the_row_of_the_true_class():
+    scores = np.eye(3)[[0, 2, 2, 1]]
+    axis = visualization.plot_confusion([0, 1, 2, 1], scores, ["a", "b", "c"]).axes[0]
+    counts = {text.get_position()[::-1]: text.get_text() for text in axis.texts}
+    assert counts == {(0, 0): "1", (1, 2): "1", (2, 2): "1", (1, 1): "1"}
+    np.testing.assert_allclose(axis.images[0].get_array()[1], [0, 0.5, 0.5])
+    assert "75.0%" in axis.get_title()
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "message"),
+    [
+        ([0, 1], [0], "2 and 1"),
+        ([], [], "one or more"),
+        ([0, 2], [0, 1], "y_true"),
+        ([0], [-1], "y_pred"),
+    ],
+)
+def test_confusion_refuses_samples_that_do_not_pair_or_have_no_name(y_true, y_pred, message):
+    with pytest.raises(ValueError, match=message):
+        visualization.plot_confusion(np.array(y_true, int), np.array(y_pred, int), ["a", "b"])
+
+
+def test_png_is_written_and_nothing_else_is_left(tmp_path):
+    visualization.plot_confusion([0, 1], [0, 1], ["a", "b"], path=tmp_path / "c.png")
+    assert [file.name for file in tmp_path.iterdir()] == ["c.png"]
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    (tmp_path / "note").write_bytes(b"old")
+
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(visualization.os, "replace", full)
+    with pytest.raises(OSError, match=r"disk full"):
+        visualization.write_whole(tmp_path / "note", b"new")
+    assert [file.name for file in tmp_path.iterdir()] == ["note"]
+    assert (tmp_path / "note").read_bytes() == b"old"
+
+
+def test_written_file_has_the_permissions_of_any_other(tmp_path):
+    visualization.write_whole(tmp_path / "ours", b"")
+    (tmp_path / "plain").write_bytes(b"")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"does not exist"):
+        visualization.write_whole(tmp_path / "no" / "file", b"")
+
+
+def test_missing_matplotlib_names_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"keras_distill\[plot\]"):
+        visualization.plot_confusion([0], [0], ["a", "b"])
+
+
+def test_pictures_leave_pyplot_alone():
+    import matplotlib.pyplot as plt
+
+    visualization.plot_curves({"a": {"acc": [1, 2]}}, metric="acc")
+    assert plt.get_fignums() == []

@@ -1,0 +1,1 @@
+// The real one makes the Arduino IDE find the library.

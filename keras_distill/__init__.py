@@ -1,6 +1,6 @@
 """Knowledge distillation for Keras, from the teacher to a verified model on the device."""
 
-from keras_distill import losses
+from keras_distill import architectures, datasets, losses, tflite, visualization
 from keras_distill.distiller import Distiller
 from keras_distill.features import FeatureExtractor, FeatureModel
 from keras_distill.losses import (
@@ -10,6 +10,7 @@ from keras_distill.losses import (
     LogitMatching,
     SoftTargets,
 )
+from keras_distill.tflite import TFLiteModel, export_tflite
 from keras_distill.version import __version__
 
 __all__ = [
@@ -21,6 +22,12 @@ __all__ = [
     "HintLearning",
     "LogitMatching",
     "SoftTargets",
+    "TFLiteModel",
     "__version__",
+    "architectures",
+    "datasets",
+    "export_tflite",
     "losses",
+    "tflite",
+    "visualization",
 ]

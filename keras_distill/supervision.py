@@ -49,7 +49,8 @@ def _input_shapes(model):
 
 def _agree(first, second):
     return len(first) == len(second) and all(
-        len(a) == len(b) and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
+        len(a) == len(b)
+        and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
         for a, b in zip(first, second, strict=True)
     )
 

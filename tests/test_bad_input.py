@@ -34,7 +34,9 @@ def test_a_bad_loss_weight_fails_at_construction(make_cnn, weight):
 
 @pytest.mark.parametrize("weight", [-0.1, 1.5])
 def test_a_student_loss_weight_out_of_bounds_fails_at_construction(make_cnn, weight):
-    with pytest.raises(ValueError, match=r"student_loss_weight must be .* at least 0 and at most 1"):
+    with pytest.raises(
+        ValueError, match=r"student_loss_weight must be .* at least 0 and at most 1"
+    ):
         Distiller(make_cnn(8), make_cnn(2), "kd", student_loss_weight=weight)
 
 

@@ -173,30 +173,6 @@ def test_png_is_written_and_nothing_else_is_left(tmp_path):
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
-    (tmp_path / "note").write_bytes(b"old")
-
-    def full(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(visualization.os, "replace", full)
-    with pytest.raises(OSError, match=r"disk full"):
-        visualization.write_whole(tmp_path / "note", b"new")
-    assert [file.name for file in tmp_path.iterdir()] == ["note"]
-    assert (tmp_path / "note").read_bytes() == b"old"
-
-
-def test_written_file_has_the_permissions_of_any_other(tmp_path):
-    visualization.write_whole(tmp_path / "ours", b"")
-    (tmp_path / "plain").write_bytes(b"")
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
-def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"does not exist"):
-        visualization.write_whole(tmp_path / "no" / "file", b"")
-
-
 def test_missing_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"keras_distill\[plot\]"):

@@ -12,6 +12,7 @@ import warnings
 import keras
 import numpy as np
 
+from keras_distill.files import write_whole
 from keras_distill.tflite import lint as lint_module
 from keras_distill.tflite import schema
 from keras_distill.tflite.model import QUANTIZATIONS, TFLiteModel
@@ -76,28 +77,6 @@ def export_tflite(model, path, quantization=None, representative_data=None, targ
         )
     write_whole(path, content)
     return TFLiteModel(path, quantization, target)
-
-
-def write_whole(path, content):
-    """Writes a file whole or not at all.
-
-    Args:
-        path: File to write, in an existing folder.
-        content: Bytes.
-    """
-    path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        # mkstemp makes files for the owner alone; the result has the usual permissions.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _checked_path(path):

@@ -58,7 +58,7 @@ def run_sketch(library, tmp_path, arena=100, spoil="false"):
 def test_the_sketch_passes_on_the_stored_samples(library, tmp_path, int8_cnn):
     output = run_sketch(library, tmp_path)
     assert output.splitlines()[4] == "PASS"
-    model, result, x = int8_cnn
+    _, result, x = int8_cnn
     names = ["cat", 'a "b"', "c\\d", "naïve?"]
     best = result.predict(x[:3]).argmax(-1)
     for line, index in zip(output.splitlines()[1:4], best, strict=True):

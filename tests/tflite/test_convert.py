@@ -4,7 +4,6 @@ import pytest
 import tensorflow as tf
 
 from keras_distill.tflite import TFLiteModel, export_tflite
-from keras_distill.tflite.convert import write_whole
 
 from .conftest import FACTORIES, random_inputs
 
@@ -174,12 +173,3 @@ def test_raw_pixels_for_a_model_without_rescaling_warn(make_model, tmp_path):
         result = export_tflite(model, tmp_path / "m.tflite", "int8", pixels)
     notes = result.verify(model, (pixels / 255.0).astype("float32")).notes
     assert any("fills only" in note for note in notes)
-
-
-def test_writing_that_fails_keeps_the_old_file(tmp_path):
-    path = tmp_path / "m.tflite"
-    path.write_bytes(b"old")
-    with pytest.raises(TypeError):
-        write_whole(path, "text")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,368 @@
+"""Pictures of what was learned: attention maps, training curves, confusion matrices."""
+
+import io
+
+import numpy as np
+
+from keras_distill.files import write_whole
+
+_RIGHT, _WRONG = "#1a7f37", "#c62828"
+# Colours that people with any colour vision tell apart (Okabe & Ito).
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+
+
+def attention_map(features):
+    """Reduces a feature map to where it is active: the mean of squares over channels.
+
+    Each sample's map is divided by its L2 norm, as attention transfer compares it. A sample
+    without any activation has a map of zeros.
+
+    Args:
+        features: Array or tensor (batch, height, width, channels).
+
+    Returns:
+        A float32 array (batch, height, width), not negative, each sample of L2 norm 1.
+
+    Raises:
+        ValueError: If `features` has another rank, or holds NaN or infinity.
+
+    Example:
+        ```python
+        import numpy as np
+
+        from keras_distill.visualization import attention_map
+
+        attention_map(np.ones((2, 4, 4, 8))).shape  # (2, 4, 4)
+        ```
+
+    Reference:
+        - [Zagoruyko & Komodakis, 2017](https://arxiv.org/abs/1612.03928)
+    """
+    # In float64, since the square of a square leaves the range of float16 and strains float32.
+    values = _finite(features, "features", rank=4).astype("float64")
+    maps = np.square(values).mean(axis=-1)
+    norms = np.sqrt(np.square(maps).sum(axis=(1, 2), keepdims=True))
+    return np.divide(maps, norms, out=np.zeros_like(maps), where=norms > 0).astype("float32")
+
+
+def plot_attention(images, maps, path=None, predictions=None, labels=None, class_names=None):
+    """Draws where each model looks: a row per sample, a column per model.
+
+    The first column is the input. Every map is stretched to its image's size and scaled to its own
+    largest value, so the picture says where a model looks and not how strongly.
+
+    Args:
+        images: Array (samples, height, width, channels) of 1 or 3 channels, or without the
+            channels; scaled to its own range.
+        maps: Dict of model name to array (samples, map height, map width), e.g. from
+            `attention_map`. Models may differ in the size of their maps.
+        path: File to write as PNG. Defaults to none.
+        predictions: Dict of model name to predicted classes (samples,) or scores
+            (samples, classes); written above that model's map. Defaults to none.
+        labels: True classes (samples,), with which right predictions are green and wrong ones
+            red. Defaults to none.
+        class_names: Sequence of names that replace class numbers. Defaults to numbers.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If the numbers of samples differ, a shape is not as described, or
+            `predictions` names a model that has no map.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        import numpy as np
+
+        from keras_distill.visualization import attention_map, plot_attention
+
+        images = np.random.rand(3, 8, 8, 1)
+        figure = plot_attention(images, {"teacher": attention_map(np.random.rand(3, 4, 4, 16))})
+        ```
+    """
+    images, maps, predictions, labels = _attention_arguments(images, maps, predictions, labels)
+    rows, columns = len(images), 1 + len(maps)
+    figure = _figure(1.5 * columns + 0.2, 1.65 * rows + 0.3)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    height, width = images.shape[1:3]
+    for axis, name in zip(axes[0], ["input", *maps], strict=True):
+        # The title's own place is taken by the class.
+        axis.text(0.5, 1.22, name, transform=axis.transAxes, ha="center", fontsize=9, weight="bold")
+    for row in range(rows):
+        _draw_image(axes[row, 0], images[row])
+        if labels is not None:
+            axes[row, 0].set_title(_class_name(labels[row], class_names), fontsize=9)
+        for axis, (name, values) in zip(axes[row, 1:], maps.items(), strict=True):
+            # Drawn alone: laid over the image, its colours would mix with the image's.
+            axis.imshow(
+                values[row],
+                cmap="inferno",
+                interpolation="bilinear",
+                vmin=0,
+                vmax=values[row].max() or 1,
+                extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+            )
+            if name in predictions:
+                predicted = predictions[name][row]
+                color = "black"
+                if labels is not None:
+                    color = _RIGHT if predicted == labels[row] else _WRONG
+                axis.set_title(_class_name(predicted, class_names), color=color, fontsize=9)
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    return _finish(figure, path)
+
+
+def plot_curves(histories, metric="val_accuracy", path=None):
+    """Draws a metric over the epochs, one line per model with a band over its runs.
+
+    The line is the mean of the runs and the band goes from the lowest to the highest. Where
+    runs stopped at different epochs, each epoch is over the runs that reached it.
+
+    Args:
+        histories: Dict of model name to a run or a list of runs. A run is what `fit` returns,
+            or its `history`: a dict of metric name to a list of one number per epoch.
+        metric: Name of the metric. Defaults to `"val_accuracy"`.
+        path: File to write as PNG. Defaults to none.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If there is nothing to draw, or a run lacks the metric.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        from keras_distill.visualization import plot_curves
+
+        alone = [{"val_accuracy": [0.5, 0.8]}, {"val_accuracy": [0.6, 0.9]}]
+        figure = plot_curves({"student alone": alone})
+        ```
+    """
+    if not isinstance(histories, dict) or not histories:
+        raise ValueError(
+            "`histories` must be a dict of model name to a history or a list of histories. "
+            f"Received: {type(histories).__name__} {histories!r:.80}"
+        )
+    curves = {name: _runs(name, runs, metric) for name, runs in histories.items()}
+    figure = _figure(6.4, 4.0)
+    axis = figure.subplots()
+    for number, (name, values) in enumerate(curves.items()):
+        epochs = np.arange(1, values.shape[1] + 1)
+        color = _COLORS[number % len(_COLORS)]
+        runs = len(values)
+        label = name if runs == 1 else f"{name} (mean of {runs} runs)"
+        axis.plot(
+            epochs,
+            np.nanmean(values, axis=0),
+            color=color,
+            label=label,
+            marker="." * (len(epochs) == 1),
+        )
+        if runs > 1:
+            low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+            axis.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel(metric.replace("_", " "))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid(alpha=0.3)
+    axis.legend(frameon=False)
+    return _finish(figure, path)
+
+
+def plot_confusion(y_true, y_pred, labels, path=None):
+    """Draws how often each class was taken for each other.
+
+    Colours are shares of the true class, numbers are counts. The title gives the accuracy.
+
+    Args:
+        y_true: True classes (samples,), integers from 0.
+        y_pred: Predicted classes (samples,), or scores (samples, classes).
+        labels: Names of the classes, in their order.
+        path: File to write as PNG. Defaults to none.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If the numbers of samples differ, there are none, or a class has no name.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        from keras_distill.visualization import plot_confusion
+
+        figure = plot_confusion([0, 1, 1], [0, 1, 0], labels=["no", "yes"])
+        ```
+    """
+    labels = [str(label) for label in labels]
+    y_true, y_pred = _classes(y_true, "y_true"), _classes(y_pred, "y_pred")
+    if len(y_true) != len(y_pred) or not len(y_true):
+        raise ValueError(
+            "`y_true` and `y_pred` must be one or more samples each, equally many. "
+            f"Received: {len(y_true)} and {len(y_pred)}"
+        )
+    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
+        if values.min() < 0 or values.max() >= len(labels):
+            raise ValueError(
+                f"`{name}` has classes {values.min()} to {values.max()}, but `labels` names the "
+                f"{len(labels)} classes 0 to {len(labels) - 1}."
+            )
+    counts = np.zeros((len(labels), len(labels)), dtype=int)
+    np.add.at(counts, (y_true, y_pred), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.2 + 0.38 * len(labels)
+    figure = _figure(side, side)
+    axis = figure.subplots()
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(counts):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(
+            column, row, counts[row, column], ha="center", va="center", color=color, fontsize=8
+        )
+    axis.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels)) > 2 else 0)
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    axis.set_title(f"accuracy {np.mean(y_true == y_pred):.1%}", fontsize=10)
+    return _finish(figure, path)
+
+
+def png(figure):
+    """Renders a figure as the bytes of a PNG file.
+
+    Args:
+        figure: A `matplotlib.figure.Figure`.
+
+    Returns:
+        Bytes.
+
+    Example:
+        ```python
+        from keras_distill.visualization import plot_confusion, png
+
+        png(plot_confusion([0, 1], [0, 1], ["no", "yes"]))[1:4]  # b"PNG"
+        ```
+    """
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=140, facecolor="white")
+    return stream.getvalue()
+
+
+def require():
+    """Raises an error that names the extra to install if matplotlib is missing.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise ImportError('Pictures need matplotlib: pip install "keras_distill[plot]"') from error
+
+
+def _figure(width, height):
+    require()
+    # A Figure on its own: pyplot would keep it alive, and may ask for a display.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _finish(figure, path):
+    if path is not None:
+        write_whole(path, png(figure))
+    return figure
+
+
+def _finite(values, name, rank):
+    values = np.asarray(values)
+    if values.ndim != rank or not values.size:
+        shape = ("batch", "height", "width", "channels")[:rank]
+        raise ValueError(
+            f"`{name}` must be an array ({', '.join(shape)}) that is not empty. "
+            f"Received shape: {values.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise ValueError(f"`{name}` holds NaN or infinity.")
+    return values
+
+
+def _classes(values, name):
+    """Class numbers, whether given as such or as scores per class."""
+    values = np.asarray(values)
+    if values.ndim == 2 and values.shape[1] > 1:
+        return values.argmax(axis=1)
+    if values.ndim != 1 or not np.array_equal(values, values.astype(int)):
+        raise ValueError(
+            f"`{name}` must be classes (samples,) or scores (samples, classes). "
+            f"Received shape {values.shape}, type {values.dtype}"
+        )
+    return values.astype(int)
+
+
+def _attention_arguments(images, maps, predictions, labels):
+    images = np.asarray(images)
+    if images.ndim == 3:
+        images = images[..., None]
+    images = _finite(images, "images", rank=4)
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(f"`images` must have 1 or 3 channels. Received shape: {images.shape}")
+    if not isinstance(maps, dict) or not maps:
+        raise ValueError(
+            "`maps` must be a dict of model name to maps (samples, height, width). "
+            f"Received: {type(maps).__name__}"
+        )
+    maps = {name: _finite(values, f"maps[{name!r}]", rank=3) for name, values in maps.items()}
+    predictions = {
+        name: _classes(values, f"predictions[{name!r}]")
+        for name, values in (predictions or {}).items()
+    }
+    unknown = [name for name in predictions if name not in maps]
+    if unknown:
+        raise ValueError(
+            f"`predictions` names {unknown[0]!r}, which has no map. Maps: {', '.join(maps)}"
+        )
+    labels = None if labels is None else _classes(labels, "labels")
+    given = {f"maps[{name!r}]": values for name, values in maps.items()}
+    given |= {f"predictions[{name!r}]": values for name, values in predictions.items()}
+    given |= {} if labels is None else {"labels": labels}
+    for name, values in given.items():
+        if len(values) != len(images):
+            raise ValueError(f"`{name}` has {len(values)} samples, but `images` has {len(images)}.")
+    return images, maps, predictions, labels
+
+
+def _draw_image(axis, image):
+    low, high = float(image.min()), float(image.max())
+    scaled = (image - low) / ((high - low) or 1)
+    if scaled.shape[-1] == 1:
+        scaled = scaled[..., 0]
+    axis.imshow(scaled, cmap="gray", vmin=0, vmax=1)
+
+
+def _class_name(number, class_names):
+    return str(number) if class_names is None else str(class_names[number])
+
+
+def _runs(name, runs, metric):
+    """The metric of every run as an array (runs, epochs), NaN after a run's end."""
+    runs = runs if isinstance(runs, list | tuple) else [runs]
+    series = []
+    for run in runs:
+        run = getattr(run, "history", run)
+        if not isinstance(run, dict) or not len(run.get(metric, ())):
+            known = ", ".join(run) if isinstance(run, dict) else type(run).__name__
+            raise ValueError(
+                f"A history of {name!r} has no values of {metric!r}. It has: {known or 'nothing'}"
+            )
+        series.append(np.asarray(run[metric], dtype="float64"))
+    if not series:
+        raise ValueError(f"{name!r} has no histories.")
+    table = np.full((len(series), max(map(len, series))), np.nan)
+    for row, values in zip(table, series, strict=True):
+        row[: len(values)] = values
+    return table

@@ -1,0 +1,87 @@
+import subprocess
+import sys
+
+import pytest
+
+from keras_distill import cli, demo
+from keras_distill.tflite import TFLiteModel, micro
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A demo run of one seed with little training, and its announced steps."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(
+        demo, "DIGITS", demo.dataclasses.replace(demo.DIGITS, teacher_epochs=2, student_epochs=6)
+    )
+    output = tmp_path_factory.mktemp("demo") / "made" / "here"
+    steps = []
+    result = demo.run("digits", output, seeds=1, on_step=steps.append)
+    patch.undo()
+    return result, output, steps
+
+
+def test_the_demo_writes_everything_it_names(made):
+    result, output, _ = made
+    names = {path.name for path in output.iterdir()}
+    assert {"digits_student.tflite", "attention.png", "curves.png", "report.html"} <= names
+    assert (output / "arduino" / "digits_student" / "library.properties").is_file()
+    assert all(path.exists() for path in result.files.values())
+
+
+def test_the_table_has_a_row_per_model_and_runtime(made):
+    result, _, _ = made
+    assert [row["model"] for row in result.rows] == [
+        "teacher",
+        "student alone",
+        "student distilled",
+        "float32",
+        "int8",
+        "int8, on TFLM",
+    ]
+    assert result.verification.max_steps_tflm <= 1
+    assert result.verification.samples == 500
+
+
+def test_the_exported_student_fits_its_arena(made):
+    result, output, _ = made
+    content = TFLiteModel(output / "digits_student.tflite").content
+    assert micro.runs_in_arena(content, result.report.arena_bytes)
+    assert not micro.runs_in_arena(content, result.report.arena_bytes - 64)
+
+
+def test_steps_are_announced_as_counted(made):
+    assert len(made[2]) == demo.count_steps(1)
+
+
+def test_both_students_get_the_same_start_and_images():
+    recipe = demo.dataclasses.replace(
+        demo.DIGITS, teacher_epochs=1, student_epochs=1, learning_rate=1e-9
+    )
+    data = demo.datasets.load("digits", max_train=40)
+    teacher, _ = demo.train_teacher(recipe, data)
+    students = [
+        demo.train_student(recipe, data, teacher, 3, kind)[0]
+        for kind in (demo.ALONE, demo.DISTILLED)
+    ]
+    for alone, distilled in zip(*(model.get_weights() for model in students), strict=True):
+        assert abs(alone - distilled).max() < 1e-5
+
+
+def test_wrong_arguments_are_one_line_and_status_1(tmp_path, capsys):
+    assert cli.main(["demo", "--seeds", "0", "--output", str(tmp_path)]) == 1
+    assert "seeds must be an integer of at least 1, got 0" in capsys.readouterr().err
+
+
+def test_the_table_is_printed(made, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(demo, "run", lambda *_, on_step, **__: (on_step("work"), made[0])[1])
+    assert cli.main(["demo", "--output", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "student distilled" in printed and "int8, on TFLM" in printed
+    assert "report.html" in printed
+
+
+def test_the_command_is_installed():
+    command = [sys.executable, "-m", "keras_distill.cli", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "demo" in result.stdout

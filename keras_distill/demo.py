@@ -44,7 +44,7 @@ class Recipe:
     learning_rate: float
     shifted: bool
     temperature: float = 4.0
-    weights: tuple = (1.0, 10.0)
+    weights: tuple = (1.0, 100.0)
 
 
 DIGITS = Recipe(

@@ -123,26 +123,36 @@ class Distiller(keras.Model):
             self._learn_shapes()
 
     def _learn_shapes(self, x=None):
-        """Finds the shapes of both sides and builds the losses, once."""
+        """Finds the shapes of both sides and builds the losses, before either model runs."""
         for side in self._sides:
             known = x is None or side.symbolic_inputs is not None
             side.learn_shapes(None if known else side.inputs_of(x))
+        self._build_losses(x)
+
+    def _learn_from(self, teacher, student, x):
+        """Finds the shapes of both sides and builds the losses, in the first step."""
+        self._sides.teacher.learn_from(teacher)
+        self._sides.student.learn_from(student)
+        self._build_losses(keras.tree.map_structure(_spec_of, x))
+        warn_about_from_logits(getattr(self, "loss", None), self._sides.student.ends_in)
+
+    def _build_losses(self, x):
         # Layers that the teacher only made now, when it was built, would be trained.
         _freeze(self.teacher)
         self._objective.prepare(*self._sides)
         self._sides.batch_spec = x
+        self.built = self.student.built
 
     def prepare(self, x):
         """Builds what depends on the data, for subclassed models, before the first step.
 
-        Training does this itself, except for projectors under a `tf.distribute` strategy.
+        The first step does this itself, except for projectors under a `tf.distribute` strategy.
 
         Args:
             x: A batch of inputs.
         """
         if self._sides.are_unknown:
             self._learn_shapes(keras.tree.map_structure(_spec_of, x))
-            self.built = self.student.built
 
     def compile(
         self,
@@ -254,14 +264,15 @@ class Distiller(keras.Model):
         Returns:
             Scalar tensor.
         """
-        self.prepare(x)
         teacher = self._sides.teacher.observe(x, False) if self._uses_teacher else None
         student = self._sides.student.observe(x, training)
-        total, _ = self._total(teacher, student, y, sample_weight)
+        total, _ = self._total(teacher, student, x, y, sample_weight)
         return total
 
-    def _total(self, teacher, student, y, sample_weight):
+    def _total(self, teacher, student, x, y, sample_weight):
         """Returns the total loss and a dictionary of its parts, from what both models showed."""
+        if teacher is not None and self._sides.are_unknown:
+            self._learn_from(teacher, student, x)
         step = self.optimizer.iterations
         parts = {"student_loss": ops.zeros(())}
         if self.student_loss_weight != 0 and y is not None and self._compile_loss is not None:
@@ -287,11 +298,10 @@ class Distiller(keras.Model):
     def train_step(self, data):
         """Updates the student, and the projectors, on one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        self.prepare(x)
         teacher = self._sides.teacher.observe(x, False) if self._uses_teacher else None
         with tf.GradientTape() as tape:
             student = self._sides.student.observe(x, True)
-            total, parts = self._total(teacher, student, y, sample_weight)
+            total, parts = self._total(teacher, student, x, y, sample_weight)
             scaled = self.optimizer.scale_loss(total / _replicas())
         weights = self.trainable_weights
         if weights:
@@ -304,11 +314,10 @@ class Distiller(keras.Model):
     def test_step(self, data):
         """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        self.prepare(x)
         with_teacher = self._uses_teacher and self.validate_with_teacher
         teacher = self._sides.teacher.observe(x, False) if with_teacher else None
         student = self._sides.student.observe(x, False)
-        _, parts = self._total(teacher, student, y, sample_weight)
+        _, parts = self._total(teacher, student, x, y, sample_weight)
         logs = self._logs(x, y, student.output, sample_weight, parts)
         if not with_teacher:
             unknown = {"distillation_loss", *self._objective.names}

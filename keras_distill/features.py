@@ -69,6 +69,18 @@ class FeatureExtractor:
             _recorder.pass_ = outer
         return output, {path: self._pick(path, records) for path in self.paths}
 
+    def symbolic_features(self):
+        """Returns a dictionary from path to symbolic tensor, or `None` where a layer has none."""
+        tensors = {}
+        for path, (layer, what) in self._taps.items():
+            try:
+                tensors[path] = layer.input if what == "input" else layer.output
+            except (AttributeError, ValueError):
+                return None
+            if not isinstance(tensors[path], keras.KerasTensor):
+                return None
+        return tensors
+
     def _pick(self, path, records):
         layer, what = self._taps[path]
         calls = records[id(layer)]

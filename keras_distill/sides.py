@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_distill.features import FeatureExtractor
-from keras_distill.losses.logits import final_activation, graph_activation
+from keras_distill.losses.logits import final_activation, remembered_logits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,26 +98,49 @@ class Side:
         return _symbolic(self.model, "input")
 
     def learn_shapes(self, inputs=None):
-        """Finds the shapes of the output and of the tapped features, and the last activation.
+        """Finds the shapes of the output and of the tapped features before the model runs.
 
         Args:
             inputs: Structure of tensors or specifications with a batch axis, as the model takes
                 them; by default the model's own description.
         """
-        inputs = self.symbolic_inputs if inputs is None else inputs
-        if not self.extractor.paths and self.ends_in is not None:
-            shapes = keras.tree.map_structure(
-                lambda t: tuple(t.shape), _symbolic(self.model, "output")
-            )
-            self.shapes = Observation(shapes, {})
+        self.shapes = self._described_shapes() if inputs is None else None
+        if self.shapes is not None:
             return
+        inputs = self.symbolic_inputs if inputs is None else inputs
         specs = keras.tree.map_structure(_batch_spec, inputs)
         graph = tf.function(self.extractor).get_concrete_function(specs)
+        self.learn_from(Observation(*graph.structured_outputs))
+
+    def learn_from(self, observation):
+        """Finds the shapes, and whether the output is probabilities, from a forward pass.
+
+        Args:
+            observation: `Observation` of tensors.
+        """
         self.shapes = Observation(
-            *keras.tree.map_structure(lambda t: tuple(t.shape), graph.structured_outputs)
+            keras.tree.map_structure(_shape_of, observation.output),
+            {path: _shape_of(tensor) for path, tensor in observation.features.items()},
         )
-        if self.ends_in is None:
-            self.ends_in = graph_activation(graph.structured_outputs[0], graph.outputs)
+        outputs = keras.tree.flatten(observation.output)
+        if self.ends_in is None and len(outputs) == 1 and remembered_logits(outputs[0]) is not None:
+            self.ends_in = "softmax"
+
+    def _described_shapes(self):
+        """Returns the shapes that the model's own layers tell, `None` where they don't."""
+        output = _symbolic(self.model, "output")
+        features = self.extractor.symbolic_features()
+        if output is None or features is None:
+            return None
+        shapes = {path: _shape_of(tensor) for path, tensor in features.items()}
+        # A nested model may be built for any size, and run at one that only a trace tells.
+        if any(None in shape[1:] for shape in shapes.values()):
+            return None
+        return Observation(keras.tree.map_structure(_shape_of, output), shapes)
+
+
+def _shape_of(tensor):
+    return tuple(tensor.shape)
 
 
 def _symbolic(model, what):

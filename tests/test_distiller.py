@@ -349,10 +349,12 @@ def test_every_way_to_run_the_step_gives_the_same_update(make_cnn, images, cross
 
 
 def test_mixed_precision_student_with_float32_teacher(make_cnn, images, crossentropy):
-    teacher, student = make_cnn(8), make_cnn(2, dtype="mixed_float16")
+    teacher = make_cnn(8)
     keras.config.set_dtype_policy("mixed_float16")
+    student = make_cnn(2)
+    keras.config.set_dtype_policy("float32")
     losses = ["kd", AttentionTransfer("stage2", "stage2"), HintLearning("stage1", "stage1")]
-    distiller = Distiller(teacher, student, losses, [1.0, 1000.0, 1.0], dtype="mixed_float16")
+    distiller = Distiller(teacher, student, losses, [1.0, 1000.0, 1.0])
     distiller.compile(keras.optimizers.SGD(0.01), crossentropy)
     assert isinstance(distiller.optimizer, keras.optimizers.LossScaleOptimizer)
     history = history_of(distiller, images, epochs=3)
@@ -425,3 +427,58 @@ def test_python_datasets_and_callbacks(make_cnn, images, crossentropy, tmp_path)
     stop = keras.callbacks.EarlyStopping("val_soft_targets", mode="min")
     distiller.fit(Batches(), validation_data=Batches(), callbacks=[checkpoint, stop], verbose=0)
     distiller.load_weights(path)
+
+
+class Plain(keras.Model):
+    """A subclassed model that counts its calls in Python."""
+
+    def __init__(self, width, activation=None):
+        super().__init__()
+        self.hidden = keras.layers.Dense(width, activation="relu")
+        self.flatten = keras.layers.Flatten()
+        self.answer = keras.layers.Dense(3, activation=activation)
+        self.calls = 0
+
+    def call(self, inputs, training=None):
+        self.calls += 1
+        return self.answer(self.hidden(self.flatten(inputs)))
+
+
+def test_subclassed_models_run_once_per_eager_step_from_the_first(images, crossentropy):
+    teacher, student = Plain(8), Plain(4)
+    for model in (teacher, student):
+        model(images[0][:1])
+        model.calls = 0
+    distiller = Distiller(teacher, student, ["kd", HintLearning("hidden", "hidden")])
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
+    distiller.fit(*images, batch_size=16, verbose=0)
+    assert (teacher.calls, student.calls) == (4, 4)
+
+
+def test_a_subclassed_softmax_is_recognised_in_the_first_step(images):
+    teacher, student = Plain(8, "softmax"), Plain(4, "softmax")
+    distiller = Distiller(teacher, student, SoftTargets(2.0))
+    distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.warns(UserWarning, match=r"outputs probabilities"):
+        logs = distiller.evaluate(*images, verbose=0, return_dict=True)
+    logits = []
+    for model in (teacher, student):
+        model.answer.activation = None
+        logits.append(model(images[0]))
+    expected = SoftTargets(2.0).compute_loss(*logits)
+    np.testing.assert_allclose(logs["soft_targets"], expected, rtol=1e-4)
+
+
+def test_a_nested_model_of_any_size_gets_a_projector_of_the_right_size(images, crossentropy):
+    def nested(channels):
+        inner = keras.Input((None, None, 1))
+        conv = keras.layers.Conv2D(channels, 3, strides=2, padding="same", name="conv")
+        body = keras.Model(inner, conv(inner), name="body")
+        inputs = keras.Input((8, 8, 1))
+        pooled = keras.layers.GlobalAveragePooling2D()(body(inputs))
+        return keras.Model(inputs, keras.layers.Dense(3)(pooled))
+
+    distiller = Distiller(nested(6), nested(2), HintLearning("body/conv", "body/conv"))
+    assert distiller.distillation_layers[0].target_shape[1:] == (4, 4, 6)
+    distiller.compile("sgd", crossentropy)
+    distiller.fit(*images, verbose=0)

@@ -57,6 +57,7 @@ def test_attention_grid_has_a_row_per_sample_and_a_column_per_model(rng):
     assert grid.shape == (3, 3)
     drawn = grid[1, 2].images[-1]
     np.testing.assert_array_equal(drawn.get_array(), maps["student"][1])
+    assert drawn.get_clim() == (0, maps["student"][1].max())
     # The smaller map is stretched over all of the 8x8 image.
     assert drawn.get_extent() == [-0.5, 7.5, 7.5, -0.5]
     assert [axis.texts[0].get_text() for axis in grid[0]] == ["input", "teacher", "student"]

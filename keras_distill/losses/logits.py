@@ -12,7 +12,6 @@ _PASSES_ON = (
     keras.layers.Flatten,
     keras.layers.Reshape,
 )
-_GRAPH_PASSES_ON = ("Identity", "Reshape", "Cast", "StopGradient")
 
 
 def final_activation(model):
@@ -54,22 +53,21 @@ def _activation_of(tensor):
     return name if name in ("softmax", "sigmoid") else "linear"
 
 
-def graph_activation(output, graph_outputs):
-    """Names the activation at the end of a model that was traced as a TensorFlow graph.
+def remembered_logits(output):
+    """Returns the logits under a softmax, where Keras or the TensorFlow graph remembers them.
 
     Args:
-        output: The model's output in the trace.
-        graph_outputs: Tensors of the graph's outputs, the model's output first.
+        output: Tensor that a model returned.
 
     Returns:
-        `"softmax"`, `"sigmoid"` or `"linear"`; `None` for a model with several outputs.
+        Tensor of the same shape, or `None`.
     """
-    if len(keras.tree.flatten(output)) != 1:
-        return None
-    operation = graph_outputs[0].op
-    while operation.type in _GRAPH_PASSES_ON and operation.inputs:
-        operation = operation.inputs[0].op
-    return {"Softmax": "softmax", "Sigmoid": "sigmoid"}.get(operation.type, "linear")
+    logits = getattr(output, "_keras_logits", None)
+    if logits is None:
+        operation = getattr(output, "op", None)
+        if getattr(operation, "type", None) == "Softmax":
+            logits = operation.inputs[0]
+    return logits if logits is not None and len(logits.shape) == len(output.shape) else None
 
 
 def logits_of(output, from_logits="auto", ends_in_softmax=False):
@@ -90,12 +88,8 @@ def logits_of(output, from_logits="auto", ends_in_softmax=False):
         return output
     if from_logits is False:
         return functional.log_probabilities(output)
-    remembered = getattr(output, "_keras_logits", None)
-    if remembered is None:
-        operation = getattr(output, "op", None)
-        if getattr(operation, "type", None) == "Softmax":
-            remembered = operation.inputs[0]
-    if remembered is not None and len(remembered.shape) == len(output.shape):
+    remembered = remembered_logits(output)
+    if remembered is not None:
         return remembered
     return (
         functional.log_probabilities(output) if ends_in_softmax else ops.convert_to_tensor(output)

@@ -1,6 +1,7 @@
 """The whole path on real images: teacher, students, device, and the page that shows the gain."""
 
 import dataclasses
+import math
 import pathlib
 
 import keras
@@ -82,6 +83,7 @@ class DemoResult:
         parameters: Dictionary from model to its number of parameters.
         rows: List of dictionaries: the table.
         files: Dictionary from what it is to the path that was written.
+        images: Number of labelled images of the teacher and of either student.
         report: `Report` of the int8 student.
         verification: `Verification` of the int8 student.
     """
@@ -90,6 +92,7 @@ class DemoResult:
     parameters: dict
     rows: list
     files: dict
+    images: dict
     report: object
     verification: object
 
@@ -150,6 +153,7 @@ def run(data="digits", output="keras_distill_demo", seeds=5, data_dir=None, on_s
         accuracies=accuracies,
         parameters=parameters,
         rows=_rows(accuracies, parameters, device),
+        images={TEACHER: len(everything.x_train), "students": len(few.x_train)},
         files=device.files,
         report=device.report,
         verification=device.verification,
@@ -179,19 +183,8 @@ def train_teacher(recipe, data):
     """
     keras.utils.set_random_seed(0)
     model = recipe.teacher(data.input_shape, data.num_classes)
-    x, y = _training_images(recipe, data)
-    batch_size = 64
-    steps = recipe.teacher_epochs * -(-len(x) // batch_size)
-    model.compile(_adam(0.002, steps), _labels_loss(), metrics=["accuracy"])
-    history = model.fit(
-        x,
-        y,
-        batch_size=batch_size,
-        epochs=recipe.teacher_epochs,
-        validation_data=(data.x_test, data.y_test),
-        verbose=0,
-    )
-    return model, history.history
+    history = _fit(model, recipe, data, 0.002, recipe.teacher_epochs, batch_size=64)
+    return model, history
 
 
 def train_student(recipe, data, teacher, seed, kind):
@@ -209,33 +202,31 @@ def train_student(recipe, data, teacher, seed, kind):
     """
     keras.utils.set_random_seed(seed)
     student = recipe.student(data.input_shape, data.num_classes)
-    x, y = _training_images(recipe, data)
-    batch_size = 32
-    steps = recipe.student_epochs * -(-len(x) // batch_size)
     trained = student
     if kind == DISTILLED:
         losses = [SoftTargets(recipe.temperature), AttentionTransfer(recipe.tap, recipe.tap)]
         trained = Distiller(
             teacher, student, losses, list(recipe.weights), student_loss_weight=None
         )
-    trained.compile(_adam(recipe.learning_rate, steps), _labels_loss(), metrics=["accuracy"])
-    history = trained.fit(
+    epochs = recipe.student_epochs
+    return student, _fit(trained, recipe, data, recipe.learning_rate, epochs, batch_size=32)
+
+
+def _fit(model, recipe, data, learning_rate, epochs, batch_size):
+    x, y = _training_images(recipe, data)
+    decay = keras.optimizers.schedules.CosineDecay(
+        learning_rate, epochs * math.ceil(len(x) / batch_size)
+    )
+    labels_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(decay), labels_loss, metrics=["accuracy"])
+    return model.fit(
         x,
         y,
         batch_size=batch_size,
-        epochs=recipe.student_epochs,
+        epochs=epochs,
         validation_data=(data.x_test, data.y_test),
         verbose=0,
-    )
-    return student, history.history
-
-
-def _adam(learning_rate, steps):
-    return keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
-
-
-def _labels_loss():
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    ).history
 
 
 def _training_images(recipe, data):
@@ -390,7 +381,7 @@ def _boards(result):
 
 
 def summary(result):
-    """Returns what the demo found, in two sentences.
+    """Returns what the demo found, and what all of them had to learn from.
 
     Args:
         result: `DemoResult`.
@@ -399,8 +390,9 @@ def summary(result):
     wins = int((paired > 0).sum())
     return (
         f"Distillation changed the student's accuracy by {result.gain:+.1f} points on average, and "
-        f"was better with {wins} of {len(paired)} seeds. Both students had the same images, "
-        "updates, learning rates and initial weights."
+        f"was better with {wins} of {len(paired)} seeds. Both students had the same "
+        f"{result.images['students']:,} labelled images, updates, learning rates and initial "
+        f"weights; the teacher had {result.images[TEACHER]:,} images."
     )
 
 

@@ -71,6 +71,7 @@ class Objective:
         for loss in self.losses:
             if isinstance(loss, DistillationLoss):
                 loss.prepare(*_picked(loss, teacher.shapes, student.shapes))
+                loss.check_activations(teacher.ends_in, student.ends_in)
             else:
                 loss.validate_model_compatibility(teacher.model, student.model)
 

@@ -111,6 +111,17 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         self.build(teacher_shapes, student_shapes)
         self.built = True
 
+    def check_activations(self, teacher_ends_in, student_ends_in):
+        """Checks that the loss suits what the models output, where that is known.
+
+        Args:
+            teacher_ends_in: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known.
+            student_ends_in: The same for the student.
+
+        Raises:
+            ValueError: If it doesn't.
+        """
+
     @property
     def layers(self):
         """List of the Keras layers whose variables belong to this loss (projectors)."""
@@ -165,9 +176,11 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         Raises:
             ValueError: If this loss can't be used with them.
         """
+        ends = final_activation(teacher), final_activation(student)
+        self.check_activations(*ends)
         self._known_of_models = {
-            "teacher_ends_in_softmax": final_activation(teacher) == "softmax",
-            "student_ends_in_softmax": final_activation(student) == "softmax",
+            "teacher_ends_in_softmax": ends[0] == "softmax",
+            "student_ends_in_softmax": ends[1] == "softmax",
         }
 
     def clone(self):

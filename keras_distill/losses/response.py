@@ -158,6 +158,26 @@ class SoftTargets(ResponseLoss):
         self.divergence = divergence
         self.standardize = standardize
 
+    def build(self, teacher_shapes, student_shapes):
+        """Checks that both sides have as many outputs, of equal shapes, over several classes."""
+        super().build(teacher_shapes, student_shapes)
+        if any(shape[-1] == 1 for shape in _flat_shapes(teacher_shapes)):
+            raise ValueError(
+                "SoftTargets compares distributions over two classes or more, and these models "
+                f"have outputs of one value. Teacher: {teacher_shapes}, Student: {student_shapes}. "
+                "Give a binary classifier two outputs, or use LogitMatching."
+            )
+
+    def check_activations(self, teacher_ends_in, student_ends_in):
+        """Checks that neither output is probabilities of independent labels."""
+        taps_output = self.teacher_layer_name is None and self.student_layer_name is None
+        if taps_output and "sigmoid" in (teacher_ends_in, student_ends_in):
+            raise ValueError(
+                "SoftTargets compares distributions over exclusive classes, but a model ends in "
+                f"sigmoid. Teacher: {teacher_ends_in}, Student: {student_ends_in}. Use "
+                "LogitMatching on the layers before the sigmoid."
+            )
+
     def compare(self, teacher_logits, student_logits, context):
         """Computes T² times the divergence of the softened distributions."""
         if self.standardize:

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import log_softmax, softmax
 
-from keras_distill import LogitMatching, SoftTargets
+from keras_distill import Distiller, LogitMatching, SoftTargets
 from keras_distill.losses import SoftenedLoss
 
 
@@ -210,3 +210,17 @@ def test_serialisation_round_trip(loss):
     copy = keras.saving.deserialize_keras_object(config)
     assert type(copy) is type(loss)
     assert keras.saving.serialize_keras_object(copy) == config
+
+
+def test_an_output_of_one_value_is_refused():
+    with pytest.raises(ValueError, match=r"two classes or more.*use LogitMatching"):
+        SoftTargets().compute_loss(np.zeros((2, 1)), np.zeros((2, 1)))
+
+
+def test_a_sigmoid_is_refused_at_construction():
+    models = [
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="sigmoid")])
+        for _ in range(2)
+    ]
+    with pytest.raises(ValueError, match=r"ends in sigmoid. Teacher: sigmoid, Student: sigmoid"):
+        Distiller(*models, "kd")

@@ -35,7 +35,7 @@ def export_library(tflite_model, folder, labels=None, samples=None, name=None):
         folder: Folder of the library.
         labels: Names of the classes, or `None`.
         samples: Inputs of shape `(samples, ...)`.
-        name: Name of the library, or `None` for the file's name.
+        name: Name of the library, or `None` for the folder's name.
 
     Returns:
         `pathlib.Path` of the library.
@@ -55,7 +55,7 @@ def export_library(tflite_model, folder, labels=None, samples=None, name=None):
     golden = micro.run(tflite_model.content, tflite_model.graph, inputs)[0]
     return write_library(
         folder,
-        name=name or tflite_model.path.stem,
+        name=name or pathlib.Path(folder).resolve().name,
         content=tflite_model.content,
         operators=list(tflite_model.operators),
         arena_bytes=arena,

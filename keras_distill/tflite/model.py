@@ -197,7 +197,7 @@ class TFLiteModel:
             labels: Names of the classes, one per output value. Optional.
             samples: Inputs of shape `(samples, ...)`, scaled as in training, that the sketch
                 runs; some ten are plenty.
-            name: Name of the library. Defaults to the file's name.
+            name: Name of the library. Defaults to the folder's name.
 
         Returns:
             `pathlib.Path` of the library.

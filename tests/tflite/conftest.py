@@ -15,7 +15,7 @@ def cnn():
     x = layers.BatchNormalization()(x)
     x = layers.ReLU()(x)
     x = layers.MaxPooling2D()(x)
-    x = layers.GlobalAveragePooling2D(2)(x)
+    x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(4)(x), name="cnn")
 
 
@@ -32,7 +32,7 @@ def separable():
     inputs = keras.Input((10, 6, 1))
     x = layers.DepthwiseConv2D(3, padding="same", activation="relu6")(inputs)
     x = layers.Conv2D(8, 1, activation="relu")(x)
-    x = layers.GlobalAveragePooling2D(2)(x)
+    x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(3, activation="softmax")(x), name="separable")
 
 

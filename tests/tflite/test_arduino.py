@@ -189,3 +189,8 @@ def test_names_become_c_names(text, name):
 
 def test_strings_are_escaped():
     assert c_string('a"b\\\n?') == '"a\\042b\\134\\012\\077"'
+
+
+def test_a_library_is_named_after_its_folder(int8_cnn, tmp_path):
+    library = int8_cnn[1].to_arduino(tmp_path / "gestures", samples=int8_cnn[2][:1])
+    assert (library / "examples" / "gestures" / "gestures.ino").is_file()

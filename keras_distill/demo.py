@@ -125,11 +125,13 @@ def run(data="digits", output="keras_distill_demo", seeds=5, data_dir=None, on_s
     visualization.require()
     announce = on_step or (lambda name: None)
     output = pathlib.Path(output)
-    output.mkdir(parents=True, exist_ok=True)
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"output {str(output)!r} is a file: give a folder.")
     recipe = DIGITS if data == "digits" else LARGE
     announce("loading the images")
     everything = datasets.load(data, data_dir=data_dir, max_train=recipe.teacher_samples)
     few = datasets.load(data, data_dir=data_dir, max_train=recipe.student_samples)
+    output.mkdir(parents=True, exist_ok=True)
     announce(TEACHER)
     teacher, teacher_history = train_teacher(recipe, everything)
     histories = {TEACHER: [teacher_history], ALONE: [], DISTILLED: []}

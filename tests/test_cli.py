@@ -73,6 +73,12 @@ def test_wrong_arguments_are_one_line_and_status_1(tmp_path, capsys):
     assert "seeds must be an integer of at least 1, got 0" in capsys.readouterr().err
 
 
+def test_an_unknown_data_set_leaves_no_folder(tmp_path, capsys):
+    assert cli.main(["demo", "--data", "digit", "--output", str(tmp_path / "new")]) == 1
+    assert "Did you mean 'digits'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_table_is_printed(made, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "run", lambda *_, on_step, **__: (on_step("work"), made[0])[1])
     assert cli.main(["demo", "--output", str(tmp_path)]) == 0

@@ -102,13 +102,14 @@ def verify(tflite_model, model, x, y=None):
     outputs = tflite_model.outputs
     values = _dequantized(reference, outputs)
     micro_values = None if answers is None else _dequantized(answers, outputs)
+    threshold = _threshold(expected)
     return Verification(
         samples=count,
-        accuracy_keras=_accuracy(expected, labels),
-        accuracy_litert=_accuracy(values, labels),
-        accuracy_tflm=None if micro_values is None else _accuracy(micro_values, labels),
-        agreement_litert=_agreement(expected, values),
-        agreement_tflm=None if micro_values is None else _agreement(expected, micro_values),
+        accuracy_keras=_accuracy(expected, labels, threshold),
+        accuracy_litert=_accuracy(values, labels, threshold),
+        accuracy_tflm=_accuracy(micro_values, labels, threshold),
+        agreement_litert=_agreement(expected, values, threshold),
+        agreement_tflm=_agreement(expected, micro_values, threshold),
         max_error_keras=_largest(expected, values),
         max_error_tflm=None if micro_values is None else _largest(micro_values, values),
         max_steps_tflm=_steps(answers, reference, outputs),
@@ -163,18 +164,28 @@ def _dequantized(parts, outputs):
     return [info.dequantize(part) for part, info in zip(parts, outputs, strict=True)]
 
 
-def _decisions(values):
-    return values.argmax(-1) if values.shape[-1] > 1 else (values[..., 0] > 0)
+def _decisions(values, threshold):
+    return values.argmax(-1) if values.shape[-1] > 1 else (values[..., 0] > threshold)
 
 
-def _accuracy(values, labels):
-    if labels is None or len(values) != 1 or values[0].ndim != 2:
+def _threshold(expected):
+    """Returns where a binary output changes sides: 0.5 for probabilities, 0 for logits."""
+    return 0.5 if all(part.min() >= 0 and part.max() <= 1 for part in expected) else 0.0
+
+
+def _accuracy(values, labels, threshold):
+    if values is None or labels is None or len(values) != 1 or values[0].ndim != 2:
         return None
-    return float(np.mean(_decisions(values[0]) == labels))
+    return float(np.mean(_decisions(values[0], threshold) == labels))
 
 
-def _agreement(first, second):
-    shares = [np.mean(_decisions(a) == _decisions(b)) for a, b in zip(first, second, strict=True)]
+def _agreement(expected, values, threshold):
+    if values is None:
+        return None
+    shares = [
+        np.mean(_decisions(a, threshold) == _decisions(b, threshold))
+        for a, b in zip(expected, values, strict=True)
+    ]
     return float(np.mean(shares))
 
 

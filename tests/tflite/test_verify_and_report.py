@@ -21,6 +21,16 @@ def test_verification_counts_right_answers(int8_cnn):
     assert "TensorFlow Lite Micro" in str(verification)
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_binary_decisions_change_sides_where_the_output_does(tmp_path, activation):
+    stack = [keras.Input((3,)), keras.layers.Dense(1, activation=activation)]
+    model = keras.Sequential(stack)
+    model.set_weights([np.float32([[4.0], [-4.0], [0.0]]), np.float32([0.0])])
+    x = np.random.default_rng(0).random((100, 3)).astype("float32")
+    verification = export_tflite(model, tmp_path / "m.tflite").verify(model, x, x[:, 0] > x[:, 1])
+    assert verification.accuracy_keras == verification.accuracy_tflm == 1.0
+
+
 def test_verification_sees_another_model(int8_cnn):
     model, result, x = int8_cnn
     other = keras.models.clone_model(model)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -246,11 +247,17 @@ def _run_converter(folder, model):
         )
         name = signal.Signals(-result.returncode).name
         raise RuntimeError(f"The TensorFlow Lite converter died of {name}.{advice}")
+    foreign = re.search(r"TF Select ops: (.*)", result.stderr)
+    if foreign:
+        raise ValueError(
+            f"The model {model.name!r} uses operations that TensorFlow Lite doesn't have: "
+            f"{foreign[1]}. Replace the layers that need them."
+        )
     raise RuntimeError(f"The TensorFlow Lite converter failed: {_reason(result.stderr)}")
 
 
 def _reason(stderr):
     """Returns the lines of the converter's errors that say something to its user."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if "error:" in line or "Error:" in line or "ops:" in line]
+    telling = [line for line in lines if "error:" in line or "Error:" in line]
     return "\n".join(telling[-6:] or lines[-6:])

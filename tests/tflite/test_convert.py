@@ -125,12 +125,32 @@ def test_an_operator_that_tflm_lacks_is_named_and_nothing_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_operator_outside_the_builtins_is_refused(tmp_path):
+def test_operations_outside_tensorflow_lite_are_named(tmp_path):
     inputs = keras.Input((4, 4))
-    model = keras.Model(inputs, keras.ops.linalg.eigh(inputs)[0])
-    with pytest.raises(RuntimeError, match=r"converter failed"):
+    model = keras.Model(inputs, keras.ops.fft((inputs, inputs))[0], name="spectrum")
+    with pytest.raises(ValueError, match=r"'spectrum' uses operations .*: .*FFT"):
         export_tflite(model, tmp_path / "m.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_weights_under_float_activations_are_refused_for_tflm(tmp_path):
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"error hybrid: .*FULLY_CONNECTED"):
+        export_tflite(model, tmp_path / "m.tflite", "dynamic", target="mcu")
+
+
+def test_sequences_from_a_loop_are_refused_for_tflm(tmp_path):
+    layers = [keras.layers.LSTM(4, return_sequences=True), keras.layers.Flatten()]
+    model = keras.Sequential([keras.Input((6, 3)), *layers, keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"silently wrong on TensorFlow Lite Micro"):
+        export_tflite(model, tmp_path / "m.tflite", target="mcu")
+
+
+def test_a_float_island_is_found(tmp_path):
+    layers = [keras.layers.Dense(8), keras.layers.LayerNormalization(), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((12,)), *layers])
+    result = export_tflite(model, tmp_path / "m.tflite", "int8", random_inputs(model))
+    assert {finding.code for finding in result.lint()} == {"float-island"}
 
 
 def test_a_converter_that_dies_is_an_error_with_advice(tmp_path):

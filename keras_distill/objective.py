@@ -38,8 +38,8 @@ class Objective:
             )
         for index, weight in enumerate(weights):
             schedule.check_number(f"distillation_loss_weights[{index}]", weight, low=0)
-        # A loss that already belongs to another distiller has variables trained there.
-        self.losses = [loss.clone() if getattr(loss, "built", False) else loss for loss in losses]
+        # Layers that already belong to another distiller are trained there.
+        self.losses = [loss.clone() if _has_owner(loss) else loss for loss in losses]
         self.weights = list(weights)
         self.names = _unique_names(self.losses)
         self.trackers = [keras.metrics.Mean(name=name) for name in self.names]
@@ -115,6 +115,10 @@ class Objective:
             ops.cast(schedule.value_at(weight, step), "float32") * value
             for weight, value in zip(self.weights, values, strict=True)
         )
+
+
+def _has_owner(loss):
+    return getattr(loss, "built", False) and bool(loss.layers)
 
 
 def _unique_names(losses):

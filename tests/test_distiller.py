@@ -3,7 +3,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_distill import AttentionTransfer, Distiller, HintLearning, LogitMatching, SoftTargets
+from keras_distill import (
+    AttentionTransfer,
+    DistillationLoss,
+    Distiller,
+    HintLearning,
+    LogitMatching,
+    SoftTargets,
+)
 
 
 def history_of(distiller, images, **kwargs):
@@ -482,3 +489,19 @@ def test_a_nested_model_of_any_size_gets_a_projector_of_the_right_size(images, c
     assert distiller.distillation_layers[0].target_shape[1:] == (4, 4, 6)
     distiller.compile("sgd", crossentropy)
     distiller.fit(*images, verbose=0)
+
+
+def test_a_loss_without_variables_may_serve_several_distillers(make_cnn, images, crossentropy):
+    class Offset(DistillationLoss):
+        def __init__(self, offset):
+            super().__init__()
+            self.offset = offset
+
+        def call(self, teacher, student, context):
+            return keras.ops.mean(keras.ops.abs(teacher - student), axis=-1) + self.offset
+
+    loss = Offset(2.0)
+    for _ in range(2):
+        distiller = Distiller(make_cnn(4), make_cnn(2), loss)
+        distiller.compile("sgd", crossentropy)
+        assert distiller.evaluate(*images, verbose=0, return_dict=True)["offset"] > 2.0

@@ -62,14 +62,13 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     def __init__(self, teacher_layer_name=None, student_layer_name=None, name=None):
         self.teacher_layer_name = _checked_layer_name("teacher_layer_name", teacher_layer_name)
         self.student_layer_name = _checked_layer_name("student_layer_name", student_layer_name)
-        several = [isinstance(side, list) for side in (teacher_layer_name, student_layer_name)]
-        if any(several) and (
-            not all(several) or len(teacher_layer_name) != len(student_layer_name)
-        ):
+        sides = (self.teacher_layer_name, self.student_layer_name)
+        several = [isinstance(side, list) for side in sides]
+        if any(several) and (not all(several) or len(sides[0]) != len(sides[1])):
             raise ValueError(
                 f"{type(self).__name__} pairs the teacher's layers with the student's, so both "
                 "must be lists of the same length. "
-                f"Teacher: {teacher_layer_name!r}, Student: {student_layer_name!r}."
+                f"Teacher: {sides[0]!r}, Student: {sides[1]!r}."
             )
         self.name = name or to_snake_case(type(self).__name__)
 

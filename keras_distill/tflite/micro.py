@@ -14,7 +14,6 @@ import numpy as np
 # Room for the wheel's 64-bit pointers is in the minimum already; this is headroom for the sketch.
 HEADROOM_RATIO = 1.05
 HEADROOM_BYTES = 1024
-ARENA_GRANULARITY = 16
 
 
 class MicroError(RuntimeError):

@@ -140,9 +140,10 @@ def test_features_without_space_are_refused_with_both_shapes():
         AttentionTransfer("a", "b").compute_loss(np.zeros((2, 8)), np.zeros((2, 4, 4, 3)))
 
 
-def test_lists_of_different_length_are_refused():
+@pytest.mark.parametrize("names", [(["a", "b"], ["c"]), (("a", "b"), ("c",)), (["a"], "c")])
+def test_layers_that_are_no_pairs_are_refused(names):
     with pytest.raises(ValueError, match=r"lists of the same length"):
-        AttentionTransfer(["a", "b"], ["c"])
+        AttentionTransfer(*names)
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ class Distiller(keras.Model):
         Args:
             optimizer: Keras optimizer of the student.
             loss: Loss of the student against the labels, as for `keras.Model.compile`.
-            metrics: List of metrics of the student.
+            metrics: List of metrics of the student, or a dictionary by output name.
             student_loss_fn: The tutorial's name for `loss`.
             distillation_loss_fn: In the tutorial's form, the loss between the softened
                 probabilities of teacher and student, multiplied by T². The Kullback-Leibler
@@ -183,11 +183,14 @@ class Distiller(keras.Model):
             **kwargs: Further arguments of `keras.Model.compile`.
 
         Raises:
-            TypeError: If `metrics` is no list, or a loss of the wrong type.
-            ValueError: If the two forms are mixed, or a loss is missing.
+            TypeError: If a loss is of the wrong type.
+            ValueError: If the two forms are mixed, a loss is missing, or `metrics` is neither a
+                list nor a dictionary.
         """
-        if metrics is not None and not isinstance(metrics, (list, tuple)):
-            raise ValueError(f"metrics must be a list or tuple, got {type(metrics)}.")
+        if metrics is not None and not isinstance(metrics, (list, tuple, dict)):
+            raise ValueError(
+                f"metrics must be a list, or a dictionary by output name, got {metrics!r}."
+            )
         if loss is not None and student_loss_fn is not None:
             raise ValueError("Give the student's loss once: `loss` or `student_loss_fn`.")
         settings = {"validate_with_teacher": validate_with_teacher}

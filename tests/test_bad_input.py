@@ -135,3 +135,8 @@ def test_a_batch_without_the_key_of_a_side_says_so(make_cnn, images, crossentrop
 def test_a_reserved_name_for_a_loss_is_refused(make_cnn):
     with pytest.raises(ValueError, match=r"can't be named 'student_loss'"):
         Distiller(make_cnn(8), make_cnn(2), SoftTargets(name="student_loss"))
+
+
+def test_metrics_that_are_no_list_are_refused(make_cnn, crossentropy):
+    with pytest.raises(ValueError, match=r"metrics must be a list.*got 'accuracy'"):
+        Distiller(make_cnn(8), make_cnn(2), "kd").compile("sgd", crossentropy, metrics="accuracy")

@@ -414,8 +414,11 @@ def test_models_with_several_inputs_and_outputs(crossentropy):
     teacher, student = multi_output_model(16), multi_output_model(4)
     losses = [SoftTargets(), SoftTargets(teacher_layer_name="kind", student_layer_name="kind")]
     distiller = Distiller(teacher, student, losses)
-    distiller.compile("sgd", {"kind": crossentropy, "size": crossentropy})
+    distiller.compile(
+        "sgd", {"kind": crossentropy, "size": crossentropy}, metrics={"size": ["accuracy"]}
+    )
     logs = distiller.fit(x, y, batch_size=32, verbose=0).history
+    assert "size_accuracy" in logs
     assert logs["soft_targets"][0] > logs["soft_targets_1"][0] > 0
 
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.objective import Objective
-from keras_distill.sides import Side
+from keras_distill.sides import NoSide, Side, Sides, freeze, read_spec, spec_of, take
 from keras_distill.supervision import (
     check_models,
     soft_targets_from_keras_loss,
@@ -35,7 +35,7 @@ class Distiller(keras.Model):
     `student_loss_fn`, `distillation_loss_fn`, `alpha` and `temperature`.
 
     Args:
-        teacher: Trained `keras.Model`. It is frozen.
+        teacher: Trained `keras.Model`. It is frozen. `None` if no loss needs one.
         student: `keras.Model` to train. `distiller.student` stays a plain Keras model.
         distillation_losses: A distillation loss, its name (`"kd"`), or a list of them.
         distillation_loss_weights: One number, or `keras.optimizers.schedules`
@@ -44,6 +44,8 @@ class Distiller(keras.Model):
         teacher_input: How the teacher's inputs are taken from a batch's `x`: a callable, or a key
             of a dictionary batch. By default `x` itself.
         student_input: The same for the student.
+        sample_index: How the samples' indices in the data set are taken from `x`, for losses with
+            a memory of samples: a callable, or a key of a dictionary batch.
         name: Name of the model.
         **kwargs: Arguments of `keras.Model`.
 
@@ -79,10 +81,21 @@ class Distiller(keras.Model):
         student_loss_weight=0.5,
         teacher_input=None,
         student_input=None,
+        sample_index=None,
         name="distiller",
         **kwargs,
     ):
-        check_models(teacher, student, teacher_input, student_input)
+        is_tutorial_form = distillation_losses is None
+        if is_tutorial_form and distillation_loss_weights is not None:
+            raise ValueError("distillation_loss_weights needs distillation_losses to weigh.")
+        if isinstance(distillation_losses, (list, tuple)) and not distillation_losses:
+            raise ValueError("distillation_losses is empty: give at least one distillation loss.")
+        objective = Objective(
+            [] if is_tutorial_form else distillation_losses, distillation_loss_weights
+        )
+        if teacher is not None or objective.needs_teacher:
+            check_models(teacher, student, teacher_input, student_input)
+        student = objective.bind(teacher, student)
         # Both models cast their own inputs, each by its own policy.
         kwargs = {"dtype": student.dtype_policy, "autocast": False, **kwargs}
         super().__init__(name=name, **kwargs)
@@ -94,17 +107,10 @@ class Distiller(keras.Model):
         self.teacher_input = teacher_input
         self.student_input = student_input
         self.validate_with_teacher = True
-        self._is_tutorial_form = distillation_losses is None
-        if self._is_tutorial_form and distillation_loss_weights is not None:
-            raise ValueError("distillation_loss_weights needs distillation_losses to weigh.")
-        if isinstance(distillation_losses, (list, tuple)) and not distillation_losses:
-            raise ValueError("distillation_losses is empty: give at least one distillation loss.")
-        _freeze(teacher)
-        self._set_objective(
-            Objective(
-                [] if self._is_tutorial_form else distillation_losses, distillation_loss_weights
-            )
-        )
+        self.sample_index = sample_index
+        self._is_tutorial_form = is_tutorial_form
+        freeze(teacher)
+        self._set_objective(objective)
         self.student_loss_tracker = keras.metrics.Mean(name="student_loss")
         self.distillation_loss_tracker = keras.metrics.Mean(name="distillation_loss")
         self.total_loss_tracker = keras.metrics.Mean(name="total_loss")
@@ -115,9 +121,20 @@ class Distiller(keras.Model):
         self.distillation_losses = objective.losses
         self.distillation_loss_weights = objective.weights
         self.distillation_layers = objective.layers
-        self._sides = _Sides(
-            Side("teacher", self.teacher, objective.paths("teacher"), self.teacher_input),
-            Side("student", self.student, objective.paths("student"), self.student_input),
+        sides = (("teacher", self.teacher_input), ("student", self.student_input))
+        self._sides = Sides(
+            *(
+                NoSide()
+                if getattr(self, name) is None
+                else Side(
+                    name,
+                    getattr(self, name),
+                    objective.paths(name),
+                    route,
+                    objective.needs_input_gradient,
+                )
+                for name, route in sides
+            )
         )
         if all(side.symbolic_inputs is not None for side in self._sides):
             self._learn_shapes()
@@ -133,12 +150,12 @@ class Distiller(keras.Model):
         """Finds the shapes of both sides and builds the losses, in the first step."""
         self._sides.teacher.learn_from(teacher)
         self._sides.student.learn_from(student)
-        self._build_losses(keras.tree.map_structure(_spec_of, x))
+        self._build_losses(keras.tree.map_structure(spec_of, x))
         warn_about_from_logits(getattr(self, "loss", None), self._sides.student.ends_in)
 
     def _build_losses(self, x):
         # Layers that the teacher only made now, when it was built, would be trained.
-        _freeze(self.teacher)
+        freeze(self.teacher)
         self._objective.prepare(*self._sides)
         self._sides.batch_spec = x
         self.built = self.student.built
@@ -152,7 +169,7 @@ class Distiller(keras.Model):
             x: A batch of inputs.
         """
         if self._sides.are_unknown:
-            self._learn_shapes(keras.tree.map_structure(_spec_of, x))
+            self._learn_shapes(keras.tree.map_structure(spec_of, x))
 
     def compile(
         self,
@@ -269,10 +286,10 @@ class Distiller(keras.Model):
         """
         teacher = self._sides.teacher.observe(x, False) if self._uses_teacher else None
         student = self._sides.student.observe(x, training)
-        total, _ = self._total(teacher, student, x, y, sample_weight)
+        total, _ = self._total(teacher, student, x, y, sample_weight, training)
         return total
 
-    def _total(self, teacher, student, x, y, sample_weight):
+    def _total(self, teacher, student, x, y, sample_weight, training):
         """Returns the total loss and a dictionary of its parts, from what both models showed."""
         if teacher is not None and self._sides.are_unknown:
             self._learn_from(teacher, student, x)
@@ -284,13 +301,36 @@ class Distiller(keras.Model):
             parts["student_loss"] = ops.cast(value, "float32") * _replicas()
         total = parts["student_loss"]
         if teacher is not None:
-            values = self._objective.values(teacher, student, self._sides, y, sample_weight, step)
+            values = self._objective.values(
+                teacher,
+                student,
+                self._sides,
+                sample_weight,
+                labels=y,
+                indices=self._indices_of(x),
+                step=step,
+                training=training,
+            )
             parts |= dict(zip(self._objective.names, values, strict=True))
             parts["distillation_loss"] = self._objective.total(values, step)
             total = self._weigh(total, parts["distillation_loss"], step)
         for loss in self.losses:
             total = total + ops.sum(ops.cast(loss, "float32"))
         return total, {"loss": total, "total_loss": total, **parts}
+
+    def _indices_of(self, x):
+        if self.sample_index is None:
+            return None
+        indices = take(self.sample_index, x, "sample_index")
+        return ops.reshape(ops.cast(indices, "int32"), (-1,))
+
+    def describe(self):
+        """Returns a table, as text, of the losses, their weights and the layers that they tap.
+
+        It says what `"auto"` chose. Shapes are unknown before the first step of a subclassed
+        model.
+        """
+        return self._objective.describe(*self._sides)
 
     def _weigh(self, student_loss, distillation_loss, step):
         if self.student_loss_weight is None:
@@ -304,7 +344,7 @@ class Distiller(keras.Model):
         teacher = self._sides.teacher.observe(x, False) if self._uses_teacher else None
         with tf.GradientTape() as tape:
             student = self._sides.student.observe(x, True)
-            total, parts = self._total(teacher, student, x, y, sample_weight)
+            total, parts = self._total(teacher, student, x, y, sample_weight, True)
             scaled = self.optimizer.scale_loss(total / _replicas())
         weights = self.trainable_weights
         if weights:
@@ -320,7 +360,7 @@ class Distiller(keras.Model):
         with_teacher = self._uses_teacher and self.validate_with_teacher
         teacher = self._sides.teacher.observe(x, False) if with_teacher else None
         student = self._sides.student.observe(x, False)
-        _, parts = self._total(teacher, student, x, y, sample_weight)
+        _, parts = self._total(teacher, student, x, y, sample_weight, False)
         logs = self._logs(x, y, student.output, sample_weight, parts)
         if not with_teacher:
             unknown = {"distillation_loss", *self._objective.names}
@@ -361,6 +401,7 @@ class Distiller(keras.Model):
             "student_loss_weight": schedule.serialize(self.student_loss_weight),
             "teacher_input": _serialize_route(self.teacher_input),
             "student_input": _serialize_route(self.student_input),
+            "sample_index": _serialize_route(self.sample_index),
         }
         return {**super().get_config(), **config}
 
@@ -369,7 +410,7 @@ class Distiller(keras.Model):
         """Returns the distiller that `get_config` described."""
         config = dict(config)
         deserialize = keras.saving.deserialize_keras_object
-        for key in ("teacher", "student", "teacher_input", "student_input", "dtype"):
+        for key in (*_SERIALIZED, "dtype"):
             if isinstance(config.get(key), dict):
                 config[key] = deserialize(config[key], custom_objects)
         config["student_loss_weight"] = schedule.deserialize(config["student_loss_weight"])
@@ -408,7 +449,7 @@ class Distiller(keras.Model):
         """Builds the student and the projectors as `get_build_config` described."""
         spec = config.pop("batch_spec", None)
         if spec is not None:
-            self.prepare(_read_spec(spec))
+            self.prepare(read_spec(spec))
         elif config:
             super().build_from_config(config)
 
@@ -419,43 +460,11 @@ class Distiller(keras.Model):
         self.built = True
 
 
-class _Sides:
-    """The two sides, in an object whose attributes Keras does not track as layers."""
-
-    def __init__(self, teacher, student):
-        self.teacher = teacher
-        self.student = student
-        self.batch_spec = None
-
-    def __iter__(self):
-        return iter((self.teacher, self.student))
-
-    @property
-    def are_unknown(self):
-        return self.teacher.shapes is None or self.student.shapes is None
-
-
-def _freeze(model):
-    # Each layer on its own: Keras skips an assignment of the value that the model already has.
-    for layer in model._flatten_layers():
-        layer.trainable = False
+_SERIALIZED = ("teacher", "student", "teacher_input", "student_input", "sample_index")
 
 
 def _replicas():
     return tf.distribute.get_strategy().num_replicas_in_sync
-
-
-def _spec_of(tensor):
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    return keras.KerasTensor((None, *tensor.shape[1:]), dtype)
-
-
-def _read_spec(spec):
-    if isinstance(spec, (list, tuple)):
-        return [_read_spec(part) for part in spec]
-    if set(spec) == {"shape", "dtype"} and isinstance(spec["dtype"], str):
-        return keras.KerasTensor(spec["shape"], spec["dtype"])
-    return {key: _read_spec(part) for key, part in spec.items()}
 
 
 def _serialize_route(route):

@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_distill import losses as losses_module
+from keras_distill import taps
 from keras_distill.losses import schedule
 from keras_distill.losses.loss import DistillationLoss, LossContext, to_snake_case
 
@@ -44,6 +45,55 @@ class Objective:
         self.names = _unique_names(self.losses)
         self.trackers = [keras.metrics.Mean(name=name) for name in self.names]
 
+    @property
+    def needs_teacher(self):
+        """Whether a loss needs a teacher, as all but a few do; so does the tutorial's form."""
+        return not self.losses or any(getattr(loss, "needs_teacher", True) for loss in self.losses)
+
+    @property
+    def needs_input_gradient(self):
+        """Whether a loss needs gradients with respect to the input."""
+        return any(getattr(loss, "needs_input_gradient", False) for loss in self.losses)
+
+    def bind(self, teacher, student):
+        """Chooses layers where that was left to us, and lets the losses adapt the student.
+
+        Args:
+            teacher: The teacher model, or `None`.
+            student: The student model.
+
+        Returns:
+            The student to train.
+
+        Raises:
+            ValueError: If a model has no suitable layers.
+        """
+        original = student
+        for index, loss in enumerate(self.losses):
+            if not isinstance(loss, DistillationLoss):
+                continue
+            if loss.has_automatic_layers:
+                loss = loss.with_layers(*taps.choose(loss.auto_taps, teacher, original))
+            student, self.losses[index] = loss.adapt_student(teacher, student)
+        return student
+
+    def describe(self, teacher, student):
+        """Returns a table, as text, of what each loss taps of both sides.
+
+        Args:
+            teacher: `Side` of the teacher.
+            student: `Side` of the student.
+        """
+        lines = []
+        for loss, name, weight in zip(self.losses, self.names, self.weights, strict=True):
+            lines.append(f"{name} ({type(loss).__name__}, weight {weight}):")
+            for side_name, side in (("teacher", teacher), ("student", student)):
+                tapped = getattr(loss, f"{side_name}_layer_name", None)
+                for path in tapped if isinstance(tapped, list) else [tapped]:
+                    shape = "" if side.shapes is None else f" {side.shapes.pick(path)}"
+                    lines.append(f"  {side_name} {path or 'output'}{shape}")
+        return "\n".join(lines)
+
     def paths(self, side):
         """Returns the layer paths that the losses tap of one side.
 
@@ -56,7 +106,7 @@ class Objective:
     @property
     def layers(self):
         """List of the layers that the losses own (projectors)."""
-        return [layer for loss in self.losses for layer in getattr(loss, "layers", [])]
+        return [layer for loss in self.losses for layer in getattr(loss, "own_layers", [])]
 
     def prepare(self, teacher, student):
         """Checks shapes and builds the losses' variables.
@@ -75,26 +125,26 @@ class Objective:
             else:
                 loss.validate_model_compatibility(teacher.model, student.model)
 
-    def values(self, teacher, student, sides, labels=None, sample_weight=None, step=0):
+    def values(self, teacher, student, sides, sample_weight=None, **known):
         """Computes each loss of a batch, not yet weighted.
 
         Args:
             teacher: `Observation` of the teacher.
             student: `Observation` of the student.
             sides: Object with the two `Side` objects, `teacher` and `student`.
-            labels: Labels of the batch.
             sample_weight: Weights of the samples, or `None`.
-            step: Number of optimizer updates made so far.
+            **known: Further fields of `LossContext`: `labels`, `indices`, `step`, `training`.
 
         Returns:
             List of scalar tensors in float32.
         """
         context = LossContext(
-            labels=labels,
             mask=_mask_of(student.output),
-            step=step,
-            teacher_ends_in_softmax=sides.teacher.ends_in == "softmax",
-            student_ends_in_softmax=sides.student.ends_in == "softmax",
+            teacher_ends_in=sides.teacher.ends_in,
+            student_ends_in=sides.student.ends_in,
+            teacher_input_gradient=teacher.input_gradient,
+            student_input_gradient=student.input_gradient,
+            **known,
         )
         weights = _one_per_sample(sample_weight)
         values = []
@@ -118,7 +168,7 @@ class Objective:
 
 
 def _has_owner(loss):
-    return getattr(loss, "built", False) and bool(loss.layers)
+    return getattr(loss, "built", False) and bool(loss.own_layers)
 
 
 def _unique_names(losses):

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_distill.features import FeatureExtractor
-from keras_distill.losses.logits import final_activation, remembered_logits
+from keras_distill.losses.logits import final_activation, logits_of, remembered_logits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,10 +17,13 @@ class Observation:
     Args:
         output: Output of the model, any structure of tensors (or of shapes).
         features: Dictionary from layer path to tensor (or shape).
+        input_gradient: Function from a function of logits to the gradient of the logits, weighted
+            by its result, with respect to the input; `None` unless it was asked for.
     """
 
     output: Any
     features: dict
+    input_gradient: Any = None
 
     def pick(self, layer_name):
         """Returns what a loss taps: the output for `None`, else one or several features."""
@@ -40,21 +43,19 @@ class Side:
         paths: Layer paths to tap.
         route: How the model's inputs are taken from a batch's `x`: `None` (as they are), a
             callable on `x`, or a key of a dictionary batch.
+        gives_input_gradient: Whether observations hold the gradient with respect to the input.
 
     Raises:
         ValueError: If a path is unknown.
         TypeError: If `route` is none of the three.
     """
 
-    def __init__(self, name, model, paths, route=None):
-        if route is not None and not callable(route) and not isinstance(route, str):
-            raise TypeError(
-                f"{name}_input must be a callable on the batch's x, a key of a dictionary batch, "
-                f"or None, got {route!r}."
-            )
+    def __init__(self, name, model, paths, route=None, gives_input_gradient=False):
+        check_route(route, f"{name}_input")
         self.name = name
         self.model = model
         self.route = route
+        self.gives_input_gradient = gives_input_gradient
         self.extractor = FeatureExtractor(model, paths, side=name)
         self.shapes = None
         self.ends_in = final_activation(model)
@@ -68,17 +69,7 @@ class Side:
         Raises:
             ValueError: If `route` is a key that the batch doesn't have.
         """
-        if self.route is None:
-            return x
-        if callable(self.route):
-            return self.route(x)
-        if not isinstance(x, dict) or self.route not in x:
-            found = f"keys {sorted(x)}" if isinstance(x, dict) else type(x).__name__
-            raise ValueError(
-                f"{self.name}_input={self.route!r} needs dictionary batches with that key, "
-                f"got {found}."
-            )
-        return x[self.route]
+        return x if self.route is None else take(self.route, x, f"{self.name}_input")
 
     def observe(self, x, training):
         """Runs the model once on a batch.
@@ -90,7 +81,28 @@ class Side:
         Returns:
             `Observation` of tensors.
         """
-        return Observation(*self.extractor(self.inputs_of(x), training=training))
+        inputs = self.inputs_of(x)
+        if not self.gives_input_gradient:
+            return Observation(*self.extractor(inputs, training=training))
+        if len(keras.tree.flatten(inputs)) != 1 or not _is_floating(inputs):
+            raise ValueError(
+                f"The gradient with respect to the {self.name}'s input needs one input of floating "
+                f"point numbers, got {keras.tree.map_structure(_describe, inputs)}."
+            )
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(inputs)
+            output, features = self.extractor(inputs, training=training)
+            if not hasattr(output, "shape"):
+                raise ValueError(
+                    f"The gradient with respect to the {self.name}'s input needs one output, got "
+                    f"{keras.tree.map_structure(_describe, output)}."
+                )
+            logits = logits_of(output, "auto", self.ends_in)
+
+        def input_gradient(weigh):
+            return tape.gradient(logits, inputs, output_gradients=weigh(logits))
+
+        return Observation(output, features, input_gradient)
 
     @property
     def symbolic_inputs(self):
@@ -137,6 +149,125 @@ class Side:
         if any(None in shape[1:] for shape in shapes.values()):
             return None
         return Observation(keras.tree.map_structure(_shape_of, output), shapes)
+
+
+def check_route(route, argument):
+    """Checks how something is to be taken from a batch.
+
+    Args:
+        route: `None`, a callable, or a key.
+        argument: Name of the argument, for the error.
+
+    Raises:
+        TypeError: If `route` is none of the three.
+    """
+    if route is not None and not callable(route) and not isinstance(route, str):
+        raise TypeError(
+            f"{argument} must be a callable on the batch's x, a key of a dictionary batch, "
+            f"or None, got {route!r}."
+        )
+
+
+def take(route, x, argument):
+    """Takes something from a batch's `x`.
+
+    Args:
+        route: A callable on `x`, or a key of a dictionary batch.
+        x: The batch's inputs, any structure of tensors.
+        argument: Name of the argument, for the error.
+
+    Raises:
+        ValueError: If `route` is a key that the batch doesn't have.
+    """
+    if callable(route):
+        return route(x)
+    if not isinstance(x, dict) or route not in x:
+        found = f"keys {sorted(x)}" if isinstance(x, dict) else type(x).__name__
+        raise ValueError(
+            f"{argument}={route!r} needs dictionary batches with that key, got {found}."
+        )
+    return x[route]
+
+
+class NoSide:
+    """The teacher of a distillation that has none: it shows nothing."""
+
+    symbolic_inputs = ()
+    ends_in = None
+    model = None
+
+    def __init__(self):
+        self.shapes = Observation(None, {})
+
+    def inputs_of(self, x):
+        """Returns `x`."""
+        return x
+
+    def learn_shapes(self, inputs=None):
+        """There are none to learn."""
+
+    def learn_from(self, observation):
+        """There is nothing to learn."""
+
+    def observe(self, x, training):
+        """Returns an `Observation` of nothing."""
+        return Observation(None, {})
+
+
+class Sides:
+    """The two sides, in an object whose attributes Keras does not track as layers.
+
+    Args:
+        teacher: `Side` or `NoSide`.
+        student: `Side`.
+    """
+
+    def __init__(self, teacher, student):
+        self.teacher = teacher
+        self.student = student
+        self.batch_spec = None
+
+    def __iter__(self):
+        return iter((self.teacher, self.student))
+
+    @property
+    def are_unknown(self):
+        """Whether the shapes of a side are still to be learned."""
+        return self.teacher.shapes is None or self.student.shapes is None
+
+
+def freeze(model):
+    """Makes all variables of a model untrainable.
+
+    Args:
+        model: A `keras.Model`, or `None`.
+    """
+    # Each layer on its own: Keras skips an assignment of the value that the model already has.
+    for layer in model._flatten_layers() if model is not None else ():
+        layer.trainable = False
+
+
+def spec_of(tensor):
+    """Returns a symbolic tensor of the shape and type of a batch, of any number of samples."""
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    return keras.KerasTensor((None, *tensor.shape[1:]), dtype)
+
+
+def read_spec(spec):
+    """Returns the structure of symbolic tensors that was written as shapes and types."""
+    if isinstance(spec, (list, tuple)):
+        return [read_spec(part) for part in spec]
+    if set(spec) == {"shape", "dtype"} and isinstance(spec["dtype"], str):
+        return keras.KerasTensor(spec["shape"], spec["dtype"])
+    return {key: read_spec(part) for key, part in spec.items()}
+
+
+def _is_floating(tensor):
+    return "float" in keras.backend.standardize_dtype(keras.tree.flatten(tensor)[0].dtype)
+
+
+def _describe(tensor):
+    return f"{keras.backend.standardize_dtype(tensor.dtype)} of shape {tuple(tensor.shape)}"
 
 
 def _shape_of(tensor):

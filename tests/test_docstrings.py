@@ -33,7 +33,8 @@ def examples():
 @pytest.mark.parametrize(("module", "code"), examples())
 def test_example_runs(module, code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {**vars(keras_distill), **vars(module), "keras": keras, "np": np, "ops": keras.ops}
+    common = {"keras": keras, "keras_distill": keras_distill, "np": np, "ops": keras.ops}
+    names = {**vars(keras_distill), **vars(module), **common}
     exec(compile(inspect.cleandoc(code), module.__name__, "exec"), names)
 
 

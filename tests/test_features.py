@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from keras_distill import FeatureExtractor, FeatureModel
-from keras_distill.features import layer_paths
+from keras_distill.layer_paths import layer_paths
 
 
 class Block(keras.layers.Layer):

@@ -1,20 +1,90 @@
-"""What is transferred: the distillation losses, one file per family of knowledge."""
+"""What is transferred: the distillation losses, one folder per family of knowledge."""
 
-from keras_distill.losses.attention import AttentionTransfer
-from keras_distill.losses.feature import HintLearning
+from keras_distill.losses.attention import (
+    AttentionCapture,
+    AttentionMapAlignment,
+    AttentionTransfer,
+    ClassAttentionTransfer,
+    GradientAttentionTransfer,
+    HeadAttention,
+    SelfAttentionRelation,
+)
+from keras_distill.losses.catalogue import catalogue
+from keras_distill.losses.feature import (
+    ActivationBoundary,
+    ChannelWise,
+    FactorTransfer,
+    FlowOfSolution,
+    HintLearning,
+    KnowledgeReview,
+    MaskedGenerative,
+    NeuronSelectivity,
+    OverhaulFeature,
+    SimpleKD,
+    VariationalInformation,
+)
 from keras_distill.losses.loss import DistillationLoss, LossContext
 from keras_distill.losses.projector import FeatureProjector
 from keras_distill.losses.registry import get
-from keras_distill.losses.response import LogitMatching, SoftenedLoss, SoftTargets
+from keras_distill.losses.relation import (
+    ContrastiveRepresentation,
+    CorrelationCongruence,
+    InstanceGraph,
+    InterChannelCorrelation,
+    ProbabilisticTransfer,
+    RelationalKD,
+    SimilarityPreserving,
+)
+from keras_distill.losses.response import (
+    DIST,
+    DecoupledKD,
+    LogitMatching,
+    MultiLevelLogits,
+    NormalizedKD,
+    SigmoidTargets,
+    SoftenedLoss,
+    SoftTargets,
+    VirtualTeacher,
+)
 
 __all__ = [
+    "DIST",
+    "ActivationBoundary",
+    "AttentionCapture",
+    "AttentionMapAlignment",
     "AttentionTransfer",
+    "ChannelWise",
+    "ClassAttentionTransfer",
+    "ContrastiveRepresentation",
+    "CorrelationCongruence",
+    "DecoupledKD",
     "DistillationLoss",
+    "FactorTransfer",
     "FeatureProjector",
+    "FlowOfSolution",
+    "GradientAttentionTransfer",
+    "HeadAttention",
     "HintLearning",
+    "InstanceGraph",
+    "InterChannelCorrelation",
+    "KnowledgeReview",
     "LogitMatching",
     "LossContext",
+    "MaskedGenerative",
+    "MultiLevelLogits",
+    "NeuronSelectivity",
+    "NormalizedKD",
+    "OverhaulFeature",
+    "ProbabilisticTransfer",
+    "RelationalKD",
+    "SelfAttentionRelation",
+    "SigmoidTargets",
+    "SimilarityPreserving",
+    "SimpleKD",
     "SoftTargets",
     "SoftenedLoss",
+    "VariationalInformation",
+    "VirtualTeacher",
+    "catalogue",
     "get",
 ]

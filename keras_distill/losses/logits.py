@@ -54,7 +54,7 @@ def _activation_of(tensor):
 
 
 def remembered_logits(output):
-    """Returns the logits under a softmax, where Keras or the TensorFlow graph remembers them.
+    """Returns the logits under a softmax or sigmoid, where Keras or the graph remembers them.
 
     Args:
         output: Tensor that a model returned.
@@ -65,20 +65,21 @@ def remembered_logits(output):
     logits = getattr(output, "_keras_logits", None)
     if logits is None:
         operation = getattr(output, "op", None)
-        if getattr(operation, "type", None) == "Softmax":
+        if getattr(operation, "type", None) in ("Softmax", "Sigmoid"):
             logits = operation.inputs[0]
     return logits if logits is not None and len(logits.shape) == len(output.shape) else None
 
 
-def logits_of(output, from_logits="auto", ends_in_softmax=False):
+def logits_of(output, from_logits="auto", ends_in=None):
     """Returns logits for a model's output, whether it is logits or probabilities.
 
     Args:
         output: Tensor of shape `(batch, ..., classes)`.
         from_logits: `True` takes the output as logits, `False` as probabilities. `"auto"` finds
             the logits under a softmax where Keras or the TensorFlow graph remembers them.
-        ends_in_softmax: What `"auto"` assumes where nothing remembers: whether the output is
-            known to be probabilities.
+        ends_in: The activation that the output is known to have: `"softmax"`, `"sigmoid"`, or
+            anything else for logits. It is what `"auto"` goes by where nothing remembers;
+            `False` takes probabilities of exclusive classes, unless it is `"sigmoid"`.
 
     Returns:
         Tensor of the same shape: the logits, or log-probabilities, which are logits up to a
@@ -86,11 +87,13 @@ def logits_of(output, from_logits="auto", ends_in_softmax=False):
     """
     if from_logits is True:
         return output
-    if from_logits is False:
-        return functional.log_probabilities(output)
-    remembered = remembered_logits(output)
-    if remembered is not None:
-        return remembered
-    return (
-        functional.log_probabilities(output) if ends_in_softmax else ops.convert_to_tensor(output)
-    )
+    if from_logits == "auto":
+        remembered = remembered_logits(output)
+        if remembered is not None:
+            return remembered
+        if ends_in not in ("softmax", "sigmoid"):
+            return ops.convert_to_tensor(output)
+    log_on = functional.log_probabilities(output)
+    if ends_in != "sigmoid":
+        return log_on
+    return log_on - functional.log_probabilities(1.0 - functional.as_float(output))

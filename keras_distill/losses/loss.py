@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_distill.losses import schedule
+from keras_distill.losses.functional import labels_as_one_hot
 from keras_distill.losses.logits import final_activation
 
 
@@ -17,18 +19,65 @@ class LossContext:
 
     Args:
         labels: Labels of the batch, or `None`.
+        indices: Index of each sample in the data set, shape `(batch,)`, or `None`.
         mask: Boolean tensor of shape `(batch, length)` that is true at the positions that count,
             or `None`.
         step: Number of optimizer updates made so far.
-        teacher_ends_in_softmax: Whether the teacher is known to output probabilities.
-        student_ends_in_softmax: Whether the student is known to output probabilities.
+        training: Whether this is a training step.
+        teacher_ends_in: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known.
+        student_ends_in: The same for the student.
+        teacher_input_gradient: Function from a function of logits, whose result has their shape,
+            to the gradient of the logits, weighted by that result, with respect to the teacher's
+            input. Given to losses with `needs_input_gradient`.
+        student_input_gradient: The same for the student.
     """
 
     labels: Any = None
+    indices: Any = None
     mask: Any = None
     step: Any = 0
-    teacher_ends_in_softmax: bool = False
-    student_ends_in_softmax: bool = False
+    training: bool = False
+    teacher_ends_in: str | None = None
+    student_ends_in: str | None = None
+    teacher_input_gradient: Any = None
+    student_input_gradient: Any = None
+
+    def one_hot(self, logits, loss):
+        """Returns the labels as 0 and 1, in the shape of `logits`.
+
+        Args:
+            logits: Tensor of shape `(batch, ..., classes)`.
+            loss: The loss that asks, for the error.
+
+        Raises:
+            ValueError: If there are no labels.
+        """
+        if self.labels is None:
+            raise ValueError(
+                f"{type(loss).__name__} needs labels: train on (inputs, labels), or, outside a "
+                "Distiller, call compute_loss(..., labels=...)."
+            )
+        return labels_as_one_hot(self.labels, logits)
+
+    def input_gradients(self, weigh, loss):
+        """Returns the gradients of both models' weighted logits with respect to their inputs.
+
+        Args:
+            weigh: Function from logits to weights of the same shape.
+            loss: The loss that asks, for the error.
+
+        Returns:
+            Tuple of two tensors of the shape of the input, the teacher's and the student's.
+
+        Raises:
+            ValueError: If there are no gradients.
+        """
+        if self.teacher_input_gradient is None:
+            raise ValueError(
+                f"{type(loss).__name__} needs gradients with respect to the input, which only "
+                "keras_distill.Distiller provides."
+            )
+        return self.teacher_input_gradient(weigh), self.student_input_gradient(weigh)
 
 
 class DistillationLoss(keras.distillation.DistillationLoss):
@@ -37,9 +86,16 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     A subclass overrides `call`. It works in `keras_distill.Distiller` and, when it taps at most
     one layer per side and owns no variables, in `keras.distillation.Distiller`.
 
+    A subclass says what else it needs in class attributes: `needs_labels`, `needs_indices`,
+    `needs_teacher`, `needs_input_gradient`, `pairs_layers` (whether a list of layers on one side
+    needs one of the same length on the other), `taps` (a few words for people) and `auto_taps`,
+    the rule by which `"auto"` chooses layers (see `keras_distill.taps`). Every constructor argument
+    is kept under its own name, and is then saved and restored.
+
     Args:
         teacher_layer_name: Path of the teacher's layer (`"conv4"`, `"backbone/conv4"`,
-            `"conv4:input"`), a list of paths, or `None` for the teacher's output.
+            `"conv4:input"`), a list of paths, `None` for the teacher's output, or `"auto"` where
+            the loss has a rule.
         student_layer_name: The same for the student; a list of the same length.
         name: Name of the loss in the training history. Defaults to the class name in snake case.
 
@@ -59,20 +115,90 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     ```
     """
 
+    auto_taps = None
+    taps = "the output"
+    pairs_layers = True
+    needs_labels = False
+    needs_indices = False
+    needs_teacher = True
+    needs_input_gradient = False
+    built = False
+
     def __init__(self, teacher_layer_name=None, student_layer_name=None, name=None):
         self.teacher_layer_name = _checked_layer_name("teacher_layer_name", teacher_layer_name)
         self.student_layer_name = _checked_layer_name("student_layer_name", student_layer_name)
+        self.name = name or to_snake_case(type(self).__name__)
+        self.check_layer_names()
+
+    def check_layer_names(self):
+        """Checks that the layer names of the two sides go together.
+
+        Raises:
+            ValueError: If they don't.
+        """
         sides = (self.teacher_layer_name, self.student_layer_name)
-        several = [isinstance(side, list) for side in sides]
+        automatic = [side == "auto" for side in sides]
+        if any(automatic) and self.auto_taps is None:
+            raise ValueError(
+                f'{type(self).__name__} has no rule for "auto": name the layers, or None for the '
+                "output."
+            )
+        if any(automatic) != all(automatic):
+            raise ValueError(
+                f'{type(self).__name__} chooses the layers of both models, or of none: "auto" is '
+                f"for both sides. Teacher: {sides[0]!r}, Student: {sides[1]!r}."
+            )
+        several = [isinstance(side, list) and self.pairs_layers for side in sides]
         if any(several) and (not all(several) or len(sides[0]) != len(sides[1])):
             raise ValueError(
                 f"{type(self).__name__} pairs the teacher's layers with the student's, so both "
                 "must be lists of the same length. "
                 f"Teacher: {sides[0]!r}, Student: {sides[1]!r}."
             )
-        self.name = name or to_snake_case(type(self).__name__)
 
-    built = False
+    @property
+    def has_automatic_layers(self):
+        """Whether the layers are still to be chosen."""
+        return self.teacher_layer_name == "auto"
+
+    def with_layers(self, teacher_layer_name, student_layer_name):
+        """Returns a new loss with the same settings and the given layers.
+
+        Args:
+            teacher_layer_name: As for the constructor.
+            student_layer_name: As for the constructor.
+        """
+        names = {
+            "teacher_layer_name": teacher_layer_name,
+            "student_layer_name": student_layer_name,
+        }
+        return type(self).from_config({**self.get_config(), **names})
+
+    def adapt_student(self, teacher, student):
+        """Returns the student to train, and the loss for it, for losses that change the student.
+
+        Args:
+            teacher: The teacher model.
+            student: The student model.
+
+        Returns:
+            Tuple of a `keras.Model` and a loss; by default the student and this loss as they are.
+        """
+        return student, self
+
+    def shape_error(self, teacher_shape, student_shape, why):
+        """Returns an error that names what was tapped of both sides, and its shapes.
+
+        Args:
+            teacher_shape: Shape of what is tapped of the teacher.
+            student_shape: The same of the student.
+            why: What doesn't fit, and what to do.
+        """
+        return ValueError(
+            f"{type(self).__name__}: {why} "
+            f"Teacher {self.teacher_layer_name!r}: {teacher_shape}, "
+            f"Student {self.student_layer_name!r}: {student_shape}."
+        )
 
     def call(self, teacher, student, context):
         """Computes the loss of each sample.
@@ -122,7 +248,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         """
 
     @property
-    def layers(self):
+    def own_layers(self):
         """List of the Keras layers whose variables belong to this loss (projectors)."""
         return []
 
@@ -151,19 +277,22 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         Raises:
             ValueError: If they can't be compared.
         """
-        super().validate_outputs(teacher_outputs, student_outputs)
+        if self.pairs_layers:
+            super().validate_outputs(teacher_outputs, student_outputs)
         if self.built:
             return
         teacher_shapes = keras.tree.map_structure(ops.shape, teacher_outputs)
         student_shapes = keras.tree.map_structure(ops.shape, student_outputs)
         self.build(teacher_shapes, student_shapes)
-        if any(layer.trainable_variables for layer in self.layers):
+        is_in_keras_distiller = hasattr(self, "_known_of_models")
+        if is_in_keras_distiller and any(layer.variables for layer in self.own_layers):
             raise ValueError(
-                f"{type(self).__name__} needs a projector between the teacher's features "
+                f"{type(self).__name__} has variables of its own for the teacher's features "
                 f"{teacher_shapes} and the student's {student_shapes}, and only "
-                "keras_distill.Distiller trains and saves one: use it in place of "
+                "keras_distill.Distiller trains and saves them: use it in place of "
                 "keras.distillation.Distiller, or tap layers of the same shape."
             )
+        self.built = bool(self.own_layers)
 
     def validate_model_compatibility(self, teacher, student):
         """Called by `keras.distillation.Distiller` with the two models, before training.
@@ -177,10 +306,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         """
         ends = final_activation(teacher), final_activation(student)
         self.check_activations(*ends)
-        self._known_of_models = {
-            "teacher_ends_in_softmax": ends[0] == "softmax",
-            "student_ends_in_softmax": ends[1] == "softmax",
-        }
+        self._known_of_models = {"teacher_ends_in": ends[0], "student_ends_in": ends[1]}
 
     def clone(self):
         """Returns a new loss with the same settings and no variables."""
@@ -188,16 +314,14 @@ class DistillationLoss(keras.distillation.DistillationLoss):
 
     def get_config(self):
         """Returns the constructor's arguments as a dictionary that `json` can write."""
-        config = {"name": self.name}
-        if "teacher_layer_name" in inspect.signature(type(self).__init__).parameters:
-            config["teacher_layer_name"] = self.teacher_layer_name
-            config["student_layer_name"] = self.student_layer_name
-        return config
+        parameters = inspect.signature(type(self).__init__).parameters
+        kept = [name for name in parameters if name != "self" and hasattr(self, name)]
+        return {name: schedule.serialize(getattr(self, name)) for name in kept}
 
     @classmethod
     def from_config(cls, config):
         """Returns the loss that `get_config` described."""
-        return cls(**config)
+        return cls(**{name: schedule.deserialize(value) for name, value in config.items()})
 
     def __repr__(self):
         settings = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())

@@ -16,6 +16,8 @@ class FeatureProjector(keras.layers.Layer):
     Args:
         target_shape: Shape of the teacher's features, `(batch, *space, channels)`. It may be
             given to `match` later.
+        normalize: Whether a 1×1 convolution is made in any case and batch normalisation follows
+            it, as methods that compare pre-activations do.
         name: Name of the layer.
 
     Example:
@@ -29,11 +31,13 @@ class FeatureProjector(keras.layers.Layer):
         Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015.
     """
 
-    def __init__(self, target_shape=None, name=None, **kwargs):
+    def __init__(self, target_shape=None, normalize=False, name=None, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=name, **kwargs)
         self.target_shape = None if target_shape is None else tuple(target_shape)
+        self.normalize = normalize
         self.channels = None
+        self.normalization = None
 
     def match(self, target_shape, source_shape):
         """Builds the layer from both sides' shapes, batch included.
@@ -47,19 +51,28 @@ class FeatureProjector(keras.layers.Layer):
             self.build(tuple(source_shape))
 
     def build(self, input_shape):
-        """Creates the channel map if the channels differ."""
-        if input_shape[-1] != self.target_shape[-1]:
+        """Creates the channel map if the channels differ, and the normalisation if asked."""
+        channels = self.target_shape[-1]
+        if input_shape[-1] != channels or self.normalize:
             self.channels = keras.layers.Dense(
-                self.target_shape[-1], name="channels", dtype=self.dtype
+                channels, use_bias=not self.normalize, name="channels", dtype=self.dtype
             )
-            self.channels.build((*input_shape[:-1], input_shape[-1]))
+            self.channels.build(input_shape)
+        if self.normalize:
+            self.normalization = keras.layers.BatchNormalization(
+                name="normalization", dtype=self.dtype
+            )
+            self.normalization.build((*input_shape[:-1], channels))
         self.built = True
 
-    def call(self, features):
+    def call(self, features, training=None):
         """Returns the features in the teacher's shape."""
         space = self.target_shape[1:-1]
         features = functional.resize_space(features, space) if space else features
-        return features if self.channels is None else self.channels(features)
+        features = features if self.channels is None else self.channels(features)
+        if self.normalization is None:
+            return features
+        return self.normalization(features, training=training)
 
     def compute_output_shape(self, input_shape):
         """Returns the target shape with the batch size of the input."""
@@ -67,4 +80,5 @@ class FeatureProjector(keras.layers.Layer):
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return {**super().get_config(), "target_shape": self.target_shape}
+        own = {"target_shape": self.target_shape, "normalize": self.normalize}
+        return {**super().get_config(), **own}

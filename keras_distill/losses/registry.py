@@ -4,17 +4,59 @@ import difflib
 
 import keras
 
-from keras_distill.losses.attention import AttentionTransfer
-from keras_distill.losses.feature import HintLearning
+from keras_distill.losses import attention, feature, relation, response
 from keras_distill.losses.loss import to_snake_case
-from keras_distill.losses.response import LogitMatching, SoftTargets
 
-ABBREVIATIONS = {
-    "kd": SoftTargets,
-    "logits": LogitMatching,
-    "at": AttentionTransfer,
-    "fitnet": HintLearning,
+FAMILIES = {
+    "response": response,
+    "attention": attention,
+    "feature": feature,
+    "relation": relation,
 }
+
+# The field's abbreviation: the class, and the arguments that it implies.
+ABBREVIATIONS = {
+    "kd": (response.SoftTargets, {}),
+    "logits": (response.LogitMatching, {}),
+    "dkd": (response.DecoupledKD, {}),
+    "dist": (response.DIST, {}),
+    "nkd": (response.NormalizedKD, {}),
+    "tfkd": (response.VirtualTeacher, {}),
+    "mlkd": (response.MultiLevelLogits, {}),
+    "at": (attention.AttentionTransfer, {}),
+    "gat": (attention.GradientAttentionTransfer, {}),
+    "fma": (attention.AttentionCapture, {"mode": "fma"}),
+    "mip": (attention.AttentionCapture, {"mode": "mip"}),
+    "mips": (attention.AttentionCapture, {"mode": "mips"}),
+    "sals": (attention.AttentionCapture, {"mode": "sals"}),
+    "amad": (attention.AttentionMapAlignment, {}),
+    "tinybert": (attention.HeadAttention, {}),
+    "minilm": (attention.SelfAttentionRelation, {}),
+    "catkd": (attention.ClassAttentionTransfer, {}),
+    "fitnet": (feature.HintLearning, {}),
+    "fsp": (feature.FlowOfSolution, {}),
+    "nst": (feature.NeuronSelectivity, {}),
+    "ab": (feature.ActivationBoundary, {}),
+    "ofd": (feature.OverhaulFeature, {}),
+    "ft": (feature.FactorTransfer, {}),
+    "vid": (feature.VariationalInformation, {}),
+    "reviewkd": (feature.KnowledgeReview, {}),
+    "simkd": (feature.SimpleKD, {}),
+    "mgd": (feature.MaskedGenerative, {}),
+    "cwd": (feature.ChannelWise, {}),
+    "rkd": (relation.RelationalKD, {}),
+    "sp": (relation.SimilarityPreserving, {}),
+    "cc": (relation.CorrelationCongruence, {}),
+    "pkt": (relation.ProbabilisticTransfer, {}),
+    "crd": (relation.ContrastiveRepresentation, {}),
+    "ickd": (relation.InterChannelCorrelation, {}),
+    "irg": (relation.InstanceGraph, {}),
+}
+
+
+def classes():
+    """Returns a dictionary from class name to loss class, family by family."""
+    return {name: getattr(module, name) for module in FAMILIES.values() for name in module.__all__}
 
 
 def get(identifier, **kwargs):
@@ -23,7 +65,7 @@ def get(identifier, **kwargs):
     Args:
         identifier: A loss, returned as it is; a class; or a name: the class name
             (`"SoftTargets"`), its snake case (`"soft_targets"`) or the field's abbreviation
-            (`"kd"`).
+            (`"kd"`). `catalogue` lists them.
         **kwargs: Arguments of the loss that is made.
 
     Returns:
@@ -43,7 +85,8 @@ def get(identifier, **kwargs):
     if isinstance(identifier, keras.distillation.DistillationLoss):
         return identifier
     if isinstance(identifier, str):
-        return _create(_class_of(identifier), identifier, kwargs)
+        loss_class, implied = _find(identifier)
+        return _create(loss_class, identifier, {**implied, **kwargs})
     if isinstance(identifier, type) and issubclass(identifier, keras.distillation.DistillationLoss):
         return _create(identifier, identifier.__name__, kwargs)
     raise TypeError(
@@ -53,11 +96,13 @@ def get(identifier, **kwargs):
     )
 
 
-def _class_of(name):
-    known = dict(ABBREVIATIONS)
-    for loss_class in ABBREVIATIONS.values():
-        known[loss_class.__name__] = loss_class
-        known[to_snake_case(loss_class.__name__)] = loss_class
+def _find(name):
+    known = {
+        spelling: (loss_class, {})
+        for class_name, loss_class in classes().items()
+        for spelling in (class_name, to_snake_case(class_name))
+    }
+    known |= ABBREVIATIONS
     if name not in known:
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
         nearest = f" Closest: {', '.join(map(repr, close))}." if close else ""

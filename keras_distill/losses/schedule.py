@@ -59,11 +59,40 @@ def check_number(name, value, low=None, high=None, low_is_allowed=True):
     return value
 
 
+def check_constant(name, value, low=None, high=None, low_is_allowed=True):
+    """Checks that `value` is a finite number within bounds, and no schedule, and returns it.
+
+    Args:
+        name: What the value is, for the error.
+        value: Number.
+        low: Smallest allowed number, or `None`.
+        high: Largest allowed number, or `None`.
+        low_is_allowed: Whether `low` itself is allowed.
+
+    Raises:
+        TypeError: If it isn't a number.
+        ValueError: If it is out of bounds.
+    """
+    if is_schedule(value):
+        raise TypeError(f"{name} must be a number, it can't change during training, got {value!r}.")
+    return check_number(name, value, low, high, low_is_allowed)
+
+
+def check_temperature(value):
+    """Checks that `value` is a schedule or a positive number, and returns it."""
+    return check_number("temperature", value, low=0, low_is_allowed=False)
+
+
 def serialize(value):
-    """Returns `value` in a form that `json` can write."""
+    """Returns `value` in a form that `json` can write, lists of values included."""
+    if isinstance(value, (list, tuple)):
+        return [serialize(part) for part in value]
     return keras.saving.serialize_keras_object(value) if is_schedule(value) else value
 
 
 def deserialize(value):
     """Returns what `serialize` was given."""
-    return keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value
+    if isinstance(value, list):
+        return [deserialize(part) for part in value]
+    is_serialized = isinstance(value, dict) and {"class_name", "config"} <= set(value)
+    return keras.saving.deserialize_keras_object(value) if is_serialized else value

@@ -58,5 +58,15 @@ def test_forced_probabilities_and_logits_are_taken_at_their_word():
 
 def test_known_probabilities_without_memory_become_log_probabilities():
     probabilities = np.float32([[0.25, 0.75]])
-    np.testing.assert_allclose(logits_of(probabilities, "auto", True), np.log(probabilities))
-    np.testing.assert_array_equal(logits_of(probabilities, "auto", False), probabilities)
+    np.testing.assert_allclose(logits_of(probabilities, "auto", "softmax"), np.log(probabilities))
+    np.testing.assert_array_equal(logits_of(probabilities, "auto", "linear"), probabilities)
+
+
+def test_probabilities_of_a_sigmoid_become_its_logits():
+    logits = np.float32([[-3.0, 0.5, 4.0]])
+    for from_logits in (False, "auto"):
+        np.testing.assert_allclose(
+            logits_of(1 / (1 + np.exp(-logits)), from_logits, "sigmoid"), logits, rtol=1e-5
+        )
+    extreme = logits_of(np.float32([[0.0, 1.0]]), False, "sigmoid")
+    assert np.all(np.isfinite(extreme))

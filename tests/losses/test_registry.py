@@ -29,8 +29,8 @@ def test_an_unknown_name_lists_the_closest():
 
 
 def test_a_name_that_needs_arguments_says_so():
-    with pytest.raises(ValueError, match=r"pass AttentionTransfer\(\.\.\.\)"):
-        losses.get("at")
+    with pytest.raises(ValueError, match=r"pass SoftenedLoss\(\.\.\.\)"):
+        losses.get("softened_loss")
 
 
 def test_a_loss_against_labels_is_refused_with_advice():

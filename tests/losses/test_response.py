@@ -213,7 +213,7 @@ def test_serialisation_round_trip(loss):
 
 
 def test_an_output_of_one_value_is_refused():
-    with pytest.raises(ValueError, match=r"two classes or more.*use LogitMatching"):
+    with pytest.raises(ValueError, match=r"two classes or more.*use SigmoidTargets"):
         SoftTargets().compute_loss(np.zeros((2, 1)), np.zeros((2, 1)))
 
 

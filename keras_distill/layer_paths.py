@@ -1,0 +1,62 @@
+"""Layer paths: names joined by `/` through nested models and layers."""
+
+import difflib
+
+import keras
+
+
+def layer_at(model, path, side="model"):
+    """Returns the layer that a path names.
+
+    Args:
+        model: A `keras.Model` or layer.
+        path: A layer name, or names joined by `/` through nested models and layers; the name of
+            the attribute works too in a subclassed model.
+        side: What to call the model in errors.
+
+    Raises:
+        ValueError: If there is none; the error lists the closest paths.
+    """
+    layer = model
+    for part in path.split("/"):
+        layer = children(layer).get(part) or _attribute_layer(layer, part)
+        if layer is None:
+            raise ValueError(_unknown(model, path, side))
+    return layer
+
+
+def layer_paths(model, prefix=""):
+    """Yields the path of every layer of a model, nested ones included.
+
+    Args:
+        model: A `keras.Model` or layer.
+        prefix: Path of the model itself, ending in `/`.
+
+    Yields:
+        Paths, outer layers before what they contain.
+    """
+    for name, layer in children(model).items():
+        if not isinstance(layer, keras.layers.InputLayer):
+            yield prefix + name
+            yield from layer_paths(layer, f"{prefix}{name}/")
+
+
+def children(layer):
+    """Returns a dictionary from name to layer of the layers directly inside a layer."""
+    return {child.name: child for child in layer._flatten_layers(False, False)}
+
+
+def _attribute_layer(layer, name):
+    child = getattr(layer, name, None) if name.isidentifier() else None
+    return child if isinstance(child, keras.layers.Layer) else None
+
+
+def _unknown(model, path, side):
+    known = list(layer_paths(model))
+    close = difflib.get_close_matches(path, known, n=5, cutoff=0.5)
+    close += [other for other in known if other.split("/")[-1] == path.split("/")[-1]]
+    nearest = list(dict.fromkeys(close)) or known[:10]
+    return (
+        f"The {side} model {model.name!r} has no layer {path!r}. "
+        f"Closest: {', '.join(map(repr, nearest)) or 'it has no layers yet'}."
+    )

@@ -1,0 +1,84 @@
+"""Alignment of attention heads between transformers with different numbers of heads."""
+
+import keras
+
+from keras_distill.losses import functional
+from keras_distill.losses.attention.head_attention import check_scores
+from keras_distill.losses.paired import PairedLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class AttentionMapAlignment(PairedLoss):
+    """Each teacher head is imitated by the student heads that resemble it.
+
+    The number of heads may differ. For teacher head i the student's heads are weighed by the
+    cosine of the attention maps, and the loss is the mean over i of the distance between the
+    teacher's map and the weighted mean of the student's. A head that has nothing to do with i
+    still takes part, the less the more alike the others are; the cosines of attention maps aren't
+    negative, so that a softmax over them is rather even.
+
+    AMAD's exact constants are not public here: the weighting follows its description, the
+    temperature of the softmax is 1, and the weight of the loss is for the user to choose (1 to 10
+    with `"kl"`, 100 to 1000 with `"mse"`, whose maps are means over positions). It costs a product
+    of all head pairs over the attention matrices.
+
+    Args:
+        teacher_layer_name: Path to the scores of the teacher's `MultiHeadAttention`
+            (`"encoder_2/attention:scores"`), shape `(batch, heads, queries, keys)`, a list of
+            paths, or `"auto"`: all attention layers, evenly spread over those of the student.
+        student_layer_name: The same for the student. Lists are paired in order and summed.
+        weighting: `"softmax"` of the cosines, or `"normalized"`: divided by their sum.
+        divergence: `"mse"`, `"kl"` or `"cosine"`.
+        form: `"aggregate"`, or `"pairwise"`: the weighted mean of the Kullback-Leibler divergences
+            to each head.
+        name: Name of the loss in the training history.
+
+    Raises:
+        ValueError: If an option is unknown, or if the maps differ in size.
+
+    Example:
+
+    ```python
+    teacher = keras.ops.softmax(np.random.rand(2, 4, 6, 6).astype("float32"))
+    loss = AttentionMapAlignment("attention:scores", "attention:scores", divergence="kl")
+    assert loss.compute_loss(teacher, teacher[:, :2]) > 0
+    ```
+
+    Reference:
+        Zhao et al., AAAI 2024 (AMAD, attention map alignment).
+    """
+
+    auto_taps = "scores"
+    taps = "attention scores, any numbers of heads"
+
+    def __init__(
+        self,
+        teacher_layer_name="auto",
+        student_layer_name="auto",
+        weighting="softmax",
+        divergence="mse",
+        form="aggregate",
+        name=None,
+    ):
+        super().__init__(teacher_layer_name, student_layer_name, name)
+        options = {
+            "weighting": (weighting, ("softmax", "normalized")),
+            "divergence": (divergence, ("mse", "kl", "cosine")),
+            "form": (form, ("aggregate", "pairwise")),
+        }
+        for option, (value, allowed) in options.items():
+            if value not in allowed:
+                raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}.")
+        self.weighting = weighting
+        self.divergence = divergence
+        self.form = form
+
+    def check_pair(self, teacher_shape, student_shape):
+        """Checks that both are scores over the same queries and keys."""
+        check_scores(self, teacher_shape, student_shape)
+
+    def compare(self, teacher, student, context):
+        """Computes the distance of the aligned heads."""
+        return functional.attention_map_alignment(
+            teacher, student, self.weighting, self.divergence, self.form
+        )

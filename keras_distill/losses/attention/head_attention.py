@@ -1,0 +1,87 @@
+"""One-to-one distillation of attention heads."""
+
+import keras
+
+from keras_distill.losses import functional
+from keras_distill.losses.paired import PairedLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class HeadAttention(PairedLoss):
+    """Mean squared difference of the attention matrices, head by head.
+
+    The paper compares the scores before the softmax, which it found to converge faster; here they
+    are compared after it, as `MultiHeadAttention` gives them, so that masked positions count 0.
+    The paper's weight is 1, on unnormalised scores; after the softmax 100 to 1000 suits. It costs
+    one pass over the attention matrices.
+
+    Args:
+        teacher_layer_name: Path to the scores of the teacher's `MultiHeadAttention`
+            (`"encoder_2/attention:scores"`), shape `(batch, heads, queries, keys)`, a list of
+            paths, or `"auto"`: all attention layers, evenly spread over those of the student.
+        student_layer_name: The same for the student, with as many heads.
+        name: Name of the loss in the training history.
+
+    Raises:
+        ValueError: If the numbers of heads, or the sizes of the maps, differ.
+
+    Example:
+
+    ```python
+    scores = keras.ops.softmax(np.random.rand(2, 4, 6, 6).astype("float32"))
+    loss = HeadAttention("attention:scores", "attention:scores")
+    assert loss.compute_loss(scores, scores) == 0
+    ```
+
+    Reference:
+        Jiao et al., "TinyBERT: Distilling BERT for Natural Language Understanding", Findings of
+        EMNLP 2020.
+    """
+
+    auto_taps = "scores"
+    taps = "attention scores, equal numbers of heads"
+
+    def check_pair(self, teacher_shape, student_shape):
+        """Checks that both are scores of as many heads over the same queries and keys."""
+        check_scores(self, teacher_shape, student_shape)
+        if teacher_shape[1] != student_shape[1]:
+            raise self.shape_error(
+                teacher_shape,
+                student_shape,
+                "the numbers of heads must agree. AttentionMapAlignment takes any numbers.",
+            )
+
+    def compare(self, teacher, student, context):
+        """Computes the mean squared difference of the matrices."""
+        return functional.head_attention(teacher, student)
+
+
+def check_scores(loss, teacher_shape, student_shape):
+    """Checks that both shapes are attention scores over the same queries and keys.
+
+    Args:
+        loss: The loss, for the error.
+        teacher_shape: Shape tuple, batch included.
+        student_shape: Shape tuple, batch included.
+
+    Raises:
+        ValueError: If they aren't.
+    """
+    ranks = len(teacher_shape), len(student_shape)
+    if ranks != (4, 4):
+        raise loss.shape_error(
+            teacher_shape,
+            student_shape,
+            "attention scores have the shape (batch, heads, queries, keys): tap a "
+            'MultiHeadAttention with ":scores" after its path.',
+        )
+    differ = any(
+        t != s for t, s in zip(teacher_shape[2:], student_shape[2:], strict=True) if t and s
+    )
+    if differ:
+        raise loss.shape_error(
+            teacher_shape,
+            student_shape,
+            "the attention maps must be over as many queries and keys: give both models sequences "
+            "of the same length.",
+        )

@@ -1,0 +1,118 @@
+"""Relations among queries, keys and values."""
+
+import math
+
+import keras
+
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.loss import as_pairs
+from keras_distill.losses.paired import PairedLoss
+
+_VECTORS = ("query", "key", "value")
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class SelfAttentionRelation(PairedLoss):
+    """Divergence of how the positions of a sequence relate, by queries, keys and values.
+
+    The relations are softmax(QQᵀ/√d), softmax(KKᵀ/√d) and softmax(VVᵀ/√d), each split anew into
+    `relation_heads`, so that numbers of heads and widths may differ. The loss is the sum of the
+    three Kullback-Leibler divergences, each a mean over heads and positions. The paper uses it
+    alone, with weight 1 each, on one layer: the student's last and an upper layer of the teacher,
+    with 48 relation heads for widths of 768. It costs three products over all pairs of positions
+    per side.
+
+    Args:
+        teacher_layer_name: Path of the teacher's `MultiHeadAttention` (`"encoder_2/attention"`),
+            a list of paths, or `"auto"`: the last attention layer. The layer's projected queries,
+            keys and values are tapped, each of shape `(batch, length, heads, size)`.
+        student_layer_name: The same for the student.
+        relation_heads: Number of relation heads, that divides `heads * size` of both sides; by
+            default the teacher's number of heads, or the largest number that divides it and both.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If `relation_heads` isn't a number.
+        ValueError: If `relation_heads` doesn't divide both widths, or if lengths differ.
+
+    Example:
+
+    ```python
+    loss = SelfAttentionRelation("attention", "attention", relation_heads=2)
+    teacher = [np.random.rand(2, 6, 4, 8).astype("float32")] * 3
+    student = [np.random.rand(2, 6, 2, 4).astype("float32")] * 3
+    assert loss.compute_loss(teacher, student) > 0
+    ```
+
+    Reference:
+        Wang et al., "MiniLMv2: Multi-Head Self-Attention Relation Distillation for Compressing
+        Pretrained Transformers", Findings of ACL 2021.
+    """
+
+    auto_taps = "last_attention"
+    taps = "queries, keys and values of attention, any numbers of heads"
+
+    def __init__(
+        self,
+        teacher_layer_name="auto",
+        student_layer_name="auto",
+        relation_heads=None,
+        name=None,
+    ):
+        names = (_with_vectors(teacher_layer_name), _with_vectors(student_layer_name))
+        super().__init__(*names, name)
+        if relation_heads is not None:
+            schedule.check_constant("relation_heads", relation_heads, low=1)
+        self.relation_heads = relation_heads
+
+    def build(self, teacher_shapes, student_shapes):
+        """Checks the shapes, and that the relation heads divide both widths."""
+        super().build(teacher_shapes, student_shapes)
+        for teacher_shape, student_shape in as_pairs(teacher_shapes, student_shapes):
+            self._heads_for(teacher_shape, student_shape)
+
+    def check_pair(self, teacher_shape, student_shape):
+        """Checks that both are vectors of as many positions."""
+        if len(teacher_shape) != 4 or len(student_shape) != 4:
+            raise self.shape_error(
+                teacher_shape,
+                student_shape,
+                "vectors of heads have the shape (batch, length, heads, size): give the paths of "
+                "MultiHeadAttention layers.",
+            )
+        lengths = teacher_shape[1], student_shape[1]
+        if None not in lengths and lengths[0] != lengths[1]:
+            raise self.shape_error(
+                teacher_shape, student_shape, "both sequences must have the same length."
+            )
+
+    def _heads_for(self, teacher_shape, student_shape):
+        widths = [shape[2] * shape[3] for shape in (teacher_shape, student_shape)]
+        heads = self.relation_heads or math.gcd(teacher_shape[2], *widths)
+        if any(width % heads for width in widths):
+            raise self.shape_error(
+                teacher_shape,
+                student_shape,
+                f"relation_heads={heads} must divide heads * size of both sides ({widths[0]} and "
+                f"{widths[1]}).",
+            )
+        return heads
+
+    def compare(self, teacher, student, context):
+        """Computes the divergence of the relations among one kind of vectors."""
+        heads = self._heads_for(teacher.shape, student.shape)
+        mask = context.mask
+        if mask is not None and tuple(mask.shape[1:]) != tuple(student.shape[1:2]):
+            mask = None
+        return functional.self_attention_relation(teacher, student, heads, mask)
+
+
+def _with_vectors(layer_name):
+    if layer_name is None or layer_name == "auto":
+        return layer_name
+    names = [layer_name] if isinstance(layer_name, str) else layer_name
+    return [
+        path
+        for name in names
+        for path in ([name] if ":" in name else [f"{name}:{vector}" for vector in _VECTORS])
+    ]

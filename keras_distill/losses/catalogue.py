@@ -1,0 +1,94 @@
+"""The list of all distillation losses, for people who choose one."""
+
+import dataclasses
+import inspect
+
+from keras_distill.losses.registry import ABBREVIATIONS, FAMILIES
+
+_NEEDS = {
+    "needs_labels": "labels",
+    "needs_indices": "sample indices",
+    "needs_input_gradient": "input gradients",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What there is to know about a loss before it is used.
+
+    Args:
+        name: Name of the class.
+        abbreviations: The field's short names, that `losses.get` takes too.
+        family: `"response"`, `"attention"`, `"feature"` or `"relation"`.
+        summary: One sentence.
+        taps: What it compares of the two models.
+        needs: What it needs beyond the two models: `"labels"`, `"sample indices"`,
+            `"input gradients"`, `"no teacher"`, in any number.
+        paper: The reference.
+    """
+
+    name: str
+    abbreviations: tuple
+    family: str
+    summary: str
+    taps: str
+    needs: tuple
+    paper: str
+
+    @property
+    def needs_labels(self):
+        """Whether the loss needs labels."""
+        return any(need.startswith("labels") for need in self.needs)
+
+
+def catalogue():
+    """Lists all distillation losses, family by family.
+
+    Returns:
+        List of `Entry`.
+
+    Example:
+
+    ```python
+    with_labels = [entry.name for entry in catalogue() if entry.needs_labels]
+    assert "DecoupledKD" in with_labels
+    ```
+    """
+    return [
+        _entry(family, getattr(module, name))
+        for family, module in FAMILIES.items()
+        for name in module.__all__
+    ]
+
+
+def _entry(family, loss_class):
+    text = inspect.getdoc(loss_class)
+    return Entry(
+        name=loss_class.__name__,
+        abbreviations=tuple(
+            short for short, (known, _) in ABBREVIATIONS.items() if known is loss_class
+        ),
+        family=family,
+        summary=text.partition("\n")[0],
+        taps=loss_class.taps,
+        needs=_needs(loss_class),
+        paper=_paper(text),
+    )
+
+
+def _needs(loss_class):
+    needs = []
+    for attribute, need in _NEEDS.items():
+        value = getattr(loss_class, attribute)
+        # A need that depends on the settings is a property of the loss.
+        if isinstance(value, property):
+            needs.append(f"{need} (in one mode)")
+        elif value:
+            needs.append(need)
+    return tuple(needs if loss_class.needs_teacher else [*needs, "no teacher"])
+
+
+def _paper(text):
+    reference = text.partition("Reference:\n")[2].partition("\n\n")[0]
+    lines = [line.strip() for line in reference.splitlines()]
+    return " ".join(line.removeprefix("- ") for line in lines)

@@ -1,0 +1,62 @@
+"""Activation boundaries."""
+
+import keras
+
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.paired import ProjectedLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class ActivationBoundary(ProjectedLoss):
+    """The student's neurons are on where the teacher's are: a hinge on the pre-activations' signs.
+
+    A neuron costs (μ - s)² if it should be on and s < μ, (μ + s)² if it should be off and s > -μ,
+    with the margin μ. The student's features pass through a connector, a 1×1 convolution and batch
+    normalisation, as in the paper, which trains with this loss alone at first; as one term beside
+    others, RepDistiller sums over the neurons and divides by 1000. Here the mean over the neurons
+    is taken: a weight of 1 to 10 suits. It costs the connector.
+
+    Args:
+        teacher_layer_name: Path of what enters the teacher's activation (`"relu4:input"`, or
+            `"conv4:preactivation"` for a layer with its own activation), shape
+            `(batch, ..., channels)`, a list of paths, or `"auto"`: the last activation of each
+            spatial stage.
+        student_layer_name: The same for the student.
+        margin: μ, a positive number.
+        projector: `"auto"`, or `None` for no connector between features of equal shapes.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If `margin` isn't a number.
+        ValueError: If `margin` isn't positive, or if shapes can't be projected.
+
+    Example:
+
+    ```python
+    loss = ActivationBoundary("relu4:input", "relu2:input", projector=None)
+    assert loss.compute_loss(np.full((2, 4, 4, 8), 0.1), np.full((2, 4, 4, 8), 1.5)) == 0
+    ```
+
+    Reference:
+        Heo et al., "Knowledge Transfer via Distillation of Activation Boundaries Formed by Hidden
+        Neurons", AAAI 2019.
+    """
+
+    auto_taps = "preactivations"
+    taps = "what enters activations"
+    normalizes = True
+
+    def __init__(
+        self,
+        teacher_layer_name="auto",
+        student_layer_name="auto",
+        margin=1.0,
+        projector="auto",
+        name=None,
+    ):
+        super().__init__(teacher_layer_name, student_layer_name, projector, name)
+        self.margin = schedule.check_constant("margin", margin, low=0, low_is_allowed=False)
+
+    def compare(self, teacher, student, context):
+        """Computes the mean squared hinge."""
+        return functional.activation_boundary(teacher, student, self.margin)

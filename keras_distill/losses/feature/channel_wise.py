@@ -1,0 +1,62 @@
+"""Channel-wise distillation."""
+
+import keras
+
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.paired import ProjectedLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class ChannelWise(ProjectedLoss):
+    """Divergence of where in the image each channel is active.
+
+    Each channel becomes a distribution over the positions, softmax over space of F / T, and the
+    loss is T²/C times the sum over channels of KL(teacher‖student). Made for segmentation, where
+    the paper weighs it 3 on the output maps (`teacher_layer_name=None`) and 50 on features, with
+    T = 4. Channels that differ in number are mapped by a 1×1 convolution. It costs a softmax over
+    the positions.
+
+    Args:
+        teacher_layer_name: Path of the teacher's layer, shape `(batch, *space, channels)`, a list
+            of paths, `None` for the output, or `"auto"`: the last activation of the last spatial
+            stage.
+        student_layer_name: The same for the student.
+        temperature: T, positive number or `keras.optimizers.schedules.LearningRateSchedule`.
+        projector: `"auto"` makes a `FeatureProjector` where the shapes differ, `None` makes a
+            difference an error.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If `temperature` is neither a number nor a schedule.
+        ValueError: If `temperature` isn't positive, or if shapes can't be projected.
+
+    Example:
+
+    ```python
+    loss = ChannelWise("conv4", "conv2")
+    assert loss.compute_loss(np.random.rand(2, 4, 4, 8), np.random.rand(2, 4, 4, 8)) > 0
+    ```
+
+    Reference:
+        Shu et al., "Channel-wise Knowledge Distillation for Dense Prediction", ICCV 2021.
+    """
+
+    auto_taps = "last_stage"
+    taps = "spatial layers"
+    needs_space = True
+
+    def __init__(
+        self,
+        teacher_layer_name="auto",
+        student_layer_name="auto",
+        temperature=4.0,
+        projector="auto",
+        name=None,
+    ):
+        super().__init__(teacher_layer_name, student_layer_name, projector, name)
+        self.temperature = schedule.check_temperature(temperature)
+
+    def compare(self, teacher, student, context):
+        """Computes T² times the mean divergence of the channels."""
+        temperature = schedule.value_at(self.temperature, context.step)
+        return functional.channel_wise(teacher, student, temperature)

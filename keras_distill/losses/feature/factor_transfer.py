@@ -1,0 +1,171 @@
+"""Factor transfer."""
+
+import keras
+from keras import ops
+
+from keras_distill.features import FeatureModel
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.connectors import ConvolutionStack
+from keras_distill.losses.paired import PairedLoss
+
+_SLOPE = 0.1
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class FactorTransfer(PairedLoss):
+    """The student's translated features match a paraphrase of the teacher's.
+
+    A paraphraser, a convolutional autoencoder of the teacher's features with `rate` times their
+    channels in the middle, gives the teacher's factors; a translator of three convolutions gives
+    the student's. The loss is the mean absolute difference of the factors, each sample's of unit
+    length; the paper writes a sum, its code takes the mean, with weight 500.
+
+    The paper trains the paraphraser before the student: call `pretrain`. Without that it learns
+    along with the student, from its reconstruction error, which is then part of the loss; the
+    student's error never reaches it. It costs ten 3×3 convolutions.
+
+    Args:
+        teacher_layer_name: Path of the teacher's layer, shape `(batch, *space, channels)`, or
+            `"auto"`: the last activation of the last spatial stage.
+        student_layer_name: The same for the student.
+        rate: Channels of the factors as a part of the teacher's channels.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If `rate` isn't a number, or several layers are given.
+        ValueError: If `rate` isn't positive, or if features have no spatial axis.
+
+    Example:
+
+    ```python
+    loss = FactorTransfer("conv4", "conv2")
+    assert loss.compute_loss(np.random.rand(2, 4, 4, 8), np.random.rand(2, 4, 4, 3)) > 0
+    ```
+
+    Reference:
+        Kim, Park, Kwak, "Paraphrasing Complex Network: Network Compression via Factor Transfer",
+        NeurIPS 2018.
+    """
+
+    auto_taps = "last_stage"
+    taps = "one spatial layer, any channels and sizes"
+    needs_space = True
+
+    def __init__(self, teacher_layer_name="auto", student_layer_name="auto", rate=0.5, name=None):
+        super().__init__(teacher_layer_name, student_layer_name, name)
+        if not isinstance(self.teacher_layer_name, str):
+            raise TypeError(
+                f"FactorTransfer compares one layer of each model, got {teacher_layer_name!r}."
+            )
+        self.rate = schedule.check_constant("rate", rate, low=0, low_is_allowed=False)
+        self._paraphraser = Paraphraser(rate, name=f"{self.name}_paraphraser")
+        self._translator = _stack(f"{self.name}_translator")
+
+    @property
+    def own_layers(self):
+        """List of the paraphraser and of the translator."""
+        return [self._paraphraser, self._translator]
+
+    def build(self, teacher_shapes, student_shapes):
+        """Builds the paraphraser and the translator."""
+        super().build(teacher_shapes, student_shapes)
+        if len(teacher_shapes) != len(student_shapes):
+            raise self.shape_error(
+                teacher_shapes, student_shapes, "both features must have as many spatial axes."
+            )
+        if not self._paraphraser.built:
+            self._paraphraser.build(tuple(teacher_shapes))
+        self._translator.match(self._paraphraser.encoder.channels, student_shapes)
+
+    def compare(self, teacher, student, context):
+        """Computes the distance of the factors, and the paraphraser's own error as it learns."""
+        factors, error = self._paraphraser(teacher, training=context.training)
+        translated = self._translator(student, training=context.training)
+        distance = functional.factor_distance(
+            *functional.match_space(ops.stop_gradient(factors), translated)
+        )
+        return distance + (1.0 - self._paraphraser.is_trained) * error
+
+    def pretrain(self, teacher, x, epochs=5, batch_size=32, optimizer="adam", verbose="auto"):
+        """Trains the paraphraser on the teacher's features, and then leaves it as it is.
+
+        Args:
+            teacher: The teacher model.
+            x: Inputs of the teacher, as for `keras.Model.fit`.
+            epochs: Number of passes over `x`.
+            batch_size: Samples per step, for arrays.
+            optimizer: Keras optimizer, or its name.
+            verbose: As for `keras.Model.fit`.
+
+        Returns:
+            The `keras.callbacks.History` of the reconstruction error.
+        """
+        features = FeatureModel(teacher, [self.teacher_layer_name])
+        model = _Reconstruction(features, self._paraphraser)
+        model.compile(optimizer)
+        arrays = {"batch_size": batch_size} if hasattr(x, "shape") else {}
+        history = model.fit(x, epochs=epochs, verbose=verbose, **arrays)
+        self._paraphraser.is_trained.assign(1.0)
+        return history
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class Paraphraser(keras.layers.Layer):
+    """A convolutional autoencoder of feature maps.
+
+    Args:
+        rate: Channels in the middle as a part of the input's channels.
+        name: Name of the layer.
+    """
+
+    def __init__(self, rate=0.5, name=None):
+        super().__init__(name=name, dtype="float32")
+        self.rate = rate
+        self.encoder = _stack("encoder")
+        self.decoder = _stack("decoder")
+
+    def build(self, input_shape):
+        """Creates the convolutions, and the note that they are trained."""
+        channels = input_shape[-1]
+        middle = max(1, round(channels * self.rate))
+        self.encoder.match([channels, middle, middle], input_shape)
+        self.decoder.match([middle, channels, channels], (*input_shape[:-1], middle))
+        self.is_trained = self.add_weight(
+            shape=(), initializer="zeros", trainable=False, name="is_trained"
+        )
+        self.built = True
+
+    def call(self, features, training=None):
+        """Returns the factors, and the reconstruction error of each sample."""
+        features = ops.stop_gradient(ops.cast(features, "float32"))
+        factors = self.encoder(features, training=training)
+        restored = self.decoder(factors, training=training)
+        return factors, functional.mean_squared_error(features, restored)
+
+
+class _Reconstruction(keras.Model):
+    """Trains a paraphraser on a frozen model's features."""
+
+    def __init__(self, features, paraphraser):
+        super().__init__(name="paraphraser_pretraining")
+        self.features = features
+        self.paraphraser = paraphraser
+        self.features.trainable = False
+
+    def call(self, inputs, training=None):
+        (features,) = self.features(inputs, training=False).values()
+        _, error = self.paraphraser(features, training=training)
+        return error
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return ops.mean(y_pred)
+
+
+def _stack(name):
+    return ConvolutionStack(
+        size=3,
+        activation=keras.layers.LeakyReLU(negative_slope=_SLOPE, dtype="float32"),
+        activate_last=True,
+        normalize=True,
+        name=name,
+    )

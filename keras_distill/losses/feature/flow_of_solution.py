@@ -1,0 +1,68 @@
+"""The flow of the solution procedure."""
+
+import itertools
+
+import keras
+
+from keras_distill.losses import functional
+from keras_distill.losses.paired import ProjectedLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class FlowOfSolution(ProjectedLoss):
+    """The student solves the problem by the teacher's steps: inner products between layers.
+
+    The flow between two layers is G = F1ᵀF2 / (height · width), a matrix of the channels' inner
+    products, and the loss is the mean squared difference of the two models' matrices, summed over
+    successive pairs of the tapped layers. The paper trains with it alone in a first stage, with
+    equal weights of the pairs; as one term beside others, RepDistiller weighs it 50. Paper and
+    code need equal channels; here a 1×1 convolution on the student's features makes them so. It
+    costs one matrix product per pair.
+
+    Args:
+        teacher_layer_name: List of paths of two layers or more, from early to late, of shape
+            `(batch, *space, channels)`, or `"auto"`: the last activation of each spatial stage.
+        student_layer_name: The same for the student.
+        projector: `"auto"` makes a `FeatureProjector` where the shapes differ, `None` makes a
+            difference an error.
+        name: Name of the loss in the training history.
+
+    Raises:
+        ValueError: If fewer than two layers are tapped, or if shapes differ and can't be
+            projected.
+
+    Example:
+
+    ```python
+    loss = FlowOfSolution(["conv1", "conv4"], ["conv1", "conv2"])
+    teacher = [np.random.rand(2, 8, 8, 4), np.random.rand(2, 4, 4, 6)]
+    student = [np.random.rand(2, 8, 8, 4), np.random.rand(2, 4, 4, 6)]
+    assert loss.compute_loss(teacher, student) > 0
+    ```
+
+    Reference:
+        Yim et al., "A Gift from Knowledge Distillation: Fast Optimization, Network Minimization
+        and Transfer Learning", CVPR 2017.
+    """
+
+    auto_taps = "stages"
+    taps = "two spatial layers or more"
+    needs_space = True
+
+    def build(self, teacher_shapes, student_shapes):
+        """Checks that there are two layers or more, and builds their projectors."""
+        if not isinstance(student_shapes, list) or len(student_shapes) < 2:
+            raise self.shape_error(
+                teacher_shapes,
+                student_shapes,
+                "the flow is between two layers of each model: give lists of two layers or more.",
+            )
+        super().build(teacher_shapes, student_shapes)
+
+    def call(self, teacher, student, context):
+        """Sums the distances of the flows between successive layers."""
+        pairs = itertools.pairwise(self.project(teacher, student, context))
+        return sum(
+            functional.flow_of_solution((t_first, t_second), (s_first, s_second))
+            for (t_first, s_first), (t_second, s_second) in pairs
+        )

@@ -1,0 +1,48 @@
+"""Hint learning."""
+
+import keras
+
+from keras_distill.losses import functional
+from keras_distill.losses.paired import ProjectedLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class HintLearning(ProjectedLoss):
+    """Mean squared error between the teacher's features and the student's projected features.
+
+    The paper trains the student up to the hint with this loss alone, then the whole student with
+    soft targets; as one term beside others, RepDistiller weighs it 100. Code and paper differ by
+    the paper's factor 1/2 and its sum in place of the mean. It costs the projector: one 1×1
+    convolution per pair on the student's features.
+
+    Args:
+        teacher_layer_name: Path of the teacher's hint layer, shape `(batch, ..., channels)`, a
+            list of paths, or `"auto"`: the middle one of the spatial stages.
+        student_layer_name: Path of the student's guided layer, or a list of the same length. The
+            losses of the pairs are summed.
+        projector: `"auto"` makes a `FeatureProjector` where the shapes differ: average pooling
+            or bilinear resizing for space, a 1×1 convolution for channels. `None` makes a
+            difference an error.
+        name: Name of the loss in the training history.
+
+    Raises:
+        ValueError: If `projector` is neither `"auto"` nor `None`, or if shapes differ and can't
+            be projected.
+
+    Example:
+
+    ```python
+    loss = HintLearning("block3", "block2", projector=None)
+    assert loss.compute_loss(np.ones((2, 4, 4, 8)), np.zeros((2, 4, 4, 8))) == 1.0
+    ```
+
+    Reference:
+        Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015.
+    """
+
+    auto_taps = "middle_stage"
+    taps = "any layers"
+
+    def compare(self, teacher, student, context):
+        """Computes the mean squared error."""
+        return functional.mean_squared_error(teacher, student)

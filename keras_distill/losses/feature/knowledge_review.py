@@ -1,0 +1,140 @@
+"""Knowledge review."""
+
+import keras
+from keras import ops
+
+from keras_distill.losses import functional
+from keras_distill.losses.connectors import convolution
+from keras_distill.losses.loss import as_pairs
+from keras_distill.losses.paired import PairedLoss
+
+_MOST_CHANNELS = 512
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class KnowledgeReview(PairedLoss):
+    """The student's deeper layers help to match the teacher's shallower ones.
+
+    From the deepest layer up, the student's features are fused with what came from below, by an
+    attention over the two, and each fusion is compared with the teacher's layer at full size and
+    averaged to grids of 4, 2 and 1 positions per axis. The paper weighs the loss 0.6 to 8 beside
+    the labels' (1 on ImageNet, 5 for most pairs on CIFAR-100), warmed up linearly over 20 epochs;
+    its code also compares the pooled embedding, which may be tapped as any layer here. It costs
+    three convolutions per layer.
+
+    Args:
+        teacher_layer_name: List of paths from early to late, of shape
+            `(batch, *space, channels)`, or `"auto"`: the last activation of each spatial stage.
+        student_layer_name: The same for the student.
+        name: Name of the loss in the training history.
+
+    Raises:
+        ValueError: If features have no spatial axis, or different numbers of them.
+
+    Example:
+
+    ```python
+    loss = KnowledgeReview(["conv1", "conv4"], ["conv1", "conv2"])
+    teacher = [np.random.rand(2, 8, 8, 4), np.random.rand(2, 4, 4, 6)]
+    student = [np.random.rand(2, 8, 8, 3), np.random.rand(2, 4, 4, 5)]
+    assert loss.compute_loss(teacher, student) > 0
+    ```
+
+    Reference:
+        Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021.
+    """
+
+    auto_taps = "stages"
+    taps = "spatial layers, any channels and sizes"
+    needs_space = True
+
+    def __init__(self, teacher_layer_name="auto", student_layer_name="auto", name=None):
+        super().__init__(teacher_layer_name, student_layer_name, name)
+        pairs = as_pairs(self.teacher_layer_name, self.student_layer_name)
+        self._fusions = [
+            ReviewFusion(name=f"{self.name}_fusion_{index}") for index in range(len(pairs))
+        ]
+
+    @property
+    def own_layers(self):
+        """List of the fusions, one per pair."""
+        return self._fusions
+
+    def check_pair(self, teacher_shape, student_shape):
+        """Checks that both features have as many spatial axes."""
+        super().check_pair(teacher_shape, student_shape)
+        if len(teacher_shape) != len(student_shape):
+            raise self.shape_error(
+                teacher_shape, student_shape, "both features must have as many spatial axes."
+            )
+
+    def build(self, teacher_shapes, student_shapes):
+        """Builds the fusions."""
+        super().build(teacher_shapes, student_shapes)
+        pairs = as_pairs(teacher_shapes, student_shapes)
+        middle = min(_MOST_CHANNELS, pairs[-1][1][-1])
+        for index, (fusion, pair) in enumerate(zip(self._fusions, pairs, strict=True)):
+            fusion.match(*pair, middle, is_deepest=index + 1 == len(pairs))
+
+    def call(self, teacher, student, context):
+        """Sums the hierarchical context losses of the fused features."""
+        total, below = 0.0, None
+        pairs = list(zip(self._fusions, as_pairs(teacher, student), strict=True))
+        for fusion, (teacher_features, student_features) in reversed(pairs):
+            fused, below = fusion(student_features, below, training=context.training)
+            total = total + functional.hierarchical_context(teacher_features, fused)
+        return total
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class ReviewFusion(keras.layers.Layer):
+    """Fuses a layer's features with those that came from the layer below it, by attention.
+
+    Args:
+        name: Name of the layer.
+    """
+
+    def __init__(self, name=None):
+        super().__init__(name=name, dtype="float32")
+
+    def match(self, teacher_shape, student_shape, channels, is_deepest):
+        """Builds the layer.
+
+        Args:
+            teacher_shape: Shape of the teacher's features, batch included.
+            student_shape: Shape of the student's.
+            channels: Number of channels of what is passed on.
+            is_deepest: Whether nothing comes from below.
+        """
+        if self.built:
+            return
+        self.space = tuple(teacher_shape[1:-1])
+        rank, space = len(student_shape), tuple(student_shape[1:-1])
+        self.enter = convolution(rank, channels, use_bias=False, name="enter")
+        self.enter.build(student_shape)
+        self.enter_norm = _normalization((None, *space, channels), "enter_norm")
+        self.attention = None
+        if not is_deepest:
+            self.attention = convolution(rank, 2, activation="sigmoid", name="attention")
+            self.attention.build((None, *space, 2 * channels))
+        self.leave = convolution(rank, teacher_shape[-1], 3, use_bias=False, name="leave")
+        self.leave.build((None, *self.space, channels))
+        self.leave_norm = _normalization((None, *self.space, teacher_shape[-1]), "leave_norm")
+        self.built = True
+
+    def call(self, features, below=None, training=None):
+        """Returns the features in the teacher's shape, and what is passed on."""
+        features = self.enter(ops.cast(features, "float32"))
+        features = self.enter_norm(features, training=training)
+        if below is not None:
+            below = functional.resize_space(below, features.shape[1:-1], enlarge="nearest")
+            weights = self.attention(ops.concatenate([features, below], axis=-1))
+            features = features * weights[..., :1] + below * weights[..., 1:]
+        resized = functional.resize_space(features, self.space, enlarge="nearest")
+        return self.leave_norm(self.leave(resized), training=training), features
+
+
+def _normalization(shape, name):
+    layer = keras.layers.BatchNormalization(dtype="float32", name=name)
+    layer.build(shape)
+    return layer

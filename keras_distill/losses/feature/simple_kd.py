@@ -1,0 +1,154 @@
+"""SimKD: the student with the teacher's classifier."""
+
+import keras
+
+from keras_distill.layer_paths import layer_at
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.paired import PairedLoss
+
+_PROJECTOR = "simkd_projector"
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class SimpleKD(PairedLoss):
+    """The student reuses the teacher's classifier, and only learns the features before it.
+
+    When the distiller is made, the student's layers after the tapped one are replaced by a
+    projector (1×1, 3×3 and 1×1 convolutions with batch normalisation) and a frozen copy of the
+    teacher's layers after its tapped one. `distiller.student` is then this model, plain Keras
+    layers only: its metrics, its saved form and its export contain both. The loss is the mean
+    squared error between the features that enter the classifier. The paper trains with it alone:
+    `student_loss_weight=0`, weight 1. It adds the projector and the classifier to the student, on
+    the device too.
+
+    Args:
+        teacher_layer_name: Path of the teacher's last feature map, shape
+            `(batch, *space, channels)`, or `"auto"`: the last activation of the last spatial
+            stage. The layers after it are the classifier.
+        student_layer_name: The same for the student.
+        reduction: The projector's middle has the teacher's channels divided by this.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If `reduction` isn't a number, or several layers are given.
+        ValueError: If a model isn't Functional or Sequential, or if the teacher's classifier
+            doesn't fit the projected features.
+
+    Example:
+
+    ```python
+    def cnn(channels):
+        inputs = keras.Input((8, 8, 1))
+        features = keras.layers.Conv2D(channels, 3, activation="relu", name="conv")(inputs)
+        pooled = keras.layers.GlobalAveragePooling2D()(features)
+        return keras.Model(inputs, keras.layers.Dense(3, name="logits")(pooled))
+
+    distiller = keras_distill.Distiller(
+        cnn(8), cnn(2), SimpleKD("conv", "conv"), student_loss_weight=0.0
+    )
+    assert distiller.student.get_layer("simkd_projector").output.shape == (None, 6, 6, 8)
+    ```
+
+    Reference:
+        Chen et al., "Knowledge Distillation with the Reused Teacher Classifier", CVPR 2022.
+    """
+
+    auto_taps = "last_stage"
+    taps = "the last spatial layer"
+    needs_space = True
+
+    def __init__(
+        self, teacher_layer_name="auto", student_layer_name="auto", reduction=2, name=None
+    ):
+        super().__init__(teacher_layer_name, student_layer_name, name)
+        if not isinstance(self.teacher_layer_name, str):
+            raise TypeError(
+                f"SimpleKD compares one layer of each model, got {teacher_layer_name!r}."
+            )
+        self.reduction = schedule.check_constant("reduction", reduction, low=1)
+
+    def check_pair(self, teacher_shape, student_shape):
+        """Checks that the features have as many channels and spatial axes."""
+        super().check_pair(teacher_shape, student_shape)
+        ranks_differ = len(teacher_shape) != len(student_shape)
+        if ranks_differ or teacher_shape[-1] != student_shape[-1]:
+            raise self.shape_error(
+                teacher_shape,
+                student_shape,
+                "the projected features must have the teacher's channels and spatial axes; "
+                "keras_distill.Distiller makes the projector.",
+            )
+
+    def adapt_student(self, teacher, student):
+        """Returns the student with a projector and the teacher's classifier.
+
+        Args:
+            teacher: The teacher model.
+            student: The student model. One that was adapted before is returned as it is.
+
+        Returns:
+            Tuple of a Functional `keras.Model` that shares the student's layers up to the tapped
+            one, and of the loss that taps its projector.
+        """
+        loss = self.with_layers(self.teacher_layer_name, _PROJECTOR)
+        if any(layer.name == _PROJECTOR for layer in student.layers):
+            return student, loss
+        features = _output_of(student, self.student_layer_name, "student")
+        target = _output_of(teacher, self.teacher_layer_name, "teacher")
+        classifier = _classifier(target, teacher)
+        projected = _projector(features, target.shape, self.reduction)
+        adapted = keras.Model(student.inputs, classifier(projected), name=student.name)
+        for layer in classifier.layers:
+            layer.trainable = False
+        return adapted, loss
+
+    def compare(self, teacher, student, context):
+        """Computes the mean squared error of the features that enter the classifier."""
+        return functional.mean_squared_error(*functional.match_space(teacher, student))
+
+
+def _output_of(model, path, side):
+    layer = layer_at(model, path)
+    try:
+        return layer.output
+    except (AttributeError, ValueError) as error:
+        raise ValueError(
+            f"SimpleKD cuts both models at a layer, so the {side} must be a Functional or "
+            f"Sequential model, and {path!r} one of its own layers."
+        ) from error
+
+
+def _classifier(features, teacher):
+    """Copies the teacher's layers after `features`, weights included."""
+    original = keras.Model(features, teacher.outputs[0], name="teacher_classifier")
+    # Another size of feature maps than the teacher's suits a classifier that begins with a global
+    # pooling.
+    inputs = keras.Input((*(None,) * (len(features.shape) - 2), features.shape[-1]))
+    try:
+        copy = keras.models.clone_model(original, input_tensors=inputs)
+    except ValueError:
+        copy = keras.models.clone_model(original)
+    copy.set_weights(original.get_weights())
+    return copy
+
+
+def _projector(features, target_shape, reduction):
+    """The paper's projector, to the teacher's channels and at most the teacher's size."""
+    layers = keras.layers
+    rank = len(features.shape)
+    kind = {3: layers.Conv1D, 4: layers.Conv2D, 5: layers.Conv3D}[rank]
+    pool = {3: layers.AveragePooling1D, 4: layers.AveragePooling2D, 5: layers.AveragePooling3D}
+    strides = [s // t for s, t in zip(features.shape[1:-1], target_shape[1:-1], strict=True)]
+    if max(strides) > 1:
+        strides = tuple(max(1, stride) for stride in strides)
+        features = pool[rank](strides[0] if rank == 3 else strides, name="simkd_pool")(features)
+    channels = target_shape[-1]
+    middle = max(1, int(channels // reduction))
+    for index, (filters, size) in enumerate([(middle, 1), (middle, 3), (channels, 1)]):
+        features = kind(filters, size, padding="same", use_bias=False, name=f"simkd_conv{index}")(
+            features
+        )
+        features = layers.BatchNormalization(name=f"simkd_norm{index}")(features)
+        name = _PROJECTOR if index == 2 else f"simkd_relu{index}"
+        features = layers.ReLU(name=name)(features)
+    return features

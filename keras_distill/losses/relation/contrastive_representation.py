@@ -1,0 +1,230 @@
+"""Contrastive representation distillation."""
+
+import keras
+from keras import ops
+
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.connectors import ConvolutionStack
+from keras_distill.losses.loss import DistillationLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class ContrastiveRepresentation(DistillationLoss):
+    """Both models' embeddings of a sample are alike, and unlike those of other samples.
+
+    Each embedding is mapped linearly to `size` numbers of unit length. With a memory bank
+    (`samples=N`), as in the paper, a sample's partner in the other model is told by
+    noise-contrastive estimation from `negatives` random samples, whose embeddings the bank
+    remembers as a running mean; that needs the index of each sample, see `sample_index` of the
+    `Distiller`. Without one (`samples=None`) it is told from the other samples of the batch, by
+    cross-entropy (InfoNCE), which needs no index. Both directions, student to teacher and
+    back, are summed. The paper weighs the loss 0.8 beside the labels'. Its code draws the
+    negatives from other classes; here they are drawn from all samples but the sample itself. The
+    bank costs memory of 2 · N · size numbers, a step 2 · batch · negatives · size.
+
+    Args:
+        samples: Number of samples in the training set for a memory bank, or `None`.
+        negatives: Number of random samples to tell from, at most `samples - 1`.
+        temperature: Divides the cosines, positive number.
+        momentum: How much of a remembered embedding stays at each update, from 0 to 1.
+        size: Number of values that the embeddings are mapped to.
+        teacher_layer_name: Path of the teacher's embedding, any shape `(batch, ...)`, or
+            `"auto"`: what enters the last dense layer.
+        student_layer_name: The same for the student.
+        seed: Integer seed of the draws and of the bank's start.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If an argument isn't a number.
+        ValueError: If an argument is out of bounds; when called with a memory bank, if there are
+            no sample indices.
+
+    Example:
+
+    ```python
+    loss = ContrastiveRepresentation(samples=100, negatives=10, size=8)
+    teacher, student = np.random.rand(4, 16), np.random.rand(4, 6)
+    assert loss.compute_loss(teacher, student, indices=np.array([3, 1, 99, 0])) > 0
+    ```
+
+    Reference:
+        Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020.
+    """
+
+    auto_taps = "embedding"
+    taps = "embeddings, any sizes; with a memory bank sample indices"
+
+    def __init__(
+        self,
+        samples=None,
+        negatives=16384,
+        temperature=0.07,
+        momentum=0.5,
+        size=128,
+        teacher_layer_name="auto",
+        student_layer_name="auto",
+        seed=0,
+        name=None,
+    ):
+        super().__init__(teacher_layer_name, student_layer_name, name)
+        if samples is not None:
+            schedule.check_constant("samples", samples, low=2)
+        self.samples = samples
+        self.negatives = schedule.check_constant("negatives", negatives, low=1)
+        self.temperature = schedule.check_constant(
+            "temperature", temperature, low=0, low_is_allowed=False
+        )
+        self.momentum = schedule.check_constant("momentum", momentum, low=0, high=1)
+        self.size = schedule.check_constant("size", size, low=1)
+        self.seed = seed
+        self._heads = [
+            ConvolutionStack(name=f"{self.name}_{side}") for side in ("teacher", "student")
+        ]
+        self._bank = None
+        if samples is not None:
+            self._bank = MemoryBank(
+                samples, min(negatives, samples - 1), size, momentum, seed, f"{self.name}_bank"
+            )
+
+    @property
+    def needs_indices(self):
+        """Whether sample indices are needed: with a memory bank."""
+        return self._bank is not None
+
+    @property
+    def own_layers(self):
+        """List of the two linear maps, and of the memory bank if there is one."""
+        return self._heads + ([] if self._bank is None else [self._bank])
+
+    def build(self, teacher_shapes, student_shapes):
+        """Builds the linear maps and the memory bank."""
+        for head, shape in zip(self._heads, (teacher_shapes, student_shapes), strict=True):
+            if isinstance(shape, list) or None in shape[1:]:
+                raise self.shape_error(
+                    teacher_shapes, student_shapes, "needs one embedding of known size per side."
+                )
+            head.match([self.size], (None, functional.size_or_unknown(shape[1:])))
+        if self._bank is not None and not self._bank.built:
+            self._bank.build()
+
+    def call(self, teacher, student, context):
+        """Computes the contrastive loss of both directions."""
+        teacher, student = (
+            functional.unit(head(functional.flatten(side)))
+            for head, side in zip(self._heads, (teacher, student), strict=True)
+        )
+        if self._bank is None:
+            return functional.in_batch_contrast(teacher, student, self.temperature)
+        if context.indices is None:
+            raise ValueError(
+                "ContrastiveRepresentation(samples=...) needs the index of each sample in the "
+                "training set: give batches with an index and Distiller(sample_index=...), see "
+                "keras_distill.datasets.with_sample_index, or samples=None to contrast within the "
+                "batch."
+            )
+        return self._contrast_with_bank(teacher, student, context)
+
+    def _contrast_with_bank(self, teacher, student, context):
+        remembered = self._bank.draw(context.indices, context.training)
+        total = 0.0
+        sides = ((student, teacher, "teacher"), (teacher, student, "student"))
+        for anchor, partner, side in sides:
+            vectors, is_own = remembered[side]
+            positive = ops.sum(anchor * partner, axis=-1) / self.temperature
+            negatives = ops.einsum("bd,bnd->bn", anchor, vectors) / self.temperature
+            normalizer = self._bank.normalizer(side, negatives, context.training)
+            negatives = ops.where(is_own, -1e30, negatives)
+            total = total + functional.noise_contrast(positive, negatives, normalizer, self.samples)
+        if context.training:
+            self._bank.remember(context.indices, teacher, student)
+        return total
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class MemoryBank(keras.layers.Layer):
+    """Remembers the embeddings of all samples of a training set, for both models.
+
+    Args:
+        samples: Number of samples.
+        negatives: Number of samples that are drawn for each anchor.
+        size: Number of values of an embedding.
+        momentum: How much of a remembered embedding stays at each update.
+        seed: Integer seed of the draws and of the start.
+        name: Name of the layer.
+    """
+
+    def __init__(self, samples, negatives, size, momentum=0.5, seed=0, name=None):
+        super().__init__(name=name, dtype="float32", trainable=False)
+        self.samples = samples
+        self.negatives = negatives
+        self.size = size
+        self.momentum = momentum
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape=None):
+        """Creates the memory, random unit vectors, and the constants that normalise."""
+        self.memory = {}
+        self.log_constants = {}
+        for index, side in enumerate(("teacher", "student")):
+            start = keras.random.normal((self.samples, self.size), seed=self.seed + index)
+            memory = self.add_weight(
+                shape=(self.samples, self.size), trainable=False, name=f"{side}_memory"
+            )
+            memory.assign(functional.unit(start))
+            self.memory[side] = memory
+            self.log_constants[side] = self.add_weight(
+                shape=(), initializer="zeros", trainable=False, name=f"{side}_log_constant"
+            )
+        self.built = True
+
+    def draw(self, indices, training=False):
+        """Returns the remembered embeddings of random samples.
+
+        Args:
+            indices: Integer tensor of shape `(batch,)`.
+            training: Whether this is a training step; otherwise the draw is always the same.
+
+        Returns:
+            Dictionary from `"teacher"` and `"student"` to a tensor of shape
+            `(batch, negatives, size)` and a boolean tensor of shape `(batch, negatives)` that is
+            true where a sample drew itself.
+        """
+        shape = (ops.shape(indices)[0], self.negatives)
+        seed = self.seed_generator if training else self.seed
+        drawn = keras.random.randint(shape, 0, self.samples, seed=seed)
+        is_own = ops.equal(drawn, ops.cast(indices, drawn.dtype)[:, None])
+        return {
+            side: (ops.take(memory, drawn, axis=0), is_own) for side, memory in self.memory.items()
+        }
+
+    def normalizer(self, side, scores, training=False):
+        """Returns log Z: that of the first training batch, which is kept, as in the paper.
+
+        Args:
+            side: `"teacher"` or `"student"`.
+            scores: Tensor of shape `(batch, negatives)`, the logarithms of what Z normalises.
+            training: Whether this is a training step.
+        """
+        kept = self.log_constants[side]
+        total = ops.logsumexp(scores) - ops.log(ops.cast(ops.size(scores), "float32"))
+        estimate = ops.stop_gradient(total) + ops.log(float(self.samples))
+        value = ops.where(ops.equal(kept, 0.0), estimate, kept)
+        if training:
+            kept.assign(value)
+        return value
+
+    def remember(self, indices, teacher, student):
+        """Moves the memory of samples towards their new embeddings.
+
+        Args:
+            indices: Integer tensor of shape `(batch,)`.
+            teacher: Tensor of shape `(batch, size)` of unit rows.
+            student: The same of the student.
+        """
+        for side, rows in (("teacher", teacher), ("student", student)):
+            memory = self.memory[side]
+            old = ops.take(memory, indices, axis=0)
+            new = functional.unit(self.momentum * old + (1.0 - self.momentum) * rows)
+            places = ops.cast(ops.reshape(indices, (-1, 1)), "int32")
+            memory.assign(ops.scatter_update(memory, places, ops.stop_gradient(new)))

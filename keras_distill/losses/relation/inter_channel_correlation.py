@@ -1,0 +1,48 @@
+"""Inter-channel correlation."""
+
+import keras
+
+from keras_distill.losses import functional
+from keras_distill.losses.paired import ProjectedLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class InterChannelCorrelation(ProjectedLoss):
+    """Keeps how the channels of a layer resemble each other.
+
+    The channels' spatial patterns are brought to unit length, and the loss is the mean squared
+    difference of their inner products. Channels that differ in number are mapped by a 1×1
+    convolution. The authors sum over the channel pairs and weigh 2.5; with the mean taken here the
+    same is 2.5 times the squared number of channels. It costs one matrix product over the
+    channels.
+
+    Args:
+        teacher_layer_name: Path of the teacher's layer, shape `(batch, *space, channels)`, a list
+            of paths, or `"auto"`: the last activation of the last spatial stage.
+        student_layer_name: The same for the student.
+        projector: `"auto"` makes a `FeatureProjector` where the shapes differ, `None` makes a
+            difference an error.
+        name: Name of the loss in the training history.
+
+    Raises:
+        ValueError: If shapes can't be projected.
+
+    Example:
+
+    ```python
+    loss = InterChannelCorrelation("conv4", "conv2")
+    assert loss.compute_loss(np.random.rand(2, 4, 4, 8), np.random.rand(2, 4, 4, 8)) > 0
+    ```
+
+    Reference:
+        Liu et al., "Exploring Inter-Channel Correlation for Diversity-Preserved Knowledge
+        Distillation", ICCV 2021.
+    """
+
+    auto_taps = "last_stage"
+    taps = "spatial layers"
+    needs_space = True
+
+    def compare(self, teacher, student, context):
+        """Computes the mean squared difference of the correlation matrices."""
+        return functional.inter_channel_correlation(teacher, student)

@@ -1,0 +1,39 @@
+"""Similarity-preserving distillation."""
+
+import keras
+
+from keras_distill.losses import functional
+from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class SimilarityPreserving(EmbeddingLoss):
+    """Samples that are alike for the teacher are alike for the student.
+
+    G is the matrix of inner products of the flattened features, its rows brought to unit length,
+    and the loss is ‖G_t - G_s‖² / batch². The paper weighs it 3000 beside the labels' loss. It
+    costs one matrix product over the batch.
+
+    Args:
+        teacher_layer_name: Path of the teacher's layer, any shape `(batch, ...)`, a list of
+            paths, or `"auto"`: the last activation of the last spatial stage.
+        student_layer_name: The same for the student; sizes may differ.
+        name: Name of the loss in the training history.
+
+    Example:
+
+    ```python
+    loss = SimilarityPreserving()
+    assert loss.compute_loss(np.random.rand(8, 4, 4, 16), np.random.rand(8, 4, 4, 3)) > 0
+    ```
+
+    Reference:
+        Tung & Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019.
+    """
+
+    auto_taps = "last_stage"
+    taps = "any layers, any shapes"
+
+    def compare(self, teacher, student, context):
+        """Computes the distance of the similarity matrices."""
+        return functional.similarity_preserving(teacher, student)

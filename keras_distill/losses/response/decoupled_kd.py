@@ -1,0 +1,74 @@
+"""Decoupled knowledge distillation."""
+
+import keras
+
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class DecoupledKD(ExclusiveClassesLoss):
+    """Soft targets in two parts, weighed apart: the target class, and the others among them.
+
+    Soft targets are the divergence of (target, rest) plus that among the other classes times the
+    teacher's doubt, 1 - p_t(target), so that a sure teacher teaches little. Here the second part
+    has the weight β whatever the doubt. The paper uses weight 1 beside the labels' loss, warmed up
+    linearly over 20 epochs, and chose β from 1 to 10 by the teacher (8 for most pairs on
+    CIFAR-100). Paper and code agree; the code masks the target by adding -1000 to its logit, here
+    it is left out exactly. It costs two softmaxes over the classes.
+
+    Args:
+        alpha: Weight of the divergence of (target, rest), a number or
+            `keras.optimizers.schedules.LearningRateSchedule`.
+        beta: Weight of the divergence among the other classes, number or schedule.
+        temperature: T, positive number or schedule.
+        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
+            teacher's output. Shape `(batch, classes)`, or `(batch, length, classes)`:
+            then the mean over the unmasked positions is taken.
+        student_layer_name: The same for the student.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If a weight or the temperature is neither a number nor a schedule.
+        ValueError: If a weight is negative or the temperature isn't positive; when called, if
+            there are no labels.
+
+    Example:
+
+    ```python
+    loss = DecoupledKD(alpha=1.0, beta=8.0)
+    teacher, student = np.array([[2.0, 0.0, 1.0]]), np.array([[1.0, 0.5, 0.0]])
+    assert loss.compute_loss(teacher, student, labels=np.array([0])) > 0
+    ```
+
+    Reference:
+        Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022.
+    """
+
+    needs_labels = True
+
+    def __init__(
+        self,
+        alpha=1.0,
+        beta=8.0,
+        temperature=4.0,
+        from_logits="auto",
+        teacher_layer_name=None,
+        student_layer_name=None,
+        name=None,
+    ):
+        super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
+        self.alpha = schedule.check_number("alpha", alpha, low=0)
+        self.beta = schedule.check_number("beta", beta, low=0)
+        self.temperature = schedule.check_temperature(temperature)
+
+    def compare(self, teacher_logits, student_logits, context):
+        """Computes T² times the weighted sum of the two divergences."""
+        settings = (self.alpha, self.beta, self.temperature)
+        return functional.decoupled(
+            teacher_logits,
+            student_logits,
+            context.one_hot(student_logits, self),
+            *(schedule.value_at(value, context.step) for value in settings),
+        )

@@ -1,0 +1,74 @@
+"""DIST: correlation of predictions."""
+
+import keras
+
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, check_rows
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class DIST(ExclusiveClassesLoss):
+    """Pearson correlation of the predictions, within each sample and within each class.
+
+    One minus the correlation of the softened probabilities, over the classes of a sample (weight
+    β) and over the samples of a class (weight γ), times T². A student may differ from a much
+    stronger teacher in scale and offset. Published settings: β = γ = 1, T = 1 on ImageNet with
+    weight 1 for the labels' loss; β = γ = 2, T = 4 on CIFAR-100. The part over samples grows more
+    reliable with the batch. It costs a softmax over the classes.
+
+    Args:
+        beta: Weight of the correlation within samples, number or
+            `keras.optimizers.schedules.LearningRateSchedule`.
+        gamma: Weight of the correlation within classes, number or schedule.
+        temperature: T, positive number or schedule.
+        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
+            teacher's output. Shape `(batch, classes)`.
+        student_layer_name: The same for the student.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If a weight or the temperature is neither a number nor a schedule.
+        ValueError: If a weight is negative, the temperature isn't positive, or outputs are
+            sequences.
+
+    Example:
+
+    ```python
+    teacher, student = np.random.rand(8, 5), np.random.rand(8, 5)
+    assert DIST().compute_loss(teacher, student) > 0
+    assert DIST().compute_loss(teacher, teacher + 1.0) < 1e-6
+    ```
+
+    Reference:
+        Huang et al., "Knowledge Distillation from A Stronger Teacher", NeurIPS 2022.
+    """
+
+    def __init__(
+        self,
+        beta=1.0,
+        gamma=1.0,
+        temperature=1.0,
+        from_logits="auto",
+        teacher_layer_name=None,
+        student_layer_name=None,
+        name=None,
+    ):
+        super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
+        self.beta = schedule.check_number("beta", beta, low=0)
+        self.gamma = schedule.check_number("gamma", gamma, low=0)
+        self.temperature = schedule.check_temperature(temperature)
+
+    def build(self, teacher_shapes, student_shapes):
+        """Checks that both sides output rows over the same classes."""
+        super().build(teacher_shapes, student_shapes)
+        check_rows(self, student_shapes)
+
+    def compare(self, teacher_logits, student_logits, context):
+        """Computes T² times the weighted sum of the two correlation distances."""
+        settings = (self.beta, self.gamma, self.temperature)
+        return functional.dist(
+            teacher_logits,
+            student_logits,
+            *(schedule.value_at(value, context.step) for value in settings),
+        )

@@ -1,0 +1,68 @@
+"""Normalised knowledge distillation."""
+
+import keras
+
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class NormalizedKD(ExclusiveClassesLoss):
+    """Cross-entropies with the teacher's target probability and with its normalised other classes.
+
+    The loss is -p_t(y) log p_s(y) - γT² Σ n_t log n_s, where n are the probabilities of the other
+    classes at temperature T, made to sum to 1. The paper adds it, with weight 1, to the labels'
+    loss, with γ = 1.5 and T = 1 on ImageNet. As a cross-entropy it isn't zero at the teacher; its
+    second part is smallest there. It costs two softmaxes over the classes.
+
+    Args:
+        gamma: Weight of the other classes, number or
+            `keras.optimizers.schedules.LearningRateSchedule`.
+        temperature: T of the other classes, positive number or schedule.
+        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
+            teacher's output. Shape `(batch, classes)`, or `(batch, length, classes)`:
+            then the mean over the unmasked positions is taken.
+        student_layer_name: The same for the student.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If `gamma` or the temperature is neither a number nor a schedule.
+        ValueError: If `gamma` is negative or the temperature isn't positive; when called, if there
+            are no labels.
+
+    Example:
+
+    ```python
+    teacher, student = np.array([[2.0, 0.0, 1.0]]), np.array([[1.0, 0.5, 0.0]])
+    assert NormalizedKD().compute_loss(teacher, student, labels=np.array([0])) > 0
+    ```
+
+    Reference:
+        Yang et al., "From Knowledge Distillation to Self-Knowledge Distillation", ICCV 2023.
+    """
+
+    needs_labels = True
+
+    def __init__(
+        self,
+        gamma=1.5,
+        temperature=1.0,
+        from_logits="auto",
+        teacher_layer_name=None,
+        student_layer_name=None,
+        name=None,
+    ):
+        super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
+        self.gamma = schedule.check_number("gamma", gamma, low=0)
+        self.temperature = schedule.check_temperature(temperature)
+
+    def compare(self, teacher_logits, student_logits, context):
+        """Computes the two cross-entropies."""
+        return functional.normalized_targets(
+            teacher_logits,
+            student_logits,
+            context.one_hot(student_logits, self),
+            schedule.value_at(self.gamma, context.step),
+            schedule.value_at(self.temperature, context.step),
+        )

@@ -1,0 +1,75 @@
+"""Soft targets for independent labels."""
+
+import dataclasses
+
+import keras
+
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.response.response_loss import ResponseLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class SigmoidTargets(ResponseLoss):
+    """Soft targets for multi-label and binary classifiers: a divergence per label.
+
+    T² times the Kullback-Leibler divergence of sigmoid(z / T), summed over the labels, as the
+    labels are independent. Keras's binary cross-entropy is a mean over the labels: divide the
+    weight by their number to keep the two on the same scale. It costs next to nothing.
+
+    Args:
+        temperature: T, positive number or `keras.optimizers.schedules.LearningRateSchedule`.
+        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in sigmoid.
+        teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
+            teacher's output. Shape `(batch, labels)`, or `(batch, length, labels)`: then the mean
+            over the unmasked positions is taken.
+        student_layer_name: The same for the student.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If `temperature` is neither a number nor a schedule.
+        ValueError: If `temperature` isn't positive, or if a model ends in softmax.
+
+    Example:
+
+    ```python
+    teacher, student = np.array([[2.0, -1.0]]), np.array([[1.0, 1.0]])
+    assert SigmoidTargets().compute_loss(teacher, student) > 0
+    ```
+
+    Reference:
+        Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015, in the form
+        for independent labels.
+    """
+
+    def __init__(
+        self,
+        temperature=1.0,
+        from_logits="auto",
+        teacher_layer_name=None,
+        student_layer_name=None,
+        name=None,
+    ):
+        super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
+        self.temperature = schedule.check_temperature(temperature)
+
+    def check_activations(self, teacher_ends_in, student_ends_in):
+        """Checks that neither output is a distribution over exclusive classes."""
+        taps_output = self.teacher_layer_name is None and self.student_layer_name is None
+        if taps_output and "softmax" in (teacher_ends_in, student_ends_in):
+            raise ValueError(
+                "SigmoidTargets compares independent labels, but a model ends in softmax. "
+                f"Teacher: {teacher_ends_in}, Student: {student_ends_in}. Use SoftTargets."
+            )
+
+    def call(self, teacher, student, context):
+        """Sums the divergences of the outputs, taking probabilities for those of a sigmoid."""
+        if self.from_logits is False:
+            context = dataclasses.replace(
+                context, teacher_ends_in="sigmoid", student_ends_in="sigmoid"
+            )
+        return super().call(teacher, student, context)
+
+    def compare(self, teacher_logits, student_logits, context):
+        """Computes T² times the sum of the labels' divergences."""
+        temperature = schedule.value_at(self.temperature, context.step)
+        return functional.sigmoid_targets(teacher_logits, student_logits, temperature)

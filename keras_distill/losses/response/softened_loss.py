@@ -1,0 +1,57 @@
+"""Any Keras loss between softened probabilities."""
+
+import keras
+from keras import ops
+
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.response.response_loss import ResponseLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class SoftenedLoss(ResponseLoss):
+    """Any Keras loss between the softened probabilities, times T²: the tutorial's form.
+
+    `Distiller.compile(distillation_loss_fn=...)` makes one for a loss that `SoftTargets` does not
+    cover. For the Kullback-Leibler divergence use `SoftTargets`, which doesn't clip.
+
+    Args:
+        loss: A `keras.losses.Loss`, its name, or a function `(y_true, y_pred)` that returns one
+            value per sample.
+        temperature: T, positive number or `keras.optimizers.schedules.LearningRateSchedule`.
+        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        name: Name of the loss in the training history.
+
+    Example:
+
+    ```python
+    loss = SoftenedLoss(keras.losses.MeanSquaredError(), temperature=2.0)
+    value = loss.compute_loss(np.array([[2.0, 0.0]]), np.array([[1.0, 1.0]]))
+    ```
+
+    Reference:
+        Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
+    """
+
+    def __init__(self, loss, temperature=3.0, from_logits="auto", name=None):
+        super().__init__(from_logits, name=name)
+        self.loss = keras.losses.get(loss)
+        self.temperature = schedule.check_temperature(temperature)
+
+    def compare(self, teacher_logits, student_logits, context):
+        """Computes T² times the given loss of the softened probabilities."""
+        temperature = schedule.value_at(self.temperature, context.step)
+        softened = [
+            ops.softmax(functional.as_float(logits) / temperature, axis=-1)
+            for logits in (teacher_logits, student_logits)
+        ]
+        compare = getattr(self.loss, "call", self.loss)
+        return compare(*softened) * temperature**2
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "loss": keras.losses.serialize(self.loss)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the loss that `get_config` described."""
+        return super().from_config({**config, "loss": keras.losses.deserialize(config["loss"])})

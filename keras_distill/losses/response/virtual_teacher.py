@@ -1,0 +1,84 @@
+"""A teacher that is designed, not trained."""
+
+import keras
+
+from keras_distill.losses import functional, schedule
+from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class VirtualTeacher(ExclusiveClassesLoss):
+    """Teacher-free distillation: soft targets of a distribution that is sure of the label.
+
+    The designed distribution gives the label `correct_prob` and shares the rest evenly. It is
+    softened as the authors' code does, softmax(p / T), and the student by T too, times T², as in
+    the paper; the code leaves the student's logits as they are and weighs the loss by hand. The
+    distiller needs no teacher: `Distiller(student=student, distillation_losses=VirtualTeacher())`.
+    The paper weighs the loss 0.1 (ImageNet) to 0.95 (CIFAR-100) beside the labels' rest. It costs
+    a softmax over the classes.
+
+    Args:
+        correct_prob: Probability of the label, between 0 and 1.
+        temperature: T, positive number or `keras.optimizers.schedules.LearningRateSchedule`.
+        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        student_layer_name: Path of the student's layer that outputs logits, or `None` for the
+            student's output. Shape `(batch, ..., classes)`.
+        name: Name of the loss in the training history.
+
+    Raises:
+        TypeError: If `correct_prob` isn't a number or `temperature` neither a number nor a
+            schedule.
+        ValueError: If they are out of bounds; when called, if there are no labels.
+
+    Example:
+
+    ```python
+    student = np.array([[4.0, 0.0, 1.0]])
+    assert VirtualTeacher().compute_loss(None, student, labels=np.array([0])) > 0
+    ```
+
+    Reference:
+        Yuan et al., "Revisiting Knowledge Distillation via Label Smoothing Regularization", CVPR
+        2020.
+    """
+
+    needs_labels = True
+    needs_teacher = False
+    pairs_layers = False
+
+    def __init__(
+        self,
+        correct_prob=0.99,
+        temperature=20.0,
+        from_logits="auto",
+        student_layer_name=None,
+        name=None,
+    ):
+        super().__init__(from_logits, None, student_layer_name, name)
+        self.correct_prob = schedule.check_constant("correct_prob", correct_prob, low=0, high=1)
+        self.temperature = schedule.check_temperature(temperature)
+
+    def build(self, teacher_shapes, student_shapes):
+        """Checks that the student outputs several classes."""
+        super().build(student_shapes, student_shapes)
+
+    def check_activations(self, teacher_ends_in, student_ends_in):
+        """Checks that the student's output is no probabilities of independent labels."""
+        super().check_activations(student_ends_in, student_ends_in)
+
+    def validate_outputs(self, teacher_outputs, student_outputs):
+        """Checks the student's output."""
+        super().validate_outputs(student_outputs, student_outputs)
+
+    def call(self, teacher, student, context):
+        """Sums the divergences of the student's outputs."""
+        return super().call(student, student, context)
+
+    def compare(self, teacher_logits, student_logits, context):
+        """Computes T² times the divergence from the designed distribution."""
+        return functional.virtual_teacher(
+            student_logits,
+            context.one_hot(student_logits, self),
+            self.correct_prob,
+            schedule.value_at(self.temperature, context.step),
+        )

@@ -1,0 +1,231 @@
+"""The automatic choice of layers: which ones a loss taps when it is told `"auto"`."""
+
+import keras
+
+from keras_distill.layer_paths import children
+
+_ACTIVATION_LAYERS = (
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ELU,
+)
+_ATTENTION_LAYERS = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
+
+
+def choose(rule, teacher, student):
+    """Chooses the layers that a loss taps.
+
+    Args:
+        rule: The loss's `auto_taps`:
+            `"stages"`, the last activation of each spatial stage;
+            `"middle_stage"` and `"last_stage"`, that of one stage;
+            `"preactivations"`, what enters the activations of `"stages"`;
+            `"ends"`, the first two and the last two activations over space;
+            `"embedding"`, what enters the last dense layer;
+            `"graph"`, the last two stages, the embedding and the last dense layer;
+            `"class_maps"`, the last stage and the last dense layer's kernel;
+            `"scores"`, the scores of all attention layers;
+            `"last_attention"`, the last attention layer.
+        teacher: The teacher model.
+        student: The student model.
+
+    Returns:
+        Tuple of the teacher's and the student's layer names: each a path or a list of paths.
+
+    Raises:
+        ValueError: If a model has no such layers, or they can't be found without running it.
+    """
+    return _RULES[rule](teacher, student)
+
+
+def spatial_stages(model, side="model"):
+    """Finds the last activation of each spatial stage.
+
+    A stage is a run of layers whose outputs have the same size in space. Stages without an
+    activation, a convolution, a normalisation or a sum are left out, as are layers within nested
+    layers that aren't models.
+
+    Args:
+        model: A Functional or Sequential `keras.Model`.
+        side: What to call the model in errors.
+
+    Returns:
+        List of `(path, space)` tuples, from early to late.
+
+    Raises:
+        ValueError: If the model's layers have no known shapes, or none has a spatial axis.
+    """
+    stages, activated = {}, {}
+    for path, layer, shape in _spatial_layers(model):
+        space = shape[1:-1]
+        stages[space] = path
+        if _is_activation(layer):
+            activated[space] = path
+    if not stages:
+        raise ValueError(
+            f'"auto" found no layer with a spatial axis in the {side} model {model.name!r}. It '
+            "looks at Functional and Sequential models: name the layers with teacher_layer_name "
+            "and student_layer_name."
+        )
+    return [(activated.get(space, path), space) for space, path in stages.items()]
+
+
+def attention_layers(model, side="model"):
+    """Finds the attention layers, wherever they are nested.
+
+    Args:
+        model: A `keras.Model`.
+        side: What to call the model in errors.
+
+    Returns:
+        List of paths, from early to late.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    paths = [path for path, layer in _all_layers(model) if isinstance(layer, _ATTENTION_LAYERS)]
+    if not paths:
+        raise ValueError(
+            f'"auto" found no MultiHeadAttention in the {side} model {model.name!r}: name the '
+            "layers with teacher_layer_name and student_layer_name."
+        )
+    return paths
+
+
+def _all_layers(model, prefix=""):
+    for name, layer in children(model).items():
+        yield prefix + name, layer
+        yield from _all_layers(layer, f"{prefix}{name}/")
+
+
+def _spatial_layers(model, prefix=""):
+    """Yields path, layer and output shape of the layers that keep space and make features."""
+    for layer in model.layers:
+        path = prefix + layer.name
+        if isinstance(layer, (keras.Sequential, keras.models.Model)):
+            yield from _spatial_layers(layer, f"{path}/")
+            continue
+        shape = _output_shape(layer)
+        if shape is not None and _makes_features(layer):
+            yield path, layer, shape
+
+
+def _output_shape(layer):
+    try:
+        shape = layer.output.shape
+    except (AttributeError, ValueError):
+        return None
+    return shape if len(shape) > 2 and None not in shape[1:] else None
+
+
+def _makes_features(layer):
+    layers = keras.layers
+    kinds = (layers.BatchNormalization, layers.LayerNormalization, layers.Add, layers.Concatenate)
+    return (
+        _is_activation(layer)
+        or isinstance(layer, (*kinds, layers.RNN, layers.Bidirectional))
+        or (hasattr(layer, "kernel_size") and hasattr(layer, "filters"))
+        or isinstance(layer, layers.DepthwiseConv2D)
+    )
+
+
+def _is_activation(layer):
+    if isinstance(layer, _ACTIVATION_LAYERS):
+        return True
+    activation = getattr(layer, "activation", None)
+    return activation is not None and activation is not keras.activations.linear
+
+
+def _paired_stages(teacher, student):
+    """Pairs the stages: by their size in space where sizes agree, else from the last one back."""
+    sides = [spatial_stages(teacher, "teacher"), spatial_stages(student, "student")]
+    by_space = [{space: path for path, space in side} for side in sides]
+    common = [space for space in by_space[0] if space in by_space[1]]
+    if common:
+        return [by_space[0][space] for space in common], [by_space[1][space] for space in common]
+    count = min(map(len, sides))
+    return tuple([path for path, _ in side[-count:]] for side in sides)
+
+
+def _one_stage(pick):
+    def rule(teacher, student):
+        return tuple(side[pick(len(side))] for side in _paired_stages(teacher, student))
+
+    return rule
+
+
+def _preactivations(teacher, student):
+    chosen = _paired_stages(teacher, student)
+    return tuple([f"{path}:preactivation" for path in side] for side in chosen)
+
+
+def _ends(teacher, student):
+    sides = []
+    for side, model in (("teacher", teacher), ("student", student)):
+        spatial_stages(model, side)
+        found = list(_spatial_layers(model))
+        paths = [path for path, layer, _ in found if _is_activation(layer)]
+        paths = paths or [path for path, _, _ in found]
+        sides.append(list(dict.fromkeys([*paths[:2], *paths[-2:]])))
+    return tuple(sides)
+
+
+def _classifier(model, side):
+    found = [path for path, layer in _all_layers(model) if isinstance(layer, keras.layers.Dense)]
+    if not found:
+        raise ValueError(
+            f'"auto" found no Dense layer in the {side} model {model.name!r}: name the layers '
+            "with teacher_layer_name and student_layer_name."
+        )
+    return found[-1]
+
+
+def _embedding(teacher, student):
+    return f"{_classifier(teacher, 'teacher')}:input", f"{_classifier(student, 'student')}:input"
+
+
+def _graph(teacher, student):
+    stages = _paired_stages(teacher, student)
+    heads = _classifier(teacher, "teacher"), _classifier(student, "student")
+    return tuple(
+        [*side[-2:], f"{head}:input", head] for side, head in zip(stages, heads, strict=True)
+    )
+
+
+def _class_maps(teacher, student):
+    return _maps_of(teacher, "teacher"), _maps_of(student, "student")
+
+
+def _maps_of(model, side):
+    last, _ = spatial_stages(model, side)[-1]
+    return [last, f"{_classifier(model, side)}:kernel"]
+
+
+def _scores(teacher, student):
+    """Spreads the student's attention layers evenly over the teacher's, last to last."""
+    sides = attention_layers(teacher, "teacher"), attention_layers(student, "student")
+    count = min(map(len, sides))
+    chosen = (
+        [side[(index + 1) * len(side) // count - 1] for index in range(count)] for side in sides
+    )
+    return tuple([f"{path}:scores" for path in side] for side in chosen)
+
+
+def _last_attention(teacher, student):
+    return attention_layers(teacher, "teacher")[-1], attention_layers(student, "student")[-1]
+
+
+_RULES = {
+    "stages": _paired_stages,
+    "middle_stage": _one_stage(lambda count: (count - 1) // 2),
+    "last_stage": _one_stage(lambda count: -1),
+    "preactivations": _preactivations,
+    "ends": _ends,
+    "embedding": _embedding,
+    "graph": _graph,
+    "class_maps": _class_maps,
+    "scores": _scores,
+    "last_attention": _last_attention,
+}

@@ -1,6 +1,6 @@
 """Knowledge distillation for Keras, from the teacher to a verified model on the device."""
 
-from keras_distill import architectures, datasets, losses, tflite, visualization
+from keras_distill import architectures, datasets, losses, recipes, tflite, visualization
 from keras_distill.distiller import Distiller
 from keras_distill.features import FeatureExtractor, FeatureModel
 from keras_distill.losses import (
@@ -28,6 +28,7 @@ __all__ = [
     "datasets",
     "export_tflite",
     "losses",
+    "recipes",
     "tflite",
     "visualization",
 ]

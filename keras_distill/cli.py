@@ -37,6 +37,22 @@ def _parser():
     demo.add_argument("--seeds", type=int, default=5, help="how often each student is trained")
     demo.add_argument("--data-dir", default=None, help="folder of tensorflow-datasets")
     demo.set_defaults(run=_demo)
+    inspect = commands.add_parser("inspect", help="list what the library knows")
+    what = inspect.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--losses",
+        dest="run",
+        action="store_const",
+        const=_print_losses,
+        help="list the distillation losses: family, what they tap and need, paper",
+    )
+    what.add_argument(
+        "--recipes",
+        dest="run",
+        action="store_const",
+        const=_print_recipes,
+        help="list the published configurations: losses, weights, source",
+    )
     return parser
 
 
@@ -62,6 +78,49 @@ def _demo(options):
         progress.update(task, description="done", completed=len(started))
     _print_result(console, result, demo.summary(result))
     return 0
+
+
+def _print_losses(options):
+    from keras_distill import losses
+
+    rows = [
+        (
+            entry.name,
+            ", ".join(entry.abbreviations),
+            entry.family,
+            entry.taps,
+            ", ".join(entry.needs),
+            entry.paper,
+        )
+        for entry in losses.catalogue()
+    ]
+    _print_table(("loss", "short name", "family", "taps", "needs", "paper"), rows)
+    return 0
+
+
+def _print_recipes(options):
+    from keras_distill import recipes
+
+    rows = []
+    for name in recipes.names():
+        recipe = recipes.get(name)
+        parts = zip(recipe.distillation_loss_weights, recipe.distillation_losses, strict=True)
+        labels = "1" if recipe.student_loss_weight is None else f"{recipe.student_loss_weight:g}"
+        rest = 1.0 if recipe.student_loss_weight is None else 1.0 - recipe.student_loss_weight
+        terms = [f"{rest * weight:g} {type(loss).__name__}" for weight, loss in parts]
+        rows.append((name, f"{labels} labels", " + ".join(terms), recipe.source))
+    _print_table(("recipe", "labels", "distillation", "source"), rows)
+    return 0
+
+
+def _print_table(columns, rows):
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, show_lines=True)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
 
 
 def _print_result(console, result, summary):

@@ -126,6 +126,37 @@ def load(
     return Dataset(name, *arrays, source.labels)
 
 
+def with_sample_index(dataset):
+    """Adds each sample's index to a data set, for losses that remember samples.
+
+    The batches then are `({"x": inputs, "index": index}, labels)`, so that the distiller takes
+    `teacher_input="x", student_input="x", sample_index="index"`. Shuffle and batch afterwards.
+
+    Args:
+        dataset: Unbatched `tf.data.Dataset` of `(inputs, labels)`, or a tuple of such arrays. Its
+            order must be the same each time that it is read.
+
+    Returns:
+        `tf.data.Dataset` of single samples.
+
+    Example:
+
+    ```python
+    dataset = with_sample_index((np.zeros((10, 4)), np.zeros(10)))
+    x, y = next(iter(dataset.skip(3).batch(2)))
+    assert list(x["index"]) == [3, 4]
+    ```
+    """
+    import tensorflow as tf
+
+    if not isinstance(dataset, tf.data.Dataset):
+        dataset = tf.data.Dataset.from_tensor_slices(dataset)
+    return dataset.enumerate().map(
+        lambda index, sample: ({"x": sample[0], "index": index}, *sample[1:]),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+
+
 class _Digits:
     """The digits of scikit-learn behind the two questions that `load` asks."""
 

@@ -88,6 +88,9 @@ class Objective:
         for loss, name, weight in zip(self.losses, self.names, self.weights, strict=True):
             lines.append(f"{name} ({type(loss).__name__}, weight {weight}):")
             for side_name, side in (("teacher", teacher), ("student", student)):
+                if getattr(loss, "needs_input_gradient", False):
+                    lines.append(f"  {side_name} gradient of the output with respect to the input")
+                    continue
                 tapped = getattr(loss, f"{side_name}_layer_name", None)
                 for path in tapped if isinstance(tapped, list) else [tapped]:
                     shape = "" if side.shapes is None else f" {side.shapes.pick(path)}"

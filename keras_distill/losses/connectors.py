@@ -29,7 +29,6 @@ class ConvolutionStack(keras.layers.Layer):
         size: Size of the kernels along each spatial axis.
         activation: Activation between the convolutions.
         activate_last: Whether it follows the last one too.
-        normalize: Whether batch normalisation follows each activation.
         use_bias: Whether the convolutions have biases.
         name: Name of the layer.
 
@@ -47,7 +46,6 @@ class ConvolutionStack(keras.layers.Layer):
         size=1,
         activation="relu",
         activate_last=False,
-        normalize=False,
         use_bias=True,
         name=None,
     ):
@@ -55,11 +53,9 @@ class ConvolutionStack(keras.layers.Layer):
         self.size = size
         self.activation = keras.activations.get(activation)
         self.activate_last = activate_last
-        self.normalize = normalize
         self.use_bias = use_bias
         self.channels = None
         self.convolutions = []
-        self.normalizations = []
 
     def match(self, channels, input_shape):
         """Builds the layer.
@@ -81,23 +77,15 @@ class ConvolutionStack(keras.layers.Layer):
             layer.build(input_shape)
             input_shape = (*input_shape[:-1], channels)
             self.convolutions.append(layer)
-            if self.normalize:
-                normalization = keras.layers.BatchNormalization(
-                    dtype="float32", name=f"normalization{index}"
-                )
-                normalization.build(input_shape)
-                self.normalizations.append(normalization)
         self.built = True
 
-    def call(self, features, training=None):
+    def call(self, features):
         """Returns the features after all convolutions."""
         features = ops.cast(features, "float32")
         for index, layer in enumerate(self.convolutions):
             features = layer(features)
             if self.activate_last or index + 1 < len(self.convolutions):
                 features = self.activation(features)
-            if self.normalize:
-                features = self.normalizations[index](features, training=training)
         return features
 
     def compute_output_shape(self, input_shape):

@@ -63,8 +63,8 @@ class PairedLoss(DistillationLoss):
 class ProjectedLoss(PairedLoss):
     """Sums `compare` over pairs of features, the student's in the teacher's shape.
 
-    Where the features differ in shape, a projector adapts the student's: average pooling or
-    bilinear resizing for space, a 1×1 convolution for channels. Surplus spatial axes of one side
+    Where the features differ in shape, a projector adapts the student's: averaging or
+    interpolation for space, a 1×1 convolution for channels. Surplus spatial axes of one side
     are averaged first. The projectors are trained and saved with the distiller.
 
     Args:
@@ -152,6 +152,8 @@ class ProjectedLoss(PairedLoss):
         Returns:
             List of pairs of tensors of equal shapes.
         """
+        if self.projector is None:
+            return as_pairs(teacher, student)
         pairs = []
         for projector, (teacher_features, student_features) in zip(
             self._projectors, as_pairs(teacher, student), strict=True

@@ -12,7 +12,7 @@ class AttentionTransfer(PairedLoss):
 
     A feature map becomes an attention map, a = vec(mean_c |F|^p) / ‖·‖₂ per sample, and the two
     maps are compared. Channels may differ. Maps of different size are resized to the smaller,
-    by average pooling where the sizes divide and bilinearly otherwise. Where one side has more
+    by averaging. Where one side has more
     spatial axes (an image's rows and columns beside a recurrent network's time), its map is
     averaged over the surplus ones.
 

@@ -8,8 +8,6 @@ from keras_distill.losses import functional, schedule
 from keras_distill.losses.connectors import ConvolutionStack
 from keras_distill.losses.paired import PairedLoss
 
-_SLOPE = 0.1
-
 
 @keras.saving.register_keras_serializable("keras_distill")
 class FactorTransfer(PairedLoss):
@@ -29,6 +27,7 @@ class FactorTransfer(PairedLoss):
             `"auto"`: the last activation of the last spatial stage.
         student_layer_name: The same for the student.
         rate: Channels of the factors as a part of the teacher's channels.
+        pretrained: Whether the paraphraser is left as it is; `pretrain` sets it.
         name: Name of the loss in the training history.
 
     Raises:
@@ -51,13 +50,21 @@ class FactorTransfer(PairedLoss):
     taps = "one spatial layer, any channels and sizes"
     needs_space = True
 
-    def __init__(self, teacher_layer_name="auto", student_layer_name="auto", rate=0.5, name=None):
+    def __init__(
+        self,
+        teacher_layer_name="auto",
+        student_layer_name="auto",
+        rate=0.5,
+        pretrained=False,
+        name=None,
+    ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         if not isinstance(self.teacher_layer_name, str):
             raise TypeError(
                 f"FactorTransfer compares one layer of each model, got {teacher_layer_name!r}."
             )
         self.rate = schedule.check_constant("rate", rate, low=0, low_is_allowed=False)
+        self.pretrained = pretrained
         self._paraphraser = Paraphraser(rate, name=f"{self.name}_paraphraser")
         self._translator = _stack(f"{self.name}_translator")
 
@@ -75,19 +82,23 @@ class FactorTransfer(PairedLoss):
             )
         if not self._paraphraser.built:
             self._paraphraser.build(tuple(teacher_shapes))
+        self._paraphraser.trainable = not self.pretrained
         self._translator.match(self._paraphraser.encoder.channels, student_shapes)
 
     def compare(self, teacher, student, context):
         """Computes the distance of the factors, and the paraphraser's own error as it learns."""
-        factors, error = self._paraphraser(teacher, training=context.training)
-        translated = self._translator(student, training=context.training)
+        factors, error = self._paraphraser(teacher)
+        translated = self._translator(student)
         distance = functional.factor_distance(
             *functional.match_space(ops.stop_gradient(factors), translated)
         )
-        return distance + (1.0 - self._paraphraser.is_trained) * error
+        return distance if self.pretrained else distance + error
 
     def pretrain(self, teacher, x, epochs=5, batch_size=32, optimizer="adam", verbose="auto"):
         """Trains the paraphraser on the teacher's features, and then leaves it as it is.
+
+        Call it once the distiller is made, before its `compile`:
+        `distiller.distillation_losses[0].pretrain(teacher, x)`.
 
         Args:
             teacher: The teacher model.
@@ -105,7 +116,8 @@ class FactorTransfer(PairedLoss):
         model.compile(optimizer)
         arrays = {"batch_size": batch_size} if hasattr(x, "shape") else {}
         history = model.fit(x, epochs=epochs, verbose=verbose, **arrays)
-        self._paraphraser.is_trained.assign(1.0)
+        self.pretrained = True
+        self._paraphraser.trainable = False
         return history
 
 
@@ -125,21 +137,18 @@ class Paraphraser(keras.layers.Layer):
         self.decoder = _stack("decoder")
 
     def build(self, input_shape):
-        """Creates the convolutions, and the note that they are trained."""
+        """Creates the convolutions."""
         channels = input_shape[-1]
         middle = max(1, round(channels * self.rate))
         self.encoder.match([channels, middle, middle], input_shape)
         self.decoder.match([middle, channels, channels], (*input_shape[:-1], middle))
-        self.is_trained = self.add_weight(
-            shape=(), initializer="zeros", trainable=False, name="is_trained"
-        )
         self.built = True
 
-    def call(self, features, training=None):
+    def call(self, features):
         """Returns the factors, and the reconstruction error of each sample."""
         features = ops.stop_gradient(ops.cast(features, "float32"))
-        factors = self.encoder(features, training=training)
-        restored = self.decoder(factors, training=training)
+        factors = self.encoder(features)
+        restored = self.decoder(factors)
         return factors, functional.mean_squared_error(features, restored)
 
 
@@ -154,7 +163,7 @@ class _Reconstruction(keras.Model):
 
     def call(self, inputs, training=None):
         (features,) = self.features(inputs, training=False).values()
-        _, error = self.paraphraser(features, training=training)
+        _, error = self.paraphraser(features)
         return error
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
@@ -162,10 +171,8 @@ class _Reconstruction(keras.Model):
 
 
 def _stack(name):
-    return ConvolutionStack(
-        size=3,
-        activation=keras.layers.LeakyReLU(negative_slope=_SLOPE, dtype="float32"),
-        activate_last=True,
-        normalize=True,
-        name=name,
-    )
+    return ConvolutionStack(size=3, activation=_leaky_relu, activate_last=True, name=name)
+
+
+def _leaky_relu(features):
+    return keras.activations.leaky_relu(features, negative_slope=0.1)

@@ -20,8 +20,8 @@ class HintLearning(ProjectedLoss):
             list of paths, or `"auto"`: the middle one of the spatial stages.
         student_layer_name: Path of the student's guided layer, or a list of the same length. The
             losses of the pairs are summed.
-        projector: `"auto"` makes a `FeatureProjector` where the shapes differ: average pooling
-            or bilinear resizing for space, a 1×1 convolution for channels. `None` makes a
+        projector: `"auto"` makes a `FeatureProjector` where the shapes differ: averaging
+            or interpolation for space, a 1×1 convolution for channels. `None` makes a
             difference an error.
         name: Name of the loss in the training history.
 

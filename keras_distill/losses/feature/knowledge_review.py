@@ -131,7 +131,7 @@ class ReviewFusion(keras.layers.Layer):
             weights = self.attention(ops.concatenate([features, below], axis=-1))
             features = features * weights[..., :1] + below * weights[..., 1:]
         resized = functional.resize_space(features, self.space, enlarge="nearest")
-        return self.leave_norm(self.leave(resized), training=training), features
+        return self.leave_norm(self.leave(resized), training=training), resized
 
 
 def _normalization(shape, name):

@@ -112,4 +112,8 @@ class NegativeMean(keras.layers.Layer):
         if training:
             self.total.assign(total)
             self.count.assign(count)
+        else:
+            # A channel that no training batch has shown yet goes by this batch.
+            total = ops.where(self.count > 0, self.total, total)
+            count = ops.where(self.count > 0, self.count, count)
         return total / ops.maximum(count, 1.0)

@@ -7,6 +7,7 @@ from keras_distill.losses.functional.tensors import (
     as_floats,
     flatten,
     length,
+    match_rank,
     match_space,
     resize_space,
     smaller_space,
@@ -185,7 +186,7 @@ def class_attention(teacher_maps, student_maps, size=2):
         Guo et al., "Class Attention Transfer Based Knowledge Distillation", CVPR 2023.
     """
     maps = []
-    for side in match_space(teacher_maps, student_maps):
+    for side in match_rank(teacher_maps, student_maps):
         space = tuple(min(size, old) for old in side.shape[1:-1])
         pooled = resize_space(side, space)
         axes = tuple(range(1, len(pooled.shape) - 1))

@@ -13,6 +13,8 @@ from keras_distill.losses.functional.tensors import (
     length,
     match_space,
     mean_squared_error,
+    resize_axis,
+    scaled,
     unit,
 )
 
@@ -65,7 +67,7 @@ def relational(teacher_embeddings, student_embeddings, distance_weight=25.0, ang
     Reference:
         Park et al., "Relational Knowledge Distillation", CVPR 2019.
     """
-    sides = [flatten(side) for side in as_floats(teacher_embeddings, student_embeddings)]
+    sides = [scaled(flatten(side)) for side in as_floats(teacher_embeddings, student_embeddings)]
     teacher, student = (relative_distances(side) for side in sides)
     distances = ops.mean(huber(teacher - student), axis=1)
     teacher, student = (pairwise_angles(side) for side in sides)
@@ -87,7 +89,7 @@ def similarity_preserving(teacher_features, student_features):
         Tung & Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019.
     """
     teacher, student = (
-        unit(_gram(flatten(side))) for side in as_floats(teacher_features, student_features)
+        unit(_gram(scaled(flatten(side)))) for side in as_floats(teacher_features, student_features)
     )
     return ops.mean(ops.square(teacher - student), axis=-1)
 
@@ -253,7 +255,7 @@ def inter_channel_correlation(teacher_features, student_features):
 
 
 def graph_edges(embeddings):
-    """Distances between the samples of a batch, divided by the largest.
+    """Squared distances between the samples of a batch, divided by the largest.
 
     Args:
         embeddings: Tensor of shape `(batch, size)`.
@@ -261,34 +263,31 @@ def graph_edges(embeddings):
     Returns:
         Tensor of shape `(batch, batch)`.
     """
-    distances = length(pairwise_differences(embeddings))
-    largest = ops.max(distances)
-    return distances / ops.where(largest > 0, largest, 1.0)
+    squared = ops.sum(ops.square(pairwise_differences(scaled(embeddings))), axis=-1)
+    largest = ops.max(squared)
+    return squared / ops.where(largest > 0, largest, 1.0)
 
 
 def graph_transformation(first, second):
-    """How far each sample moves between two layers, divided by the farthest move of the batch.
+    """Squared distance that each sample moves between two layers, divided by the largest.
 
     Args:
         first: Tensor of shape `(batch, *space, channels)`.
         second: Tensor of shape `(batch, *space, channels)`. Space is resized to the smaller; of the
-            larger number of channels, equal groups are averaged.
+            larger number of channels, groups are averaged.
 
     Returns:
         Tensor of shape `(batch,)`.
     """
     first, second = match_space(first, second)
     channels = min(first.shape[-1], second.shape[-1])
-    first, second = (_average_channels(side, channels) for side in (first, second))
-    moved = length(flatten(second - first))
-    largest = ops.max(moved)
-    return moved / ops.where(largest > 0, largest, 1.0)
-
-
-def _average_channels(features, channels):
-    groups = features.shape[-1] // channels
-    kept = features[..., : groups * channels]
-    return ops.mean(ops.reshape(kept, (-1, *kept.shape[1:-1], channels, groups)), axis=-1)
+    first, second = (
+        side if side.shape[-1] == channels else resize_axis(side, len(side.shape) - 1, channels)
+        for side in (first, second)
+    )
+    squared = ops.sum(ops.square(scaled(flatten(second - first))), axis=-1)
+    largest = ops.max(squared)
+    return squared / ops.where(largest > 0, largest, 1.0)
 
 
 def instance_graph(teacher, student, vertex_weight=0.1, edge_weight=5.0, transformation_weight=5.0):

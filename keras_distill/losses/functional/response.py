@@ -199,14 +199,16 @@ def correlation_distance(teacher, student):
         student: Tensor of the same shape.
 
     Returns:
-        Tensor of shape `(rows,)`; 0 for two constant rows, 1/2 if only one is constant.
+        Tensor of shape `(rows,)`; 0 for two constant rows, 1 if only one is constant.
     """
     rows = [
         unit(side - ops.mean(side, axis=-1, keepdims=True)) for side in as_floats(teacher, student)
     ]
     # Half the squared distance of two unit vectors is one minus their cosine, and exactly 0 at
     # equality.
-    return 0.5 * ops.sum(ops.square(rows[0] - rows[1]), axis=-1)
+    distance = 0.5 * ops.sum(ops.square(rows[0] - rows[1]), axis=-1)
+    constant = [ops.all(ops.equal(row, 0), axis=-1) for row in rows]
+    return ops.where(ops.logical_xor(*constant), 1.0, distance)
 
 
 def dist(teacher_logits, student_logits, beta=1.0, gamma=1.0, temperature=1.0):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from keras import ops
 
 # The smallest positive normal float32: the logarithm of a probability stays finite.
@@ -169,46 +170,84 @@ def smaller_space(first, second):
     return tuple(min(sides) if sides else None for sides in known)
 
 
-def resize_space(features, space, enlarge="bilinear"):
-    """Resizes the spatial axes: average pooling where the sizes divide, else bilinear.
+def resize_space(features, space, enlarge="linear"):
+    """Resizes the spatial axes: smaller by averaging, larger by interpolation.
+
+    Averaging is over equal windows where the sizes divide, and over the overlapping windows of
+    adaptive average pooling where they don't.
 
     Args:
         features: Tensor of shape `(batch, *space, channels)`.
         space: Target sizes, one integer (or `None`: as it is) per spatial axis.
-        enlarge: `"bilinear"` or `"nearest"`, where the sizes don't divide.
+        enlarge: `"linear"` or `"nearest"`.
 
     Returns:
         Tensor of shape `(batch, *space, channels)`.
 
     Raises:
-        ValueError: If a size to change is unknown, or if sizes that don't divide are to be
-            interpolated along more than two axes.
+        ValueError: If a size to change is unknown.
     """
     current = tuple(features.shape[1:-1])
     space = tuple(old if new is None else new for old, new in zip(current, space, strict=True))
     if current == space:
         return features
-    if None in current:
+    if any(old is None and new is not None for old, new in zip(current, space, strict=True)):
         raise ValueError(f"Features of unknown size {current} can't be resized to {space}.")
     if all(old % new == 0 for old, new in zip(current, space, strict=True)):
         strides = tuple(old // new for old, new in zip(current, space, strict=True))
         return ops.average_pool(features, strides, strides, data_format="channels_last")
-    if len(space) == 1:
-        image = features[:, :, None, :]
-        return _interpolate(image, (space[0], 1), enlarge)[:, :, 0, :]
-    if len(space) == 2:
-        return _interpolate(features, space, enlarge)
-    raise ValueError(
-        f"Features with {len(space)} spatial axes can't be resized from {current} to {space}: "
-        "tap layers whose sizes are equal or divide."
-    )
+    for axis, (old, new) in enumerate(zip(current, space, strict=True), start=1):
+        if old != new:
+            features = resize_axis(features, axis, new, enlarge)
+    return features
 
 
-def _interpolate(image, size, kind):
-    return ops.image.resize(
-        image,
-        size,
-        interpolation=kind,
-        antialias=kind == "bilinear",
-        data_format="channels_last",
-    )
+def resize_axis(tensor, axis, size, enlarge="linear"):
+    """Resizes one axis of a tensor: smaller by averaging, larger by interpolation.
+
+    Args:
+        tensor: Tensor.
+        axis: Number of the axis.
+        size: Its new size.
+        enlarge: `"linear"` or `"nearest"`.
+
+    Returns:
+        Tensor.
+    """
+    old = tensor.shape[axis]
+    make = averaging_matrix if size < old else _ENLARGE[enlarge]
+    weights = ops.convert_to_tensor(make(old, size), dtype=tensor.dtype)
+    return ops.moveaxis(ops.tensordot(weights, tensor, [[1], [axis]]), 0, axis)
+
+
+def averaging_matrix(old, new):
+    """Returns the weights of adaptive average pooling, a `(new, old)` array whose rows sum to 1."""
+    weights = np.zeros((new, old))
+    for index in range(new):
+        start, end = index * old // new, -(-(index + 1) * old // new)
+        weights[index, start:end] = 1.0 / (end - start)
+    return weights
+
+
+def _linear_matrix(old, new):
+    """Weights of linear interpolation between the centres of the old cells."""
+    weights = np.zeros((new, old))
+    for index in range(new):
+        position = np.clip((index + 0.5) * old / new - 0.5, 0, old - 1)
+        below = min(int(position), max(old - 2, 0))
+        weights[index, below] = 1.0 - (position - below)
+        weights[index, min(below + 1, old - 1)] += position - below
+    return weights
+
+
+def _nearest_matrix(old, new):
+    return np.eye(old)[np.arange(new) * old // new]
+
+
+_ENLARGE = {"linear": _linear_matrix, "nearest": _nearest_matrix}
+
+
+def scaled(tensor):
+    """Divides by the largest magnitude, as a constant: for results that scale doesn't change."""
+    largest = ops.stop_gradient(ops.max(ops.abs(tensor)))
+    return tensor / ops.where(largest > 0, largest, 1.0)

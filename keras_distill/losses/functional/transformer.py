@@ -37,6 +37,8 @@ def head_weights(teacher_scores, student_scores, weighting="softmax"):
         Tensor of shape `(batch, teacher_heads, student_heads)` that sums to 1 over the last axis.
     """
     similarity = head_similarity(teacher_scores, student_scores)
+    if similarity.shape[-1] == 1:
+        return ops.ones_like(similarity)
     if weighting == "softmax":
         return ops.softmax(similarity, axis=-1)
     return similarity / ops.maximum(ops.sum(similarity, axis=-1, keepdims=True), _SMALLEST)
@@ -79,9 +81,11 @@ def _rows(scores):
 
 
 def _head_divergence(teacher, student):
-    """Kullback-Leibler divergence over the keys, averaged over the queries."""
+    """Kullback-Leibler divergence over the keys, averaged over the queries that aren't padded."""
     logs = [ops.log(ops.maximum(side, _SMALLEST)) for side in (teacher, student)]
-    return ops.mean(ops.sum(teacher * (logs[0] - logs[1]), axis=-1), axis=-1)
+    total = ops.sum(teacher * (logs[0] - logs[1]), axis=(-2, -1))
+    queries = ops.sum(ops.cast(ops.sum(teacher, axis=-1) > 0, total.dtype), axis=-1)
+    return total / ops.maximum(queries, 1.0)
 
 
 def head_attention(teacher_scores, student_scores):

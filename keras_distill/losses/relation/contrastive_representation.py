@@ -19,7 +19,8 @@ class ContrastiveRepresentation(DistillationLoss):
     `Distiller`. Without one (`samples=None`) it is told from the other samples of the batch, by
     cross-entropy (InfoNCE), which needs no index. Both directions, student to teacher and
     back, are summed. The paper weighs the loss 0.8 beside the labels'. Its code draws the
-    negatives from other classes; here they are drawn from all samples but the sample itself. The
+    negatives from other classes, and takes the true partner from the memory too; here the negatives
+    are all samples but the sample itself, and the partner is the current embedding. The
     bank costs memory of 2 · N · size numbers, a step 2 · batch · negatives · size.
 
     Args:

@@ -10,12 +10,13 @@ from keras_distill.losses.loss import DistillationLoss
 class InstanceGraph(DistillationLoss):
     """Keeps the graph of a batch: its samples, their distances, and how layers move them.
 
-    Vertices: the mean squared difference of the outputs. Edges: that of the distances between the
-    embeddings, each divided by the largest. Transformations: that of how far each sample moves
-    between successive layers, divided by the farthest move. Of features with different channels,
-    groups of the larger are averaged, as in the common implementation; the paper does not say. Its
-    settings: weights 0.1, 5 and 5 beside the labels' loss. It costs memory of batch² times the
-    embedding's size.
+    Vertices: the mean squared difference of the outputs. Edges: that of the squared distances
+    between the embeddings, each divided by the largest. Transformations: that of the squared
+    distance that each sample moves between successive layers, divided by the largest. Of features
+    with different channels, groups of the larger are averaged, as in the common implementation;
+    the paper does not say. That implementation also averages the edges of the feature layers with
+    those of the embedding. Its settings: weights 0.1, 5 and 5 beside the labels' loss. It costs
+    memory of batch² times the embedding's size.
 
     Args:
         vertex_weight: Weight of the vertices, number or

@@ -1,0 +1,230 @@
+"""Every method beside the student alone and soft targets only, on real images and real text.
+
+Run: python benchmarks/methods.py images --data-dir FOLDER [--seeds 3]
+     python benchmarks/methods.py text --data-dir FOLDER [--seeds 3]
+
+Images: MNIST; the teacher (24,282 parameters) learns from 10,000 images, the student (1,414) from
+1,000 of them. Text: SST-2; the teacher (a transformer, 4 heads) learns from all sentences, the
+student (2 heads) from 4,000. Every method has its published weights (`recipes`), none was tuned
+here, and the same images, updates, learning rate and initial weights as the others. Each runs once
+as its recipe says and once with soft targets added. Finished runs are kept in
+benchmarks/results/methods_*.jsonl, so that an interrupted benchmark goes on where it was; the table
+goes to benchmarks/results/methods_*.md.
+"""
+
+import argparse
+import json
+import pathlib
+
+import keras
+import numpy as np
+
+from keras_distill import Distiller, architectures, datasets, losses, recipes
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+ALONE, SOFT_TARGETS = "student alone", "soft targets"
+TRANSFORMER_METHODS = ("amad", "tinybert", "minilm")
+# Recipes that already hold soft targets, or that no soft targets can be added to.
+COMPLETE = ("kd", "kd_standardized", "logits", "at_kd", "dkd", "nkd", "mlkd", "dist", "simkd")
+
+
+class Images:
+    """MNIST, a teacher that has seen 10,000 images, and students that see 1,000."""
+
+    batch_size, epochs, rate = 50, 75, 1e-2
+
+    def __init__(self, data_dir):
+        self.methods = [name for name in recipes.names() if name not in TRANSFORMER_METHODS]
+        self.title = "MNIST: accuracy in % on 10,000 test images"
+        teacher_data = datasets.load("mnist", data_dir, max_train=10_000)
+        self.test = teacher_data.x_test, teacher_data.y_test
+        data = datasets.load("mnist", data_dir, max_train=1_000)
+        self.train = data.x_train, data.y_train
+        keras.utils.set_random_seed(0)
+        self.teacher = architectures.small_cnn((28, 28, 1), 10, filters=(16, 32, 64))
+        rate = keras.optimizers.schedules.CosineDecay(5e-3, 10 * len(teacher_data.x_train) // 64)
+        self.teacher.compile(keras.optimizers.Adam(rate), LABELS)
+        self.teacher.fit(
+            teacher_data.x_train, teacher_data.y_train, batch_size=64, epochs=10, verbose=0
+        )
+
+    def student(self, method):
+        """Returns an untrained student."""
+        return architectures.small_cnn((28, 28, 1), 10, filters=(4, 8, 12))
+
+
+class Text:
+    """SST-2, a teacher of 4 heads that has seen all sentences, and students of 2 heads."""
+
+    batch_size, epochs, rate = 50, 20, 3e-3
+    words, length = 8_000, 32
+
+    def __init__(self, data_dir):
+        import tensorflow_datasets as tfds
+
+        self.methods = ["kd", *TRANSFORMER_METHODS]
+        self.title = "SST-2: accuracy in % on the 872 validation sentences"
+        parts = tfds.as_numpy(tfds.load("glue/sst2", data_dir=data_dir, batch_size=-1))
+        vectorize = keras.layers.TextVectorization(self.words, output_sequence_length=self.length)
+        vectorize.adapt(parts["train"]["sentence"])
+        x, y = np.array(vectorize(parts["train"]["sentence"])), parts["train"]["label"]
+        validation = parts["validation"]
+        self.test = np.array(vectorize(validation["sentence"])), validation["label"]
+        chosen = np.random.default_rng(0).permutation(len(x))[:4_000]
+        self.train = x[chosen], y[chosen]
+        keras.utils.set_random_seed(0)
+        self.teacher = self.transformer(width=64, heads=4, layers=2)
+        self.teacher.compile(keras.optimizers.Adam(1e-3), LABELS)
+        self.teacher.fit(x, y, batch_size=128, epochs=3, verbose=0)
+
+    def transformer(self, width, heads, layers):
+        """Returns a small transformer encoder with a classifier."""
+        kl = keras.layers
+        tokens = keras.Input((self.length,), dtype="int32")
+        positions = keras.ops.arange(self.length)[None]
+        x = kl.Embedding(self.words, width, mask_zero=True, name="words")(tokens)
+        x = x + kl.Embedding(self.length, width, name="positions")(positions)
+        for index in range(layers):
+            attention = kl.MultiHeadAttention(heads, width // heads, name=f"attention_{index}")
+            x = kl.LayerNormalization(name=f"norm_{index}a")(x + attention(x, x))
+            hidden = kl.Dense(2 * width, activation="relu", name=f"hidden_{index}")(x)
+            x = kl.LayerNormalization(name=f"norm_{index}b")(
+                x + kl.Dense(width, name=f"project_{index}")(hidden)
+            )
+        x = kl.GlobalAveragePooling1D(name="pool")(x)
+        x = kl.Dropout(0.2, name="dropout")(x)
+        return keras.Model(tokens, kl.Dense(2, name="logits")(x), name=f"transformer{heads}")
+
+    def student(self, method):
+        """Returns an untrained student, of 4 heads for the one method that needs as many."""
+        return self.transformer(width=16, heads=4 if method == "tinybert" else 2, layers=1)
+
+
+def train(task, method, with_soft_targets, seed):
+    """Trains a student and returns its test accuracy in percent."""
+    keras.utils.set_random_seed(seed)
+    student = task.student(method)
+    steps = len(task.train[0]) // task.batch_size
+    rate = keras.optimizers.schedules.CosineDecay(task.rate, steps * task.epochs)
+    model = student
+    if method != ALONE:
+        model = Distiller(task.teacher, student, **_settings(method, with_soft_targets, steps))
+    model.compile(keras.optimizers.Adam(rate), LABELS)
+    model.fit(*task.train, batch_size=task.batch_size, epochs=task.epochs, verbose=0)
+    trained = student if method == ALONE else model.student
+    logits = trained.predict(task.test[0], batch_size=500, verbose=0)
+    return 100 * float(np.mean(np.argmax(logits, axis=-1) == task.test[1]))
+
+
+def _settings(method, with_soft_targets, steps_per_epoch):
+    # A warm-up over 20 of the papers' 240 epochs: a twelfth of the training.
+    recipe = recipes.get(method, steps_per_epoch=max(1, steps_per_epoch // 8))
+    if not with_soft_targets:
+        return dict(recipe)
+    # 0.1 labels + 0.9 soft targets + the method at its own weight.
+    scale = 1.0 if recipe.student_loss_weight is None else 1.0 - recipe.student_loss_weight
+    own = [
+        (scale * weight / 0.9 if isinstance(weight, float) else weight, loss)
+        for weight, loss in zip(
+            recipe.distillation_loss_weights, recipe.distillation_losses, strict=True
+        )
+        if not isinstance(loss, losses.SoftTargets)
+    ]
+    return {
+        "distillation_losses": [losses.SoftTargets(4.0), *(loss for _, loss in own)],
+        "distillation_loss_weights": [1.0, *(weight for weight, _ in own)],
+        "student_loss_weight": 0.1,
+    }
+
+
+def run(task, path, seeds, only):
+    """Trains what is not in the file of results yet."""
+    from rich.progress import track
+
+    wanted = [(ALONE, False)] + [
+        (method, added)
+        for method in task.methods
+        for added in (False, True)
+        if not (added and method in COMPLETE)
+    ]
+    runs = [
+        (method, added, seed)
+        for seed in range(seeds)
+        for method, added in wanted
+        if not only or method in only
+    ]
+    for method, added, seed in track(runs, "training"):
+        if (method, added, seed) in _finished(path):
+            continue
+        accuracy = train(task, method, added, seed)
+        with path.open("a", encoding="utf-8") as file:
+            line = {"method": method, "soft_targets": added, "seed": seed, "accuracy": accuracy}
+            file.write(json.dumps(line) + "\n")
+
+
+def _finished(path):
+    if not path.exists():
+        return {}
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {(r["method"], r["soft_targets"], r["seed"]): r["accuracy"] for r in lines}
+
+
+def table(task, path, seeds, command):
+    """Returns the table of results as lines of Markdown."""
+    finished = _finished(path)
+    logits = task.teacher.predict(task.test[0], batch_size=500, verbose=0)
+    teacher = 100 * np.mean(np.argmax(logits, axis=-1) == task.test[1])
+    of = {}
+    for (method, added, seed), accuracy in finished.items():
+        if seed < seeds:
+            of.setdefault((method, added), {})[seed] = accuracy
+    alone, soft = of[ALONE, False], of["kd", False]
+    rows = [(SOFT_TARGETS if method == "kd" else method, added) for method, added in of]
+    rows.sort(key=lambda row: -np.mean(_values(of, row)))
+    lines = [
+        f"`{command}`: {task.title}; mean ± standard deviation over {seeds} seeds; gains paired by "
+        f"seed ± their standard error. Teacher {teacher:.1f}.",
+        "",
+        "| method | accuracy | over the student alone | over soft targets |",
+        "|---|---|---|---|",
+    ]
+    for row in rows:
+        values = of["kd" if row[0] == SOFT_TARGETS else row[0], row[1]]
+        name = row[0] + (" + soft targets" if row[1] else "")
+        numbers = np.array(list(values.values()))
+        gains = [_gain(values, baseline) for baseline in (alone, soft)]
+        gains = ["" if name in (ALONE, SOFT_TARGETS)[i:] else g for i, g in enumerate(gains)]
+        spread = numbers.std(ddof=1) if len(numbers) > 1 else 0.0
+        lines.append(f"| {name} | {numbers.mean():.1f} ± {spread:.1f} | {gains[0]} | {gains[1]} |")
+    return lines
+
+
+def _values(of, row):
+    return list(of["kd" if row[0] == SOFT_TARGETS else row[0], row[1]].values())
+
+
+def _gain(values, baseline):
+    gains = np.array([values[seed] - baseline[seed] for seed in values if seed in baseline])
+    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else 0.0
+    return f"{gains.mean():+.1f} ± {error:.1f}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=("images", "text"))
+    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", help="train these methods only")
+    options = parser.parse_args()
+    path = RESULTS / f"methods_{options.task}.jsonl"
+    task = (Images if options.task == "images" else Text)(options.data_dir)
+    run(task, path, options.seeds, options.only)
+    command = f"python benchmarks/methods.py {options.task} --seeds {options.seeds}"
+    lines = table(task, path, options.seeds, command)
+    path.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

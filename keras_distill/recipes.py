@@ -1,0 +1,212 @@
+"""Published configurations by name: losses, weights and warm-up, with the papers' numbers."""
+
+import dataclasses
+import difflib
+
+from keras.optimizers.schedules import PolynomialDecay
+
+from keras_distill import losses
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A configuration of the `Distiller`: `Distiller(teacher, student, **recipe)`.
+
+    Args:
+        name: Its name.
+        distillation_losses: List of distillation losses.
+        distillation_loss_weights: Number or schedule per loss.
+        student_loss_weight: As for the `Distiller`: `None` adds the labels' loss with weight 1.
+        source: Where the numbers come from.
+    """
+
+    name: str
+    distillation_losses: list
+    distillation_loss_weights: list
+    student_loss_weight: float | None
+    source: str
+
+    def keys(self):
+        """Returns the names of the distiller's arguments."""
+        return ("distillation_losses", "distillation_loss_weights", "student_loss_weight")
+
+    def __getitem__(self, key):
+        if key not in self.keys():
+            raise KeyError(key)
+        return getattr(self, key)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """How a recipe is made: (abbreviation, weight, arguments) per loss."""
+
+    parts: tuple
+    source: str
+    student_loss_weight: float | None = None
+    warmup_epochs: int = 0
+
+
+def _plan(abbreviation, weight, source, *more, student_loss_weight=None, warmup_epochs=0, **kwargs):
+    parts = ((abbreviation, weight, kwargs), *more)
+    return _Plan(parts, source, student_loss_weight, warmup_epochs)
+
+
+_PLANS = {
+    "kd": _plan(
+        "kd",
+        1.0,
+        "0.1 labels + 0.9 soft targets at T = 4, the usual setting on CIFAR-100 (CRD's benchmark).",
+        student_loss_weight=0.1,
+        temperature=4.0,
+    ),
+    "kd_standardized": _plan(
+        "kd",
+        10.0,
+        "Sun et al. 2024, CIFAR-100: 0.1 labels + 9 soft targets of standardised logits at T = 2.",
+        student_loss_weight=0.1,
+        temperature=2.0,
+        standardize=True,
+    ),
+    "logits": _plan("logits", 1.0, "Ba & Caruana 2014: logits alone.", student_loss_weight=0.0),
+    "dkd": _plan(
+        "dkd",
+        1.0,
+        "Zhao et al. 2022, CIFAR-100: alpha 1, beta 8, T 4, warmed up over 20 epochs.",
+        warmup_epochs=20,
+        alpha=1.0,
+        beta=8.0,
+        temperature=4.0,
+    ),
+    "dist": _plan(
+        "dist",
+        1.0,
+        "Huang et al. 2022, CIFAR-100: beta and gamma 2, T 4.",
+        beta=2.0,
+        gamma=2.0,
+        temperature=4.0,
+    ),
+    "nkd": _plan("nkd", 1.0, "Yang et al. 2023, ImageNet: gamma 1.5, T 1.", gamma=1.5),
+    "tfkd": _plan(
+        "tfkd",
+        1.0,
+        "Yuan et al. 2020, ImageNet: 0.9 labels + 0.1 virtual teacher at T = 20.",
+        student_loss_weight=0.9,
+    ),
+    "mlkd": _plan(
+        "mlkd",
+        1.0,
+        "Jin et al. 2023, CIFAR-100: soft targets 9, batch and class level 1, without its "
+        "augmented views.",
+        instance_weight=9.0,
+    ),
+    "at": _plan("at", 1000.0, "Zagoruyko & Komodakis 2017, the authors' code: beta 1000."),
+    "at_kd": _plan(
+        "at",
+        1000.0,
+        "Zagoruyko & Komodakis 2017 together with soft targets at T = 4: 0.1 labels + 0.9 soft "
+        "targets, here relative to the labels' 1.",
+        ("kd", 9.0, {"temperature": 4.0}),
+    ),
+    "fma": _plan("fma", 1000.0, "The weight of attention transfer, whose scale it has."),
+    "mip": _plan("mip", 1000.0, "The weight of attention transfer, whose scale it has."),
+    "mips": _plan("mips", 1000.0, "The weight of attention transfer, whose scale it has."),
+    "sals": _plan("sals", 1000.0, "The weight of attention transfer, whose scale it has."),
+    "gat": _plan("gat", 1.0, "No number is published (cross-validated); chosen here: 1."),
+    "amad": _plan(
+        "amad",
+        1.0,
+        "Zhao et al. 2024 give no constants publicly; chosen here: Kullback-Leibler divergence, "
+        "weight 1, with soft targets at T = 4.",
+        ("kd", 1.0, {"temperature": 4.0}),
+        divergence="kl",
+    ),
+    "tinybert": _plan(
+        "tinybert",
+        1.0,
+        "Jiao et al. 2020: attention with weight 1, soft targets at T = 1, no labels.",
+        ("kd", 1.0, {"temperature": 1.0}),
+        student_loss_weight=0.0,
+    ),
+    "minilm": _plan(
+        "minilm",
+        1.0,
+        "Wang et al. 2021: relations of queries, keys and values, weight 1, no labels.",
+        student_loss_weight=0.0,
+    ),
+    "catkd": _plan("catkd", 400.0, "Guo et al. 2023, CIFAR-100: 50 to 400, by the models."),
+    "fitnet": _plan("fitnet", 100.0, "RepDistiller, CIFAR-100: weight 100."),
+    "fsp": _plan("fsp", 50.0, "RepDistiller, CIFAR-100: weight 50."),
+    "nst": _plan("nst", 50.0, "RepDistiller, CIFAR-100: weight 50."),
+    "ab": _plan("ab", 10.0, "RepDistiller's 0.003 on a sum over the neurons; here on a mean."),
+    "ofd": _plan("ofd", 5.0, "Heo et al. 2019, 0.001 on a sum over the neurons; here on a mean."),
+    "mgd": _plan(
+        "mgd",
+        2.0,
+        "Yang et al. 2022, ImageNet: 7e-5 on a sum over the values, masking 15 %; here on a mean.",
+        mask_ratio=0.15,
+    ),
+    "ft": _plan("ft", 500.0, "Kim et al. 2018, the authors' code: beta 500."),
+    "vid": _plan("vid", 1.0, "Ahn et al. 2019, RepDistiller: weight 1."),
+    "reviewkd": _plan(
+        "reviewkd",
+        5.0,
+        "Chen et al. 2021, CIFAR-100: 5 for most models, warmed up over 20 epochs.",
+        warmup_epochs=20,
+    ),
+    "simkd": _plan("simkd", 1.0, "Chen et al. 2022: features alone.", student_loss_weight=0.0),
+    "cwd": _plan("cwd", 50.0, "Shu et al. 2021: 50 on features, T 4.", temperature=4.0),
+    "rkd": _plan("rkd", 1.0, "Park et al. 2019: distances 25, angles 50."),
+    "sp": _plan("sp", 3000.0, "Tung & Mori 2019: gamma 3000."),
+    "cc": _plan("cc", 0.02, "RepDistiller, CIFAR-100: weight 0.02."),
+    "pkt": _plan("pkt", 30000.0, "RepDistiller, CIFAR-100: weight 30000."),
+    "crd": _plan("crd", 0.8, "Tian et al. 2020, CIFAR-100: weight 0.8, T 0.07."),
+    "ickd": _plan("ickd", 100.0, "Liu et al. 2021 weigh a sum 2.5; chosen here for a mean: 100."),
+    "irg": _plan("irg", 1.0, "Liu et al. 2019: vertices 0.1, edges and transformations 5."),
+}
+
+
+def names():
+    """Returns the names of all recipes."""
+    return list(_PLANS)
+
+
+def get(name, steps_per_epoch=None, **kwargs):
+    """Returns a published configuration.
+
+    Args:
+        name: One of `names()`.
+        steps_per_epoch: Number of training steps in an epoch, for recipes that warm up. Without
+            it the weight is there from the start.
+        **kwargs: Arguments of the recipe's first loss, in place of the recipe's own.
+
+    Returns:
+        `Recipe`.
+
+    Raises:
+        ValueError: If the name is unknown.
+
+    Example:
+
+    ```python
+    recipe = get("dkd", steps_per_epoch=100)
+    assert float(recipe.distillation_loss_weights[0](1000)) == 0.5
+    assert get("kd", temperature=2.0).distillation_losses[0].temperature == 2.0
+    ```
+    """
+    if name not in _PLANS:
+        close = difflib.get_close_matches(str(name), _PLANS, n=3, cutoff=0.4)
+        nearest = f" Closest: {', '.join(map(repr, close))}." if close else ""
+        raise ValueError(f"Unknown recipe {name!r}.{nearest} Known: {', '.join(_PLANS)}.")
+    plan = _PLANS[name]
+    made, weights = [], []
+    for index, (abbreviation, weight, arguments) in enumerate(plan.parts):
+        arguments = {**arguments, **kwargs} if index == 0 else arguments
+        made.append(losses.get(abbreviation, **arguments))
+        weights.append(_warmed_up(weight, plan.warmup_epochs, steps_per_epoch))
+    return Recipe(name, made, weights, plan.student_loss_weight, plan.source)
+
+
+def _warmed_up(weight, epochs, steps_per_epoch):
+    if not epochs or steps_per_epoch is None:
+        return weight
+    return PolynomialDecay(0.0, epochs * steps_per_epoch, end_learning_rate=weight)

@@ -1,0 +1,207 @@
+"""What holds for every distillation loss: gradients, zeros, precision, saving, training."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_distill import Distiller, losses
+from keras_distill.losses.registry import ABBREVIATIONS, classes
+from tests.losses.cases import CASES, known
+
+SMALL_LOSSES = [pytest.param(case, id=case.name) for case in CASES]
+NEED_A_DISTILLER = ("GradientAttentionTransfer",)
+
+
+def value_and_gradient(loss, teacher, student):
+    variables = [tf.Variable(part) for part in keras.tree.flatten(student)]
+    with tf.GradientTape() as tape:
+        watched = keras.tree.pack_sequence_as(student, [v.value() for v in variables])
+        value = loss.compute_loss(teacher, watched, **known())
+    return value, [np.array(gradient) for gradient in tape.gradient(value, variables)]
+
+
+def moved(student, direction, step):
+    return keras.tree.map_structure(lambda s, d: s + step * d, student, direction)
+
+
+def test_every_loss_has_a_case():
+    assert {case.name for case in CASES} | set(NEED_A_DISTILLER) == set(classes())
+
+
+@pytest.mark.parametrize("case", SMALL_LOSSES)
+def test_gradient_equals_finite_differences(case):
+    dtype, step, tolerance = ("float64", 1e-6, 1e-5) if case.exact else ("float32", 1e-2, 3e-2)
+    teacher, student = case.inputs(dtype=dtype)
+    loss = case.loss()
+    _, gradient = value_and_gradient(loss, teacher, student)
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        direction = keras.tree.map_structure(
+            lambda part: rng.standard_normal(part.shape).astype(dtype) / np.sqrt(part.size), student
+        )
+        ahead, behind = (
+            float(loss.compute_loss(teacher, moved(student, direction, sign * step), **known()))
+            for sign in (1, -1)
+        )
+        along = sum(
+            np.sum(g * d) for g, d in zip(gradient, keras.tree.flatten(direction), strict=True)
+        )
+        scale = max(np.sqrt(sum(np.sum(np.square(g)) for g in gradient)), 1e-8)
+        assert abs((ahead - behind) / (2 * step) - along) < tolerance * max(scale, abs(along))
+
+
+@pytest.mark.parametrize("case", [p for p in SMALL_LOSSES if p.values[0].zero])
+def test_value_and_gradient_are_zero_at_the_teacher(case):
+    loss = case.make()
+    teacher, _ = case.inputs(dtype="float32")
+    if case.name == "AttentionCapture":
+        loss = losses.AttentionCapture("fma", ["a", "b"])
+    value, gradients = value_and_gradient(loss, teacher, teacher)
+    assert abs(float(value)) < 1e-6
+    assert max(np.abs(gradient).max() for gradient in gradients) < 1e-6
+
+
+@pytest.mark.parametrize("case", SMALL_LOSSES)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("factor", [1.0, 1e3, 0.0])
+def test_half_precision_of_any_magnitude_stays_finite(case, dtype, factor):
+    teacher, student = (
+        keras.tree.map_structure(lambda part: tf.cast(factor * part, dtype), side)
+        for side in case.inputs(dtype="float32")
+    )
+    value, gradients = value_and_gradient(case.loss(), teacher, student)
+    assert value.dtype == "float32"
+    assert np.isfinite(float(value))
+    # A gradient may be too large for float16, which loss scaling sees to, but never undefined.
+    assert not any(np.any(np.isnan(gradient.astype("float32"))) for gradient in gradients)
+
+
+@pytest.mark.parametrize("case", SMALL_LOSSES)
+def test_serialisation_round_trip(case):
+    loss = case.make()
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(loss)))
+    copy = keras.saving.deserialize_keras_object(config)
+    assert type(copy) is type(loss)
+    assert json.dumps(copy.get_config()) == json.dumps(loss.get_config())
+    if case.exact:
+        teacher, student = case.inputs()
+        values = [one.compute_loss(teacher, student, **known()) for one in (loss, copy)]
+        np.testing.assert_array_equal(*values)
+
+
+@pytest.mark.parametrize("case", SMALL_LOSSES)
+def test_a_bad_setting_is_refused(case):
+    with pytest.raises(TypeError, match="no_such_setting"):
+        losses.get(case.name, no_such_setting=1)
+
+
+def transformer(heads, width):
+    layers = keras.layers
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(20, width, mask_zero=True)(tokens)
+    attention = layers.MultiHeadAttention(heads, width // heads, name="attention")
+    x = layers.LayerNormalization(name="norm")(x + attention(x, x))
+    x = layers.GlobalAveragePooling1D(name="pool")(x)
+    return keras.Model(tokens, layers.Dense(3, name="logits", dtype="float32")(x))
+
+
+def models_and_data(name, make_cnn, images):
+    if name in ("amad", "tinybert", "minilm"):
+        rng = np.random.default_rng(0)
+        tokens = rng.integers(1, 20, (64, 6))
+        tokens[::3, 4:] = 0
+        student = transformer(4, 16) if name == "tinybert" else transformer(2, 8)
+        return transformer(4, 16), student, tokens, rng.integers(0, 3, 64)
+    return make_cnn(6), make_cnn(3), *images
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", ABBREVIATIONS)
+def test_two_steps_in_a_distiller_of_half_precision_models(
+    name, policy, make_cnn, images, crossentropy
+):
+    keras.config.set_dtype_policy(policy)
+    teacher, student, x, y = models_and_data(name, make_cnn, images)
+    before = [np.array(weight) for weight in student.trainable_weights]
+    distiller = Distiller(None if name == "tfkd" else teacher, student, name)
+    optimizer = keras.optimizers.SGD(0.01)
+    if policy == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=16.0)
+    distiller.compile(optimizer, crossentropy)
+    history = distiller.fit(x, y, batch_size=32, verbose=0).history
+    (value,) = history[distiller.distillation_losses[0].name]
+    assert np.isfinite(value)
+    assert np.isfinite(history["loss"][0])
+    assert any(
+        not np.array_equal(old, new)
+        for old, new in zip(before, student.trainable_weights, strict=True)
+    )
+    assert all(np.all(np.isfinite(weight)) for weight in distiller.student.get_weights())
+
+
+@pytest.mark.parametrize("name", ["vid", "ft", "mgd", "reviewkd", "ofd", "crd", "fitnet", "simkd"])
+def test_own_variables_are_trained_saved_and_restored(
+    name, make_cnn, images, crossentropy, tmp_path
+):
+    distiller = Distiller(make_cnn(6), make_cnn(3), name)
+    before = [np.array(w) for layer in distiller.distillation_layers for w in layer.weights]
+    distiller.compile("adam", crossentropy)
+    distiller.fit(*images, batch_size=32, verbose=0)
+    after = [np.array(w) for layer in distiller.distillation_layers for w in layer.weights]
+    assert name == "simkd" or any(
+        not np.array_equal(old, new) for old, new in zip(before, after, strict=True)
+    )
+    distiller.save(tmp_path / "distiller.keras")
+    restored = keras.models.load_model(tmp_path / "distiller.keras")
+    assert restored.evaluate(*images, verbose=0, return_dict=True) == pytest.approx(
+        distiller.evaluate(*images, verbose=0, return_dict=True), rel=1e-5
+    )
+    restored.fit(*images, batch_size=32, verbose=0)
+
+
+@pytest.mark.parametrize("name", ["vid", "crd", "simkd", "reviewkd"])
+def test_the_saved_student_knows_nothing_of_the_losses(name, make_cnn, tmp_path):
+    student = Distiller(make_cnn(6), make_cnn(3), name).student
+    student.save(tmp_path / "student.keras")
+    code = (
+        "import sys, keras; m = keras.models.load_model(sys.argv[1]); "
+        "assert 'keras_distill' not in sys.modules; print(m.count_params())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "student.keras"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout.split()[-1]) == student.count_params()
+
+
+def values_on_another_backend(backend):
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.losses.print_values"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_values_are_the_same_on_other_backends(backend):
+    pytest.importorskip(backend)
+    values = values_on_another_backend(backend)
+    assert set(values) == {case.name for case in CASES if case.exact}
+    for case in CASES:
+        if case.exact:
+            teacher, student = case.inputs(dtype="float32")
+            expected = float(case.loss().compute_loss(teacher, student, **known()))
+            assert values[case.name] == pytest.approx(expected, rel=1e-5, abs=1e-7), case.name

@@ -1,0 +1,285 @@
+"""What losses get from the distiller: labels, gradients, sample indices, a changed student."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_distill import Distiller, datasets, losses, recipes
+
+
+def smooth_cnn(channels, activation="softplus", final=None):
+    """A CNN whose gradient with respect to the input is smooth enough for finite differences."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(channels, 3, strides=2, activation=activation, name="conv"),
+            layers.Flatten(),
+            layers.Dense(3, activation=final, name="logits"),
+        ]
+    )
+
+
+def numeric_input_gradients(model, x, weigh, step=1e-2):
+    """Central differences of Σ_k w_k · z_k at fixed w, every pixel of every sample."""
+    logits = np.float64(model(x))
+    weights = weigh(logits)
+    gradient = np.zeros(x.shape)
+    for place in np.ndindex(x.shape[1:]):
+        values = []
+        for sign in (1, -1):
+            moved = x.copy()
+            moved[(slice(None), *place)] += sign * step
+            values.append(np.sum(weights * np.float64(model(moved)), axis=-1))
+        gradient[(slice(None), *place)] = (values[0] - values[1]) / (2 * step)
+    return gradient
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def evaluated(distiller, x, y, crossentropy):
+    distiller.compile("sgd", crossentropy)
+    return distiller.evaluate(x, y, batch_size=len(x), verbose=0, return_dict=True)
+
+
+def test_gradient_attention_equals_numpy(images, crossentropy):
+    x, y = images[0][:4], images[1][:4]
+    teacher, student = smooth_cnn(4), smooth_cnn(2)
+    logs = evaluated(Distiller(teacher, student, "gat"), x, y, crossentropy)
+
+    def cross_entropy(logits):
+        return softmax(logits) - np.eye(3)[y]
+
+    sides = [numeric_input_gradients(model, x, cross_entropy) for model in (teacher, student)]
+    expected = np.sqrt(np.sum((sides[0] - sides[1]) ** 2, axis=(1, 2, 3))).mean()
+    assert logs["gradient_attention_transfer"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_saliency_capture_equals_numpy(images, crossentropy):
+    x, y = images[0][:4], images[1][:4]
+    teacher, student = smooth_cnn(4), smooth_cnn(2)
+    logs = evaluated(Distiller(teacher, student, "sals"), x, y, crossentropy)
+    maps = []
+    for model in (teacher, student):
+        gradient = numeric_input_gradients(model, x, lambda logits: np.eye(3)[y])
+        saliency = np.abs(gradient).max(-1).reshape(4, -1)
+        maps.append(saliency / np.linalg.norm(saliency, axis=1, keepdims=True))
+    expected = np.mean((maps[0] - maps[1]) ** 2)
+    assert logs["attention_capture"] == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize("name", ["gat", "sals"])
+def test_second_order_gradients_equal_finite_differences(name, images, crossentropy):
+    x, y = images[0][:4], images[1][:4]
+    distiller = Distiller(smooth_cnn(4), smooth_cnn(2), name, student_loss_weight=0.0)
+    distiller.compile("sgd", crossentropy)
+    kernel = distiller.student.get_layer("conv").kernel
+
+    def loss():
+        return distiller.compute_loss(x=tf.constant(x), y=tf.constant(y))
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradient = tape.gradient(value, kernel.value)
+    direction = np.random.default_rng(0).standard_normal(kernel.shape).astype("float32")
+    start, values = np.array(kernel), []
+    for sign in (1, -1):
+        kernel.assign(start + sign * 1e-3 * direction)
+        values.append(float(loss()))
+    along = float(np.sum(gradient * direction))
+    assert (values[0] - values[1]) / 2e-3 == pytest.approx(along, rel=2e-2, abs=2e-5)
+
+
+@pytest.mark.parametrize("name", ["gat", "sals"])
+def test_gradient_losses_find_the_logits_under_a_softmax(name, images, crossentropy):
+    x, y = images[0][:4], images[1][:4]
+    values = []
+    for final in (None, "softmax"):
+        keras.utils.set_random_seed(0)
+        models = smooth_cnn(4, final=final), smooth_cnn(2, final=final)
+        distiller = Distiller(*models, name)
+        distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=not final))
+        logs = distiller.evaluate(x, y, verbose=0, return_dict=True)
+        values.append(logs[distiller.distillation_losses[0].name])
+    np.testing.assert_allclose(*values, rtol=1e-4)
+
+
+def test_gradients_need_one_floating_input(crossentropy):
+    tokens = keras.Input((6,), dtype="int32")
+    x = keras.layers.GlobalMaxPooling1D()(keras.layers.Embedding(20, 4)(tokens))
+    models = [keras.Model(tokens, keras.layers.Dense(3)(x)) for _ in range(2)]
+    distiller = Distiller(*models, "gat")
+    distiller.compile("sgd", crossentropy)
+    with pytest.raises(ValueError, match=r"one input of floating point numbers, got .*int"):
+        distiller.fit(np.ones((4, 6), "int32"), np.zeros(4), verbose=0)
+
+
+@pytest.mark.parametrize("name", ["dkd", "nkd", "tfkd", "gat"])
+@pytest.mark.parametrize("form", ["sparse", "column", "one_hot"])
+def test_labels_may_be_sparse_or_one_hot(name, form, make_cnn, images):
+    x, y = images
+    sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    forms = {"sparse": (y, sparse), "column": (y[:, None], sparse)}
+    one_hot = keras.losses.CategoricalCrossentropy(from_logits=True)
+    forms["one_hot"] = (np.eye(3, dtype="float32")[y], one_hot)
+    teacher, student = make_cnn(4), make_cnn(2)
+    expected = evaluated(Distiller(teacher, student, name), x, y, sparse)
+    labels, loss = forms[form]
+    logs = evaluated(Distiller(teacher, student, name), x, labels, loss)
+    assert logs["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+
+
+def test_a_loss_that_needs_labels_says_so(make_cnn, images):
+    distiller = Distiller(make_cnn(4), make_cnn(2), "dkd", student_loss_weight=0.0)
+    distiller.compile("adam")
+    with pytest.raises(ValueError, match="DecoupledKD needs labels"):
+        distiller.fit(images[0], verbose=0)
+
+
+def test_a_virtual_teacher_needs_no_teacher(make_cnn, images, crossentropy, tmp_path):
+    x, y = images
+    student = make_cnn(3)
+    distiller = Distiller(
+        student=student, distillation_losses="tfkd", student_loss_weight=0.0, teacher=None
+    )
+    distiller.compile(keras.optimizers.Adam(0.01), crossentropy, metrics=["accuracy"])
+    history = distiller.fit(x, y, epochs=12, verbose=0, validation_data=(x, y)).history
+    assert history["virtual_teacher"][-1] < history["virtual_teacher"][0]
+    assert history["accuracy"][-1] > 0.6
+    distiller.save(tmp_path / "d.keras")
+    restored = keras.models.load_model(tmp_path / "d.keras")
+    assert restored.teacher is None
+    np.testing.assert_allclose(restored.predict(x, verbose=0), distiller.predict(x, verbose=0))
+
+
+def test_other_losses_need_a_teacher(make_cnn):
+    with pytest.raises(ValueError, match=r"Teacher must be a keras\.Model"):
+        Distiller(student=make_cnn(3), distillation_losses=["tfkd", "kd"])
+
+
+def indexed(images, batch_size=16):
+    dataset = datasets.with_sample_index(images)
+    return dataset.shuffle(64, seed=0).batch(batch_size)
+
+
+def contrastive(make_cnn, **kwargs):
+    loss = losses.ContrastiveRepresentation(samples=64, negatives=20, size=8, **kwargs)
+    return Distiller(
+        make_cnn(4),
+        make_cnn(2),
+        loss,
+        teacher_input="x",
+        student_input="x",
+        sample_index="index",
+    )
+
+
+def test_a_memory_bank_learns_from_sample_indices_and_is_restored(
+    make_cnn, images, crossentropy, tmp_path
+):
+    distiller = contrastive(make_cnn)
+    bank = distiller.distillation_losses[0].own_layers[-1]
+    before = bank.get_weights()
+    distiller.compile(keras.optimizers.Adam(0.01), crossentropy)
+    history = distiller.fit(indexed(images), epochs=8, verbose=0).history
+    values = history["contrastive_representation"]
+    assert values[-1] < values[0]
+    after = bank.get_weights()
+    moved = np.any(np.not_equal(before[0], after[0]), axis=1)
+    assert moved.all()
+    np.testing.assert_allclose(np.linalg.norm(after[0], axis=1), 1.0, rtol=1e-5)
+    distiller.evaluate(indexed(images), verbose=0)
+    for old, new in zip(after, bank.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+    distiller.save(tmp_path / "d.keras")
+    restored = keras.models.load_model(tmp_path / "d.keras")
+    restored_bank = restored.distillation_losses[0].own_layers[-1]
+    np.testing.assert_array_equal(restored_bank.get_weights()[0], after[0])
+    restored.fit(indexed(images), verbose=0)
+
+
+def test_only_the_samples_of_the_batch_are_remembered(make_cnn, images, crossentropy):
+    distiller = contrastive(make_cnn)
+    bank = distiller.distillation_losses[0].own_layers[-1]
+    before = bank.get_weights()[0]
+    distiller.compile("adam", crossentropy)
+    distiller.fit(datasets.with_sample_index(images).skip(5).take(7).batch(7), verbose=0)
+    moved = np.any(np.not_equal(before, bank.get_weights()[0]), axis=1)
+    assert np.flatnonzero(moved).tolist() == list(range(5, 12))
+
+
+def test_a_memory_bank_without_indices_says_what_to_do(make_cnn, images, crossentropy):
+    loss = losses.ContrastiveRepresentation(samples=64)
+    distiller = Distiller(make_cnn(4), make_cnn(2), loss)
+    distiller.compile("adam", crossentropy)
+    with pytest.raises(ValueError, match=r"Distiller\(sample_index=\.\.\.\)"):
+        distiller.fit(*images, verbose=0)
+
+
+def test_the_reused_classifier_is_the_teachers_and_stays_so(make_cnn, images, crossentropy):
+    x, y = images
+    teacher, student = make_cnn(6), make_cnn(2)
+    teacher.compile(keras.optimizers.Adam(0.01), crossentropy, metrics=["accuracy"])
+    teacher.fit(x, y, epochs=12, verbose=0)
+    kernel = np.array(teacher.get_layer("logits").kernel)
+    distiller = Distiller(teacher, student, "simkd", student_loss_weight=0.0)
+    distiller.compile(keras.optimizers.Adam(0.01), crossentropy, metrics=["accuracy"])
+    assert distiller.student is not student
+    before = distiller.evaluate(x, y, verbose=0, return_dict=True)
+    distiller.fit(x, y, epochs=20, batch_size=16, verbose=0)
+    after = distiller.evaluate(x, y, verbose=0, return_dict=True)
+    assert after["simple_kd"] < 0.5 * before["simple_kd"]
+    assert after["accuracy"] > before["accuracy"]
+    classifier = distiller.student.get_layer("teacher_classifier")
+    np.testing.assert_array_equal(classifier.get_layer("logits").kernel, kernel)
+    np.testing.assert_array_equal(teacher.get_layer("logits").kernel, kernel)
+
+
+def test_a_reused_classifier_takes_smaller_maps(make_cnn, crossentropy):
+    teacher = make_cnn(6)
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(3, 3, strides=4, padding="same", activation="relu", name="c")(inputs)
+    student = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+    distiller = Distiller(teacher, student, losses.SimpleKD("stage2", "c"))
+    assert distiller.student.get_layer("simkd_projector").output.shape == (None, 2, 2, 12)
+    distiller.compile("adam", crossentropy)
+    distiller.fit(np.zeros((4, 8, 8, 1)), np.zeros(4), verbose=0)
+
+
+def test_a_subclassed_model_can_not_be_cut(make_cnn):
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.conv = keras.layers.Conv2D(3, 3, name="conv")
+
+        def call(self, inputs):
+            return self.conv(inputs)
+
+    with pytest.raises(ValueError, match="the student must be a Functional or Sequential model"):
+        Distiller(make_cnn(4), Subclassed(), losses.SimpleKD("stage2", "conv"))
+
+
+def test_weights_and_temperatures_follow_schedules(make_cnn, images, crossentropy):
+    x, y = images
+    recipe = recipes.get("dkd", steps_per_epoch=2)
+    (weight,) = recipe.distillation_loss_weights
+    assert [float(weight(step)) for step in (0, 20, 40, 80)] == [0.0, 0.5, 1.0, 1.0]
+    temperature = keras.optimizers.schedules.PolynomialDecay(8.0, 4, 2.0)
+    distiller = Distiller(
+        make_cnn(4),
+        make_cnn(2),
+        [losses.DecoupledKD(temperature=temperature)],
+        [weight],
+        student_loss_weight=0.0,
+    )
+    distiller.compile(keras.optimizers.SGD(0.0), crossentropy)
+    history = distiller.fit(x, y, batch_size=32, epochs=4, shuffle=False, verbose=0).history
+    ratio = np.array(history["loss"]) / np.array(history["decoupled_kd"])
+    # Steps 0 and 1, 2 and 3, ... at weights of 0, 1/40, 2/40, 3/40, ...
+    assert np.all(np.diff(ratio) > 0)
+    assert ratio[-1] == pytest.approx(6.5 / 40, rel=0.05)
+    assert len(set(np.round(history["decoupled_kd"], 6))) > 2

@@ -1,0 +1,50 @@
+"""Published configurations."""
+
+import pytest
+
+from keras_distill import Distiller, losses, recipes
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_makes_losses_with_a_source(name):
+    recipe = recipes.get(name, steps_per_epoch=10)
+    assert len(recipe.distillation_losses) == len(recipe.distillation_loss_weights) >= 1
+    assert len(recipe.source) > 20
+    assert set(dict(**recipe)) == {
+        "distillation_losses",
+        "distillation_loss_weights",
+        "student_loss_weight",
+    }
+
+
+def test_every_abbreviation_has_a_recipe():
+    assert set(losses.registry.ABBREVIATIONS) <= set(recipes.names())
+
+
+def test_a_recipe_is_the_arguments_of_a_distiller(make_cnn):
+    distiller = Distiller(make_cnn(4), make_cnn(2), **recipes.get("at"))
+    assert distiller.distillation_loss_weights == [1000.0]
+    assert distiller.student_loss_weight is None
+
+
+def test_published_numbers():
+    dkd = recipes.get("dkd").distillation_losses[0]
+    assert (dkd.alpha, dkd.beta, dkd.temperature) == (1.0, 8.0, 4.0)
+    assert recipes.get("sp").distillation_loss_weights == [3000.0]
+    assert recipes.get("simkd").student_loss_weight == 0.0
+
+
+def test_warm_up_needs_the_length_of_an_epoch():
+    assert recipes.get("reviewkd").distillation_loss_weights == [5.0]
+    (weight,) = recipes.get("reviewkd", steps_per_epoch=10).distillation_loss_weights
+    assert [float(weight(step)) for step in (0, 100, 200, 400)] == [0.0, 2.5, 5.0, 5.0]
+
+
+def test_arguments_reach_the_first_loss():
+    recipe = recipes.get("at_kd", teacher_layer_name="a", student_layer_name="b")
+    assert recipe.distillation_losses[0].teacher_layer_name == "a"
+
+
+def test_an_unknown_recipe_lists_the_closest():
+    with pytest.raises(ValueError, match=r"Unknown recipe 'dkdd'. Closest: 'dkd'"):
+        recipes.get("dkdd")

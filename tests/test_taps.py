@@ -1,0 +1,163 @@
+"""The automatic choice of layers."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_distill import Distiller, architectures, losses, taps
+
+layers = keras.layers
+
+
+def nested():
+    inner = architectures.small_cnn((16, 16, 3), 5, filters=(2, 3))
+    backbone = keras.Model(inner.inputs, inner.get_layer("stage2_out").output, name="backbone")
+    inputs = keras.Input((16, 16, 3))
+    x = layers.GlobalAveragePooling2D()(backbone(inputs))
+    return keras.Model(inputs, layers.Dense(4, name="head")(x))
+
+
+def rnn(units=6):
+    inputs = keras.Input((8, 8))
+    x = layers.GRU(units, return_sequences=True, name="gru")(inputs)
+    return keras.Model(inputs, layers.Dense(3, name="logits")(layers.GlobalAveragePooling1D()(x)))
+
+
+def encoder(blocks, heads=2):
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(20, 8)(tokens)
+    for index in range(blocks):
+        x = x + layers.MultiHeadAttention(heads, 4, name=f"attention_{index}")(x, x)
+    return keras.Model(tokens, layers.Dense(3, name="logits")(layers.GlobalMaxPooling1D()(x)))
+
+
+def test_the_last_activation_of_each_stage_is_found():
+    model = architectures.resnet20((32, 32, 3))
+    stages = taps.spatial_stages(model)
+    assert [space for _, space in stages] == [(32, 32), (16, 16), (8, 8)]
+    for path, space in stages:
+        layer = model.get_layer(path)
+        assert isinstance(layer, layers.ReLU)
+        later = model.layers[model.layers.index(layer) + 1 :]
+        same_size = [other for other in later if other.output.shape[1:-1] == space]
+        assert not any(isinstance(other, layers.ReLU) for other in same_size)
+
+
+def test_stages_within_nested_models_are_found():
+    paths = [path for path, _ in taps.spatial_stages(nested())]
+    assert paths == ["backbone/stage1_out", "backbone/stage2_out"]
+
+
+def test_stages_are_paired_by_size():
+    teacher = architectures.small_cnn((16, 16, 3), 5, filters=(4, 8, 16, 32))
+    student = architectures.small_cnn((16, 16, 3), 5, filters=(2, 3))
+    assert taps.choose("stages", teacher, student) == (["stage1_out", "stage2_out"],) * 2
+
+
+def test_stages_of_unlike_sizes_are_paired_from_the_last():
+    teacher = architectures.small_cnn((20, 20, 3), 5, filters=(4, 8, 16))
+    student = architectures.small_cnn((16, 16, 3), 5, filters=(2, 3))
+    chosen = taps.choose("stages", teacher, student)
+    assert chosen == (["stage2_out", "stage3_out"], ["stage1_out", "stage2_out"])
+
+
+def test_the_ends_are_the_first_two_and_the_last_two_activations():
+    teacher = architectures.resnet20((32, 32, 3))
+    activations = [layer.name for layer in teacher.layers if isinstance(layer, layers.ReLU)]
+    student = architectures.small_cnn((32, 32, 3), 10, filters=(2, 3, 4))
+    chosen = taps.choose("ends", teacher, student)
+    assert chosen[0] == activations[:2] + activations[-2:]
+    assert chosen[1] == ["stage1_out", "stage2_out", "stage3_out"]
+
+
+def test_attention_layers_are_spread_evenly_last_to_last():
+    chosen = taps.choose("scores", encoder(4), encoder(2))
+    assert chosen == (
+        ["attention_1:scores", "attention_3:scores"],
+        ["attention_0:scores", "attention_1:scores"],
+    )
+
+
+def test_the_embedding_enters_the_last_dense_layer(make_cnn):
+    assert taps.choose("embedding", make_cnn(4), nested()) == ("logits:input", "head:input")
+
+
+def test_a_model_without_space_is_refused():
+    flat = keras.Sequential([keras.Input((4,)), layers.Dense(2)], name="flat")
+    with pytest.raises(ValueError, match=r"no layer with a spatial axis in the student.*'flat'"):
+        taps.choose("stages", rnn(), flat)
+
+
+def test_a_model_without_attention_is_refused():
+    with pytest.raises(ValueError, match="no MultiHeadAttention in the teacher model"):
+        taps.choose("scores", rnn(), encoder(1))
+
+
+def test_a_model_without_a_dense_layer_is_refused():
+    model = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(3, 3), layers.Flatten()])
+    with pytest.raises(ValueError, match="no Dense layer in the teacher"):
+        taps.choose("embedding", model, rnn())
+
+
+def test_what_was_chosen_is_described(make_cnn):
+    distiller = Distiller(make_cnn(4), make_cnn(2), ["at", "kd", "gat"], [1000.0, 1.0, 2.0])
+    assert distiller.describe().splitlines() == [
+        "attention_transfer (AttentionTransfer, weight 1000.0):",
+        "  teacher stage1 (None, 8, 8, 4)",
+        "  teacher stage2 (None, 4, 4, 8)",
+        "  student stage1 (None, 8, 8, 2)",
+        "  student stage2 (None, 4, 4, 4)",
+        "soft_targets (SoftTargets, weight 1.0):",
+        "  teacher output (None, 3)",
+        "  student output (None, 3)",
+        "gradient_attention_transfer (GradientAttentionTransfer, weight 2.0):",
+        "  teacher gradient of the output with respect to the input",
+        "  student gradient of the output with respect to the input",
+    ]
+
+
+def test_one_automatic_loss_serves_several_distillers(make_cnn):
+    loss = losses.AttentionTransfer()
+    first = Distiller(make_cnn(4), make_cnn(2), loss)
+    second = Distiller(nested(), nested(), loss)
+    assert loss.teacher_layer_name == "auto"
+    assert first.distillation_losses[0].teacher_layer_name == ["stage1", "stage2"]
+    assert second.distillation_losses[0].teacher_layer_name[0] == "backbone/stage1_out"
+
+
+def test_automatic_is_for_both_sides_and_for_losses_with_a_rule():
+    with pytest.raises(ValueError, match="of both models, or of none"):
+        losses.AttentionTransfer("auto", "conv")
+    with pytest.raises(ValueError, match='SoftTargets has no rule for "auto"'):
+        losses.SoftTargets(teacher_layer_name="auto", student_layer_name="auto")
+
+
+@pytest.mark.parametrize("names", [["at"], ["fitnet"], ["at", "fitnet", "kd", "sp"]])
+def test_a_cnn_teaches_a_recurrent_network(names, make_cnn, images, crossentropy):
+    x, y = images
+    keras.utils.set_random_seed(1)
+    teacher, student = make_cnn(4), rnn()
+    teacher.compile(keras.optimizers.Adam(0.01), crossentropy)
+    teacher.fit(x, y, epochs=10, verbose=0)
+    distiller = Distiller(
+        teacher,
+        student,
+        names,
+        student_loss_weight=0.0,
+        student_input=lambda batch: keras.ops.squeeze(batch, -1),
+    )
+    distiller.compile(keras.optimizers.Adam(0.01), crossentropy)
+    history = distiller.fit(x, y, epochs=15, batch_size=32, verbose=0).history
+    assert history["distillation_loss"][-1] < 0.8 * history["distillation_loss"][0]
+
+
+def test_maps_of_a_cnn_are_averaged_over_the_columns_for_a_recurrent_network():
+    rng = np.random.default_rng(0)
+    teacher, student = rng.random((2, 8, 5, 3)), rng.random((2, 4, 6))
+    rows = (teacher**2).mean(-1).mean(2)
+    rows = rows.reshape(2, 4, 2).mean(2)
+    expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    actual = (student**2).mean(-1)
+    actual /= np.linalg.norm(actual, axis=1, keepdims=True)
+    value = losses.AttentionTransfer("a", "b").compute_loss(teacher, student)
+    np.testing.assert_allclose(value, np.mean((expected - actual) ** 2), rtol=1e-5)

@@ -1,10 +1,11 @@
 """Every method beside the student alone and soft targets only, on real images and real text.
 
 Run: python benchmarks/methods.py images --data-dir FOLDER [--seeds 3]
+     python benchmarks/methods.py rows --data-dir FOLDER [--seeds 3]
      python benchmarks/methods.py text --data-dir FOLDER [--seeds 3]
 
 Images: MNIST; the teacher (24,282 parameters) learns from 10,000 images, the student (1,414) from
-1,000 of them. Text: SST-2; the teacher (a transformer, 4 heads) learns from all sentences, the
+1,000 of them. Rows: the same with a recurrent student that reads the image row by row. Text: SST-2; the teacher (a transformer, 4 heads) learns from all sentences, the
 student (2 heads) from 4,000. Every method has its published weights (`recipes`), none was tuned
 here, and the same images, updates, learning rate and initial weights as the others. Each runs once
 as its recipe says and once with soft targets added. Finished runs are kept in
@@ -54,6 +55,24 @@ class Images:
         return architectures.small_cnn((28, 28, 1), 10, filters=(4, 8, 12))
 
 
+class Rows(Images):
+    """The same images and teacher, for recurrent students that read them row by row."""
+
+    def __init__(self, data_dir):
+        super().__init__(data_dir)
+        self.methods = ["kd", "at", "fitnet", "sp"]
+        self.title += ", the student a GRU that reads rows"
+
+    def student(self, method):
+        """Returns an untrained recurrent student."""
+        kl = keras.layers
+        image = keras.Input((28, 28, 1))
+        rows = kl.Reshape((28, 28), name="rows")(image)
+        x = kl.GRU(16, return_sequences=True, name="gru")(rows)
+        x = kl.GlobalAveragePooling1D(name="pool")(x)
+        return keras.Model(image, kl.Dense(10, name="logits")(x), name="gru_student")
+
+
 class Text:
     """SST-2, a teacher of 4 heads that has seen all sentences, and students of 2 heads."""
 
@@ -99,6 +118,9 @@ class Text:
     def student(self, method):
         """Returns an untrained student, of 4 heads for the one method that needs as many."""
         return self.transformer(width=16, heads=4 if method == "tinybert" else 2, layers=1)
+
+
+TASKS = {"images": Images, "rows": Rows, "text": Text}
 
 
 def train(task, method, with_soft_targets, seed):
@@ -212,13 +234,13 @@ def _gain(values, baseline):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("images", "text"))
+    parser.add_argument("task", choices=TASKS)
     parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="train these methods only")
     options = parser.parse_args()
     path = RESULTS / f"methods_{options.task}.jsonl"
-    task = (Images if options.task == "images" else Text)(options.data_dir)
+    task = TASKS[options.task](options.data_dir)
     run(task, path, options.seeds, options.only)
     command = f"python benchmarks/methods.py {options.task} --seeds {options.seeds}"
     lines = table(task, path, options.seeds, command)

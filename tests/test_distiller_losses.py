@@ -88,10 +88,11 @@ def test_second_order_gradients_equal_finite_differences(name, images, crossentr
     direction = np.random.default_rng(0).standard_normal(kernel.shape).astype("float32")
     start, values = np.array(kernel), []
     for sign in (1, -1):
-        kernel.assign(start + sign * 1e-3 * direction)
+        # A small step: the magnitudes of a saliency map have kinks.
+        kernel.assign(start + sign * 1e-4 * direction)
         values.append(float(loss()))
     along = float(np.sum(gradient * direction))
-    assert (values[0] - values[1]) / 2e-3 == pytest.approx(along, rel=2e-2, abs=2e-5)
+    assert (values[0] - values[1]) / 2e-4 == pytest.approx(along, rel=2e-2, abs=5e-5)
 
 
 @pytest.mark.parametrize("name", ["gat", "sals"])

@@ -42,7 +42,7 @@ class Entry:
 
 
 def catalogue():
-    """Lists all distillation losses, family by family.
+    """Lists all distillation losses, family by family, the best known first.
 
     Returns:
         List of `Entry`.
@@ -54,11 +54,38 @@ def catalogue():
     assert "DecoupledKD" in with_labels
     ```
     """
-    return [
+    entries = [
         _entry(family, getattr(module, name))
         for family, module in FAMILIES.items()
         for name in module.__all__
     ]
+    families, abbreviations = list(FAMILIES), list(ABBREVIATIONS)
+
+    def place(entry):
+        known = [abbreviations.index(short) for short in entry.abbreviations]
+        return families.index(entry.family), min(known, default=len(abbreviations)), entry.name
+
+    return sorted(entries, key=place)
+
+
+def as_markdown(entries):
+    """Returns a table of losses for a README.
+
+    Args:
+        entries: List of `Entry`.
+
+    Returns:
+        Text of a Markdown table.
+    """
+    lines = [
+        "| loss | short name | knowledge | taps | needs | paper |",
+        "|---|---|---|---|---|---|",
+    ]
+    for entry in entries:
+        short = ", ".join(f"`{name}`" for name in entry.abbreviations)
+        cells = (f"`{entry.name}`", short, entry.family, entry.taps, ", ".join(entry.needs))
+        lines.append(f"| {' | '.join(cells)} | {entry.paper} |")
+    return "\n".join(lines) + "\n"
 
 
 def _entry(family, loss_class):

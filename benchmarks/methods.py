@@ -5,12 +5,14 @@ Run: python benchmarks/methods.py images --data-dir FOLDER [--seeds 3]
      python benchmarks/methods.py text --data-dir FOLDER [--seeds 3]
 
 Images: MNIST; the teacher (24,282 parameters) learns from 10,000 images, the student (1,414) from
-1,000 of them. Rows: the same with a recurrent student that reads the image row by row. Text: SST-2; the teacher (a transformer, 4 heads) learns from all sentences, the
-student (2 heads) from 4,000. Every method has its published weights (`recipes`), none was tuned
-here, and the same images, updates, learning rate and initial weights as the others. Each runs once
-as its recipe says and once with soft targets added. Finished runs are kept in
-benchmarks/results/methods_*.jsonl, so that an interrupted benchmark goes on where it was; the table
-goes to benchmarks/results/methods_*.md.
+1,000 of them. Rows: the same with a recurrent student that reads the image row by row. Text:
+SST-2; the teacher (a transformer, 4 heads) learns from all sentences, the student (2 heads, but 4
+for tinybert, which needs as many as the teacher) from 4,000.
+
+Every method has its published weights (`recipes`), none was tuned here, and the same images,
+updates, learning rate and initial weights as the others. Each runs once as its recipe says and once
+with soft targets added. Finished runs are kept in benchmarks/results/methods_*.jsonl, so that an
+interrupted benchmark goes on where it was; the table goes to benchmarks/results/methods_*.md.
 """
 
 import argparse

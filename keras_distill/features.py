@@ -99,6 +99,12 @@ class FeatureExtractor:
                 "layer's output."
             )
         layer = layer_at(self.model, layer_path, self.side)
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                f"Layer {path!r} of the {self.side} has data_format='channels_first'. Features are "
+                "compared with their channels last: rebuild the model with "
+                "data_format='channels_last'."
+            )
         check_observable(layer, what, f"{path!r} of the {self.side}")
         return layer, what or "output"
 

@@ -122,6 +122,12 @@ class Objective:
             ValueError: If what a loss taps can't be compared.
         """
         for loss in self.losses:
+            if getattr(loss, "needs_indices", False) and _replicas() > 1:
+                raise ValueError(
+                    f"{type(loss).__name__} remembers samples, which only one replica can do, and "
+                    f"the strategy has {_replicas()}. Use samples=None to contrast within the "
+                    "batch."
+                )
             if isinstance(loss, DistillationLoss):
                 loss.prepare(*_picked(loss, teacher.shapes, student.shapes))
                 loss.check_activations(teacher.ends_in, student.ends_in)
@@ -168,6 +174,10 @@ class Objective:
             ops.cast(schedule.value_at(weight, step), "float32") * value
             for weight, value in zip(self.weights, values, strict=True)
         )
+
+
+def _replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _has_owner(loss):

@@ -1,8 +1,10 @@
 """The automatic choice of layers: which ones a loss taps when it is told `"auto"`."""
 
 import keras
+import tensorflow as tf
 
 from keras_distill.layer_paths import children
+from keras_distill.observation import make_observable, recording
 
 _ACTIVATION_LAYERS = (
     keras.layers.Activation,
@@ -100,24 +102,59 @@ def _all_layers(model, prefix=""):
         yield from _all_layers(layer, f"{prefix}{name}/")
 
 
-def _spatial_layers(model, prefix=""):
-    """Yields path, layer and output shape of the layers that keep space and make features."""
+def _spatial_layers(model):
+    """Returns path, layer and output shape of the layers that keep space and make features."""
+    found = [(path, layer) for path, layer in _model_layers(model) if _makes_features(layer)]
+    shapes = [_described_shape(layer) for _, layer in found]
+    # A nested model may be built for any size, and run at one that only a trace tells.
+    if any(shape is not None and None in shape[1:] for shape in shapes):
+        shapes = _traced_shapes(model, [layer for _, layer in found])
+    return [
+        (path, layer, shape)
+        for (path, layer), shape in zip(found, shapes, strict=True)
+        if shape is not None and len(shape) > 2 and None not in shape[1:]
+    ]
+
+
+def _model_layers(model, prefix=""):
     for layer in model.layers:
         path = prefix + layer.name
-        if isinstance(layer, (keras.Sequential, keras.models.Model)):
-            yield from _spatial_layers(layer, f"{path}/")
-            continue
-        shape = _output_shape(layer)
-        if shape is not None and _makes_features(layer):
-            yield path, layer, shape
+        if isinstance(layer, keras.Model):
+            yield from _model_layers(layer, f"{path}/")
+        else:
+            yield path, layer
 
 
-def _output_shape(layer):
+def _described_shape(layer):
     try:
-        shape = layer.output.shape
+        return tuple(layer.output.shape)
     except (AttributeError, ValueError):
         return None
-    return shape if len(shape) > 2 and None not in shape[1:] else None
+
+
+def _traced_shapes(model, layers):
+    for layer in layers:
+        make_observable(layer)
+    shapes = [None] * len(layers)
+
+    def trace(inputs):
+        with recording([(layer, "output") for layer in layers]) as records:
+            model(inputs, training=False)
+        for index, layer in enumerate(layers):
+            outputs = records[id(layer)].seen["output"]
+            if len(outputs) == 1:
+                shapes[index] = tuple(outputs[0].shape)
+        return 0
+
+    specs = keras.tree.map_structure(
+        lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), _inputs(model)
+    )
+    tf.function(trace).get_concrete_function(specs)
+    return shapes
+
+
+def _inputs(model):
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
 def _makes_features(layer):
@@ -165,7 +202,7 @@ def _ends(teacher, student):
     sides = []
     for side, model in (("teacher", teacher), ("student", student)):
         spatial_stages(model, side)
-        found = list(_spatial_layers(model))
+        found = _spatial_layers(model)
         paths = [path for path, layer, _ in found if _is_activation(layer)]
         paths = paths or [path for path, _, _ in found]
         sides.append(list(dict.fromkeys([*paths[:2], *paths[-2:]])))

@@ -251,6 +251,44 @@ def test_a_reused_classifier_takes_smaller_maps(make_cnn, crossentropy):
     distiller.fit(np.zeros((4, 8, 8, 1)), np.zeros(4), verbose=0)
 
 
+def flat_cnn(channels, strides):
+    inputs = keras.Input((8, 8, 1))
+    conv = keras.layers.Conv2D(channels, 3, strides, "same", activation="relu", name="conv")
+    x = keras.layers.Flatten()(conv(inputs))
+    return keras.Model(inputs, keras.layers.Dense(3)(x))
+
+
+def test_a_classifier_that_takes_one_size_only_is_refused_for_another():
+    distiller = Distiller(flat_cnn(6, 1), flat_cnn(3, 1), "simkd")
+    assert distiller.student.output_shape == (None, 3)
+    with pytest.raises(ValueError, match=r"Teacher 'conv': \(None, 8, 8, 6\), Student 'conv': "):
+        Distiller(flat_cnn(6, 1), flat_cnn(3, 2), "simkd")
+
+
+def test_class_maps_need_the_classifier_right_after_the_pooling(make_cnn):
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    hidden = keras.layers.Dense(5, activation="relu")(keras.layers.GlobalMaxPooling2D()(x))
+    teacher = keras.Model(inputs, keras.layers.Dense(3)(hidden))
+    with pytest.raises(ValueError, match="kernel must take the channels of the last feature map"):
+        Distiller(teacher, make_cnn(2), "catkd")
+
+
+def test_ours_work_in_the_distiller_of_keras_where_layers_are_named(make_cnn, images, crossentropy):
+    named = [
+        losses.AttentionTransfer("stage1", "stage1"),
+        losses.NeuronSelectivity("stage2", "stage2"),
+        losses.DIST(),
+    ]
+    models = {"teacher": make_cnn(4), "student": make_cnn(2)}
+    distiller = keras.distillation.Distiller(**models, distillation_losses=named)
+    distiller.compile("adam", crossentropy)
+    history = distiller.fit(*images, verbose=0).history
+    assert np.isfinite(history["distillation_loss"]).all()
+    with pytest.raises(ValueError, match="is to choose its layers"):
+        keras.distillation.Distiller(**models, distillation_losses=[losses.AttentionTransfer()])
+
+
 def test_a_subclassed_model_can_not_be_cut(make_cnn):
     class Subclassed(keras.Model):
         def __init__(self):

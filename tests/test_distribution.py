@@ -43,6 +43,23 @@ for one, two in zip(single, double):
     np.testing.assert_allclose(one, two, atol=1e-5)
 for name, values in single_history.items():
     np.testing.assert_allclose(values, double_history[name], rtol=1e-4, err_msg=name)
+
+from keras_distill import losses
+with mirrored.scope():
+    own = ["ofd", "mgd", "vid", "ft", "reviewkd", "crd"]
+    layers = {"teacher_layer_name": "conv", "student_layer_name": "conv"}
+    named = [losses.get(name, **layers) for name in own[:4]] + [
+        losses.get("reviewkd", teacher_layer_name=["conv"], student_layer_name=["conv"]), "crd"]
+    distiller = Distiller(cnn(6), cnn(3), named)
+    distiller.compile("sgd", "sparse_categorical_crossentropy")
+distiller.fit(x, y, batch_size=16, verbose=0)
+try:
+    with mirrored.scope():
+        Distiller(cnn(6), cnn(3), losses.ContrastiveRepresentation(samples=32))
+except ValueError as error:
+    assert "which only one replica can do" in str(error), error
+else:
+    raise AssertionError("a memory bank on two replicas was accepted")
 """
 
 

@@ -48,6 +48,26 @@ def test_stages_within_nested_models_are_found():
     assert paths == ["backbone/stage1_out", "backbone/stage2_out"]
 
 
+def test_stages_of_a_nested_model_of_any_size_are_found_by_a_trace():
+    inputs = keras.Input((None, None, 3))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(inputs)
+    x = layers.Conv2D(4, 3, 2, padding="same", activation="relu", name="second")(x)
+    backbone = keras.Model(inputs, x, name="backbone")
+    image = keras.Input((12, 12, 3))
+    pooled = layers.GlobalAveragePooling2D()(backbone(image))
+    model = keras.Model(image, layers.Dense(3)(pooled))
+    stages = taps.spatial_stages(model)
+    assert stages == [("backbone/first", (12, 12)), ("backbone/second", (6, 6))]
+
+
+def test_channels_first_is_refused():
+    model = keras.Sequential(
+        [keras.Input((3, 8, 8)), layers.Conv2D(4, 3, data_format="channels_first", name="conv")]
+    )
+    with pytest.raises(ValueError, match="'conv' of the teacher has data_format='channels_first'"):
+        Distiller(model, keras.models.clone_model(model), losses.AttentionTransfer("conv", "conv"))
+
+
 def test_stages_are_paired_by_size():
     teacher = architectures.small_cnn((16, 16, 3), 5, filters=(4, 8, 16, 32))
     student = architectures.small_cnn((16, 16, 3), 5, filters=(2, 3))

@@ -281,8 +281,8 @@ class DistillationLoss(keras.distillation.DistillationLoss):
             super().validate_outputs(teacher_outputs, student_outputs)
         if self.built:
             return
-        teacher_shapes = keras.tree.map_structure(ops.shape, teacher_outputs)
-        student_shapes = keras.tree.map_structure(ops.shape, student_outputs)
+        teacher_shapes = keras.tree.map_structure(_static_shape, teacher_outputs)
+        student_shapes = keras.tree.map_structure(_static_shape, student_outputs)
         self.build(teacher_shapes, student_shapes)
         is_in_keras_distiller = hasattr(self, "_known_of_models")
         if is_in_keras_distiller and any(layer.variables for layer in self.own_layers):
@@ -304,6 +304,11 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         Raises:
             ValueError: If this loss can't be used with them.
         """
+        if self.has_automatic_layers:
+            raise ValueError(
+                f"{type(self).__name__} is to choose its layers, as only keras_distill.Distiller "
+                "does: use that in place of keras.distillation.Distiller, or name the layers."
+            )
         ends = final_activation(teacher), final_activation(student)
         self.check_activations(*ends)
         self._known_of_models = {"teacher_ends_in": ends[0], "student_ends_in": ends[1]}
@@ -326,6 +331,11 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     def __repr__(self):
         settings = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({settings})"
+
+
+def _static_shape(tensor):
+    # The sizes that are known while a graph is made, None for the others.
+    return tuple(tensor.shape)
 
 
 def _checked_layer_name(argument, value):

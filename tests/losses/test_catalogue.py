@@ -13,7 +13,7 @@ ENTRIES = {entry.name: entry for entry in losses.catalogue()}
 def test_every_class_is_listed_once():
     assert len(losses.catalogue()) == len(ENTRIES)
     assert set(ENTRIES) == set(classes())
-    assert list(ENTRIES)[0] == "SoftTargets"
+    assert next(iter(ENTRIES)) == "SoftTargets"
     assert {entry.family for entry in ENTRIES.values()} == {
         "response",
         "attention",

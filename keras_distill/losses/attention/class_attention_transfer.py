@@ -60,6 +60,14 @@ class ClassAttentionTransfer(DistillationLoss):
 
     def build(self, teacher_shapes, student_shapes):
         """Checks that both sides have maps over space of the same classes."""
+        for side in (teacher_shapes, student_shapes):
+            if isinstance(side, list) and side[0][-1] != side[1][-2]:
+                raise self.shape_error(
+                    teacher_shapes,
+                    student_shapes,
+                    "the classifier's kernel must take the channels of the last feature map, "
+                    "averaged over space, with no other layer between the two.",
+                )
         shapes = [_shape_of_maps(side) for side in (teacher_shapes, student_shapes)]
         ranks_fit = len(shapes[0]) == len(shapes[1]) > 2
         if not ranks_fit or shapes[0][-1] != shapes[1][-1]:

@@ -95,9 +95,18 @@ class SimpleKD(PairedLoss):
             return student, loss
         features = _output_of(student, self.student_layer_name, "student")
         target = _output_of(teacher, self.teacher_layer_name, "teacher")
-        classifier = _classifier(target, teacher)
-        projected = _projector(features, target.shape, self.reduction)
-        adapted = keras.Model(student.inputs, classifier(projected), name=student.name)
+        try:
+            classifier = _classifier(target, teacher)
+            predictions = classifier(_projector(features, target.shape, self.reduction))
+        except ValueError as error:
+            raise self.shape_error(
+                tuple(target.shape),
+                tuple(features.shape),
+                "the teacher's layers after the tapped one can't serve as the student's "
+                "classifier. They must hang on that layer alone, and take maps of the student's "
+                f"size, as a global pooling does ({error}).",
+            ) from error
+        adapted = keras.Model(student.inputs, predictions, name=student.name)
         for layer in classifier.layers:
             layer.trainable = False
         return adapted, loss

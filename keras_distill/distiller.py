@@ -93,8 +93,7 @@ class Distiller(keras.Model):
         objective = Objective(
             [] if is_tutorial_form else distillation_losses, distillation_loss_weights
         )
-        if teacher is not None or objective.needs_teacher:
-            check_models(teacher, student, teacher_input, student_input)
+        check_models(teacher, student, teacher_input, student_input, not objective.needs_teacher)
         student = objective.bind(teacher, student)
         # Both models cast their own inputs, each by its own policy.
         kwargs = {"dtype": student.dtype_policy, "autocast": False, **kwargs}
@@ -121,23 +120,18 @@ class Distiller(keras.Model):
         self.distillation_losses = objective.losses
         self.distillation_loss_weights = objective.weights
         self.distillation_layers = objective.layers
-        sides = (("teacher", self.teacher_input), ("student", self.student_input))
         self._sides = Sides(
-            *(
-                NoSide()
-                if getattr(self, name) is None
-                else Side(
-                    name,
-                    getattr(self, name),
-                    objective.paths(name),
-                    route,
-                    objective.needs_input_gradient,
-                )
-                for name, route in sides
-            )
+            self._side("teacher", self.teacher, self.teacher_input),
+            self._side("student", self.student, self.student_input),
         )
         if all(side.symbolic_inputs is not None for side in self._sides):
             self._learn_shapes()
+
+    def _side(self, name, model, route):
+        if model is None:
+            return NoSide()
+        paths, gives_gradient = self._objective.paths(name), self._objective.needs_input_gradient
+        return Side(name, model, paths, route, gives_gradient)
 
     def _learn_shapes(self, x=None):
         """Finds the shapes of both sides and builds the losses, before either model runs."""

@@ -9,7 +9,9 @@ from keras_distill.losses.response import SoftenedLoss, SoftTargets
 _KL_NAMES = ("kl_divergence", "kullback_leibler_divergence", "kld", "KLD", "KLDivergence")
 
 
-def check_models(teacher, student, teacher_input=None, student_input=None):
+def check_models(
+    teacher, student, teacher_input=None, student_input=None, teacher_is_optional=False
+):
     """Checks that teacher and student are models, and take the same inputs unless told how.
 
     Args:
@@ -17,11 +19,14 @@ def check_models(teacher, student, teacher_input=None, student_input=None):
         student: The student.
         teacher_input: The distiller's `teacher_input`.
         student_input: The distiller's `student_input`.
+        teacher_is_optional: Whether the teacher may be `None`.
 
     Raises:
         ValueError: If they aren't Keras models, are the same model, or take different inputs.
     """
     for side, model in (("Teacher", teacher), ("Student", student)):
+        if model is None and side == "Teacher" and teacher_is_optional:
+            continue
         if not isinstance(model, keras.Model):
             raise ValueError(f"{side} must be a keras.Model, got {type(model)}: {model!r}.")
     if teacher is student:
@@ -29,7 +34,7 @@ def check_models(teacher, student, teacher_input=None, student_input=None):
             "Teacher and student are the same model. The teacher gets frozen: give a copy, for "
             "example keras.models.clone_model(...) with the weights set."
         )
-    if teacher_input is not None or student_input is not None:
+    if teacher is None or teacher_input is not None or student_input is not None:
         return
     shapes = [_input_shapes(model) for model in (teacher, student)]
     if None not in shapes and not _agree(*shapes):

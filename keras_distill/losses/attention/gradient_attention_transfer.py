@@ -12,7 +12,7 @@ class GradientAttentionTransfer(DistillationLoss):
     """Makes the labels' loss of both models depend on the same parts of the input.
 
     J is the gradient of each sample's cross-entropy with respect to the input, and the loss is
-    ‖J_s - J_t‖₂, which the paper weighs β/2 after choosing β by cross-validation on CIFAR-10.
+    ‖J_s - J_t‖₂, which the paper weighs β/2.
     It costs a backward pass through the teacher, and a second-order backward pass through the
     student, so that a step takes about twice the time. Only `keras_distill.Distiller` provides
     the gradients. The models must take the same floating-point input.

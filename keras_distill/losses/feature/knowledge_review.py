@@ -17,9 +17,9 @@ class KnowledgeReview(PairedLoss):
 
     From the deepest layer up, the student's features are fused with what came from below, by an
     attention over the two, and each fusion is compared with the teacher's layer at full size and
-    averaged to grids of 4, 2 and 1 positions per axis. The paper weighs the loss 0.6 to 8 beside
-    the labels' (1 on ImageNet, 5 for most pairs on CIFAR-100), warmed up linearly over 20 epochs;
-    its code also compares the pooled embedding, which may be tapped as any layer here. It costs
+    averaged to grids of 4, 2 and 1 positions per axis. The authors choose the weight by
+    the pair of models (about 1 to 8 beside the labels'), warmed up linearly over 20 epochs; their
+    code also compares the pooled embedding, which may be tapped as any layer here. It costs
     three convolutions per layer.
 
     Args:

@@ -18,8 +18,8 @@ class OverhaulFeature(ProjectedLoss):
     normalisation's parameters; here it is their running mean over the training batches. The
     student's features pass through a connector, a 1×1 convolution and batch normalisation. The
     authors sum over the neurons and weigh 1e-3 on CIFAR, with half of the weight from a layer to
-    the one before; here the mean over the neurons is taken: a weight of 1 to 10 suits. It costs
-    the connector.
+    the one before; here the mean over the neurons is taken and all layers weigh the same: a weight
+    of 1 to 10 suits. It costs the connector.
 
     Args:
         teacher_layer_name: Path of what enters the teacher's activation (`"relu4:input"`, or

@@ -134,7 +134,7 @@ def train(task, method, with_soft_targets, seed):
     model = student
     if method != ALONE:
         model = Distiller(task.teacher, student, **_settings(method, with_soft_targets, steps))
-    model.compile(keras.optimizers.Adam(rate), LABELS)
+    model.compile(keras.optimizers.Adam(rate), LABELS, steps_per_execution=20)
     model.fit(*task.train, batch_size=task.batch_size, epochs=task.epochs, verbose=0)
     trained = student if method == ALONE else model.student
     logits = trained.predict(task.test[0], batch_size=500, verbose=0)

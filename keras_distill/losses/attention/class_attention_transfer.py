@@ -16,7 +16,8 @@ class ClassAttentionTransfer(DistillationLoss):
     their mean squared difference. The authors replace the classifier by a 1×1 convolution before
     the average pooling, which gives the same maps plus the bias; here the bias is left out, as in
     class activation mapping. They choose the weight by the pair of models; 100 to 1000 suits, as
-    the maps are compared by a mean over positions. It costs one product of the last feature map with the classifier's kernel.
+    the maps are compared by a mean over positions. It costs one product of the last feature map
+    with the classifier's kernel.
 
     Args:
         teacher_layer_name: `[features, kernel]`, the paths of the last feature map, shape

@@ -14,8 +14,8 @@ class ActivationBoundary(ProjectedLoss):
     with the margin μ. The student's features pass through a connector, a 1×1 convolution and batch
     normalisation, as in the paper, which trains with this loss alone at first; as one term beside
     others, RepDistiller sums over the neurons and divides by 1000, with half of the weight from a
-    layer to the one before. Here the mean over the neurons is taken and all layers weigh the same: a
-    weight of 1 to 10 suits. It costs the connector.
+    layer to the one before. Here the mean over the neurons is taken and all layers weigh the same:
+    a weight of 1 to 10 suits. It costs the connector.
 
     Args:
         teacher_layer_name: Path of what enters the teacher's activation (`"relu4:input"`, or

@@ -12,7 +12,8 @@ class NeuronSelectivity(PairedLoss):
 
     Each channel's pattern over space is brought to unit length, and the loss is the squared
     maximum mean discrepancy of the two sets of patterns, with the kernel (xᵀy)², so that numbers
-    of channels may differ. Larger maps are resized to the smaller. RepDistiller weighs it 50. It costs three matrix products over all pairs of channels.
+    of channels may differ. Larger maps are resized to the smaller. RepDistiller
+    weighs it 50. It costs three matrix products over all pairs of channels.
 
     Args:
         teacher_layer_name: Path of the teacher's layer, shape `(batch, *space, channels)`, a list

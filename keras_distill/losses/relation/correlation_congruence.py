@@ -12,8 +12,8 @@ class CorrelationCongruence(EmbeddingLoss):
 
     The kernel exp(-γ‖x - y‖²) of embeddings of unit length is expanded in a Taylor series up to
     an order P, and the loss is ‖K_t - K_s‖² / batch². The paper has γ = 0.4 and P = 2, weighs the
-    loss 0.003, and balances classes within a batch, which is left to the data set here. RepDistiller weighs its version 0.02. It costs one matrix product over
-    the batch.
+    loss 0.003, and balances classes within a batch, which is left to the data set here.
+    RepDistiller weighs its version 0.02. It costs one matrix product over the batch.
 
     Args:
         teacher_layer_name: Path of the teacher's embedding, any shape `(batch, ...)`, a list of

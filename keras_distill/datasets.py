@@ -139,6 +139,9 @@ def with_sample_index(dataset):
     Returns:
         `tf.data.Dataset` of single samples.
 
+    Raises:
+        ValueError: If the samples aren't tuples of inputs and labels.
+
     Example:
 
     ```python
@@ -151,6 +154,11 @@ def with_sample_index(dataset):
 
     if not isinstance(dataset, tf.data.Dataset):
         dataset = tf.data.Dataset.from_tensor_slices(dataset)
+    if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) < 2:
+        raise ValueError(
+            "with_sample_index takes samples of (inputs, labels) or (inputs, labels, weights), got "
+            f"{dataset.element_spec}."
+        )
     return dataset.enumerate().map(
         lambda index, sample: ({"x": sample[0], "index": index}, *sample[1:]),
         num_parallel_calls=tf.data.AUTOTUNE,

@@ -203,6 +203,16 @@ def test_a_memory_bank_learns_from_sample_indices_and_is_restored(
     restored.fit(indexed(images), verbose=0)
 
 
+def test_an_index_is_added_to_inputs_with_labels_only(images):
+    x, y = images
+    weights = np.arange(64.0)
+    inputs, label, weight = next(iter(datasets.with_sample_index((x, y, weights)).skip(9)))
+    assert (int(inputs["index"]), int(label), float(weight)) == (9, y[9], 9.0)
+    np.testing.assert_array_equal(inputs["x"], x[9])
+    with pytest.raises(ValueError, match=r"takes samples of \(inputs, labels\)"):
+        datasets.with_sample_index(tf.data.Dataset.from_tensor_slices(x))
+
+
 def test_only_the_samples_of_the_batch_are_remembered(make_cnn, images, crossentropy):
     distiller = contrastive(make_cnn)
     bank = distiller.distillation_losses[0].own_layers[-1]

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import runpy
 import shutil
 
 import pytest
@@ -21,6 +22,17 @@ def test_notebook_runs(path, tmp_path):
         notebook, timeout=240, resources={"metadata": {"path": tmp_path}}
     ).execute()
     assert (tmp_path / "arduino").is_dir()
+
+
+def test_the_transformer_example_shows_what_alignment_gains(monkeypatch, capsys):
+    example = runpy.run_path(str(ROOT / "examples" / "transformer_heads.py"))
+
+    def few(count, seed):
+        return example["sequences"](count // 50, seed)
+
+    monkeypatch.setitem(example["main"].__globals__, "sequences", few)
+    example["main"]()
+    assert len(re.findall(r"2 heads, .*: \d+\.\d ± \d+\.\d %", capsys.readouterr().out)) == 3
 
 
 def test_the_readme_shows_code():

@@ -89,7 +89,7 @@ def reference_probabilistic(teacher, student):
         p, q = (np.array([(1 + rows[i] @ row) / 2 for row in rows]) for rows in (t, s))
         p, q = p / p.sum(), q / q.sum()
         total += sum(a * np.log(a / b) for a, b in zip(p, q, strict=True))
-    return total / batch**2
+    return total / batch
 
 
 def reference_channels(teacher, student):

@@ -163,7 +163,7 @@ def probabilistic_transfer(teacher_embeddings, student_embeddings):
         student_embeddings: Tensor of shape `(batch, ...)`, of any size.
 
     Returns:
-        Tensor of shape `(batch,)`: the mean over the neighbours, as in the authors' code.
+        Tensor of shape `(batch,)`: the sum over the neighbours.
 
     Reference:
         Passalis & Tefas, "Learning Deep Representations with Probabilistic Knowledge Transfer",
@@ -173,7 +173,7 @@ def probabilistic_transfer(teacher_embeddings, student_embeddings):
         neighbour_log_probabilities(flatten(side))
         for side in as_floats(teacher_embeddings, student_embeddings)
     )
-    return ops.mean(ops.exp(log_t) * (log_t - log_s), axis=-1)
+    return ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1)
 
 
 def in_batch_contrast(teacher_embeddings, student_embeddings, temperature=0.07):
@@ -191,6 +191,7 @@ def in_batch_contrast(teacher_embeddings, student_embeddings, temperature=0.07):
         Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020.
     """
     teacher, student = (unit(side) for side in as_floats(teacher_embeddings, student_embeddings))
+    temperature = ops.cast(temperature, student.dtype)
     similarity = student @ ops.transpose(teacher) / temperature
     own = ops.sum(student * teacher, axis=-1) / temperature
     to_teacher = ops.logsumexp(similarity, axis=1) - own

@@ -26,7 +26,8 @@ class ContrastiveRepresentation(DistillationLoss):
     Args:
         samples: Number of samples in the training set for a memory bank, or `None`.
         negatives: Number of random samples to tell from, at most `samples - 1`.
-        temperature: Divides the cosines, positive number.
+        temperature: Divides the cosines, positive number or
+            `keras.optimizers.schedules.LearningRateSchedule`.
         momentum: How much of a remembered embedding stays at each update, from 0 to 1.
         size: Number of values that the embeddings are mapped to.
         teacher_layer_name: Path of the teacher's embedding, any shape `(batch, ...)`, or
@@ -72,9 +73,7 @@ class ContrastiveRepresentation(DistillationLoss):
             schedule.check_constant("samples", samples, low=2)
         self.samples = samples
         self.negatives = schedule.check_constant("negatives", negatives, low=1)
-        self.temperature = schedule.check_constant(
-            "temperature", temperature, low=0, low_is_allowed=False
-        )
+        self.temperature = schedule.check_temperature(temperature)
         self.momentum = schedule.check_constant("momentum", momentum, low=0, high=1)
         self.size = schedule.check_constant("size", size, low=1)
         self.seed = seed
@@ -115,7 +114,8 @@ class ContrastiveRepresentation(DistillationLoss):
             for head, side in zip(self._heads, (teacher, student), strict=True)
         )
         if self._bank is None:
-            return functional.in_batch_contrast(teacher, student, self.temperature)
+            temperature = schedule.value_at(self.temperature, context.step)
+            return functional.in_batch_contrast(teacher, student, temperature)
         if context.indices is None:
             raise ValueError(
                 "ContrastiveRepresentation(samples=...) needs the index of each sample in the "
@@ -127,12 +127,13 @@ class ContrastiveRepresentation(DistillationLoss):
 
     def _contrast_with_bank(self, teacher, student, context):
         remembered = self._bank.draw(context.indices, context.training)
+        temperature = schedule.value_at(self.temperature, context.step)
         total = 0.0
         sides = ((student, teacher, "teacher"), (teacher, student, "student"))
         for anchor, partner, side in sides:
             vectors, is_own = remembered[side]
-            positive = ops.sum(anchor * partner, axis=-1) / self.temperature
-            negatives = ops.einsum("bd,bnd->bn", anchor, vectors) / self.temperature
+            positive = ops.sum(anchor * partner, axis=-1) / temperature
+            negatives = ops.einsum("bd,bnd->bn", anchor, vectors) / temperature
             normalizer = self._bank.normalizer(side, negatives, context.training)
             negatives = ops.where(is_own, -1e30, negatives)
             total = total + functional.noise_contrast(positive, negatives, normalizer, self.samples)

@@ -86,7 +86,8 @@ class Objective:
         """
         lines = []
         for loss, name, weight in zip(self.losses, self.names, self.weights, strict=True):
-            lines.append(f"{name} ({type(loss).__name__}, weight {weight}):")
+            shown = f"by {type(weight).__name__}" if schedule.is_schedule(weight) else weight
+            lines.append(f"{name} ({type(loss).__name__}, weight {shown}):")
             for side_name, side in (("teacher", teacher), ("student", student)):
                 if getattr(loss, "needs_input_gradient", False):
                     lines.append(f"  {side_name} gradient of the output with respect to the input")
@@ -158,6 +159,8 @@ class Objective:
         weights = _one_per_sample(sample_weight)
         values = []
         for loss, name in zip(self.losses, self.names, strict=True):
+            if getattr(loss, "needs_indices", False) and context.indices is not None:
+                _check_indices(context.indices, loss)
             value = _value(loss, *_picked(loss, teacher, student), context, weights)
             message = f"The distillation loss {name!r} ({loss!r}) is not finite"
             values.append(tf.debugging.check_numerics(ops.cast(value, "float32"), message))
@@ -220,6 +223,15 @@ def _value(loss, teacher, student, context, weights):
     if weights is not None and len(values.shape):
         values = values * ops.cast(weights, values.dtype)
     return ops.mean(values)
+
+
+def _check_indices(indices, loss):
+    message = (
+        f"{type(loss).__name__}(samples={loss.samples}) got a sample index outside 0 to "
+        f"{loss.samples - 1}: samples is the number of samples in the training set"
+    )
+    tf.debugging.assert_less(indices, loss.samples, message)
+    tf.debugging.assert_non_negative(indices, message)
 
 
 def _mask_of(output):

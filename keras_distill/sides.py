@@ -84,6 +84,7 @@ class Side:
         inputs = self.inputs_of(x)
         if not self.gives_input_gradient:
             return Observation(*self.extractor(inputs, training=training))
+        inputs = self._as_declared(inputs)
         if len(keras.tree.flatten(inputs)) != 1 or not _is_floating(inputs):
             raise ValueError(
                 f"The gradient with respect to the {self.name}'s input needs one input of floating "
@@ -103,6 +104,14 @@ class Side:
             return tape.gradient(logits, inputs, output_gradients=weigh(logits))
 
         return Observation(output, features, input_gradient)
+
+    def _as_declared(self, inputs):
+        """Casts integer images to the floating point numbers that the model declares."""
+        declared = self.symbolic_inputs
+        if not hasattr(declared, "dtype") or not hasattr(inputs, "dtype"):
+            return inputs
+        is_cast = _is_floating(declared) and not _is_floating(inputs)
+        return keras.ops.cast(inputs, declared.dtype) if is_cast else inputs
 
     @property
     def symbolic_inputs(self):

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from keras_distill import cli, demo
+from keras_distill import cli, demo, losses, recipes
 from keras_distill.tflite import TFLiteModel, micro
 
 
@@ -91,3 +91,28 @@ def test_the_command_is_installed():
     command = [sys.executable, "-m", "keras_distill.cli", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "demo" in result.stdout
+
+
+def test_inspect_lists_every_loss(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "220")
+    assert cli.main(["inspect", "--losses"]) == 0
+    shown = capsys.readouterr().out
+    for entry in losses.catalogue():
+        assert entry.name in shown
+    assert "labels, no teacher" in shown
+
+
+def test_inspect_lists_every_recipe_with_its_weights(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "220")
+    assert cli.main(["inspect", "--recipes"]) == 0
+    shown = capsys.readouterr().out
+    for name in recipes.names():
+        assert f"│ {name} " in shown
+    assert "1000 AttentionTransfer + 9 SoftTargets" in shown
+    assert "0.9 SoftTargets" in shown
+
+
+def test_inspect_without_a_subject_says_what_there_is(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["inspect"])
+    assert "--losses" in capsys.readouterr().err

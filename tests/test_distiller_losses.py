@@ -119,6 +119,16 @@ def test_gradients_need_one_floating_input(crossentropy):
         distiller.fit(np.ones((4, 6), "int32"), np.zeros(4), verbose=0)
 
 
+def test_gradients_with_respect_to_integer_images(images, crossentropy):
+    x = np.round(100 * images[0][:8]).astype("uint8")
+    models = smooth_cnn(4), smooth_cnn(2)
+    logs = [
+        evaluated(Distiller(*models, "gat"), pixels, images[1][:8], crossentropy)
+        for pixels in (x, x.astype("float32"))
+    ]
+    assert logs[0] == pytest.approx(logs[1])
+
+
 @pytest.mark.parametrize("name", ["dkd", "nkd", "tfkd", "gat"])
 @pytest.mark.parametrize("form", ["sparse", "column", "one_hot"])
 def test_labels_may_be_sparse_or_one_hot(name, form, make_cnn, images):
@@ -229,6 +239,16 @@ def test_a_memory_bank_without_indices_says_what_to_do(make_cnn, images, crossen
     distiller.compile("adam", crossentropy)
     with pytest.raises(ValueError, match=r"Distiller\(sample_index=\.\.\.\)"):
         distiller.fit(*images, verbose=0)
+
+
+def test_an_index_beyond_the_bank_names_the_loss(make_cnn, images, crossentropy):
+    distiller = contrastive(make_cnn)
+    distiller.compile("adam", crossentropy)
+    shifted = datasets.with_sample_index(images).map(
+        lambda x, y: ({"x": x["x"], "index": x["index"] + 1}, y)
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"\(samples=64\) got a sample index"):
+        distiller.fit(shifted.batch(16), verbose=0)
 
 
 def test_the_reused_classifier_is_the_teachers_and_stays_so(make_cnn, images, crossentropy):

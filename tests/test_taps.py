@@ -136,6 +136,12 @@ def test_what_was_chosen_is_described(make_cnn):
     ]
 
 
+def test_a_scheduled_weight_is_described_by_its_kind(make_cnn):
+    weight = keras.optimizers.schedules.PolynomialDecay(0.0, 10, 1.0)
+    shown = Distiller(make_cnn(4), make_cnn(2), "kd", weight).describe()
+    assert shown.startswith("soft_targets (SoftTargets, weight by PolynomialDecay):")
+
+
 def test_one_automatic_loss_serves_several_distillers(make_cnn):
     loss = losses.AttentionTransfer()
     first = Distiller(make_cnn(4), make_cnn(2), loss)

@@ -95,6 +95,15 @@ def test_serialisation_round_trip(case):
         np.testing.assert_array_equal(*values)
 
 
+@pytest.mark.parametrize("name", NEED_A_DISTILLER)
+def test_losses_that_need_a_distiller_round_trip_and_say_so(name):
+    loss = losses.get(name, name="own")
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert copy.get_config() == loss.get_config() == {"name": "own"}
+    with pytest.raises(ValueError, match=r"only keras_distill\.Distiller provides"):
+        loss.compute_loss(np.zeros((2, 3)), np.zeros((2, 3)), labels=np.zeros(2))
+
+
 @pytest.mark.parametrize("case", SMALL_LOSSES)
 def test_a_bad_setting_is_refused(case):
     with pytest.raises(TypeError, match="no_such_setting"):

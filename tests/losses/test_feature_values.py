@@ -16,6 +16,7 @@ from keras_distill.losses import (
     MaskedGenerative,
     NeuronSelectivity,
     OverhaulFeature,
+    SimpleKD,
     VariationalInformation,
     functional,
 )
@@ -511,3 +512,19 @@ def test_lists_of_features_that_do_not_fit_are_refused_with_both_sides(loss, stu
 def test_the_flow_of_one_layer_is_refused():
     with pytest.raises(ValueError, match=r"two layers"):
         FlowOfSolution("a", "b").compute_loss(np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4, 3)))
+
+
+@pytest.mark.parametrize(
+    ("teacher_shape", "student_shape"),
+    [((3, 4, 4, 6), (3, 4, 4, 6)), ((2, 8, 8, 3), (2, 4, 4, 3)), ((2, 6, 4), (2, 6, 4))],
+)
+def test_simkd_is_the_mean_squared_error_at_the_smaller_size(teacher_shape, student_shape):
+    teacher, student = random_features(teacher_shape, student_shape)
+    expected = np.mean(np.square(np.subtract(*pool_to_smaller(teacher, student))))
+    value = SimpleKD("t", "s").compute_loss(teacher, student)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_simkd_without_its_projector_names_both_shapes():
+    with pytest.raises(ValueError, match=BOTH_SIDES):
+        SimpleKD("t", "s").compute_loss(*random_features((2, 4, 4, 6), (2, 4, 4, 3)))

@@ -9,8 +9,8 @@ student (1,414) from 1,000 of them. Rows: the same with a recurrent student that
 by row. Text: SST-2; the teacher (a transformer, 4 heads) learns from all sentences, the student (2
 heads, but 4 for tinybert, which needs as many as the teacher) from 4,000.
 
-Every method has its published weights (`recipes`), none was tuned here, and the same images,
-updates, learning rate and initial weights as the others. Each runs once as its recipe says and once
+Every method has the weights of its recipe, published ones where there are any and none tuned here,
+and the same images, updates, learning rate and initial weights as the others. Each runs once as its recipe says and once
 with soft targets added. Finished runs are kept in benchmarks/results/methods_*.jsonl, so that an
 interrupted benchmark goes on where it was; the table goes to benchmarks/results/methods_*.md.
 """
@@ -32,6 +32,19 @@ TRANSFORMER_METHODS = ("amad", "tinybert", "minilm")
 COMPLETE = ("kd", "kd_standardized", "logits", "at_kd", "dkd", "nkd", "mlkd", "dist", "simkd")
 
 
+def trained_teacher(name, make, data, rate, epochs, batch_size):
+    """Returns the teacher of a task, trained once, so that all students have the same one."""
+    path = RESULTS / f"methods_{name}_teacher.keras"
+    if not path.exists():
+        keras.utils.set_random_seed(0)
+        teacher = make()
+        decay = keras.optimizers.schedules.CosineDecay(rate, epochs * len(data[0]) // batch_size)
+        teacher.compile(keras.optimizers.Adam(decay), LABELS)
+        teacher.fit(*data, batch_size=batch_size, epochs=epochs, verbose=0)
+        teacher.save(path)
+    return keras.models.load_model(path)
+
+
 class Images:
     """MNIST, a teacher that has seen 10,000 images, and students that see 1,000."""
 
@@ -45,12 +58,13 @@ class Images:
         self.test = teacher_data.x_test, teacher_data.y_test
         data = datasets.load("mnist", data_dir, max_train=1_000, image_size=size)
         self.train = data.x_train, data.y_train
-        keras.utils.set_random_seed(0)
-        self.teacher = architectures.small_cnn((*size, 1), 10, filters=(16, 32, 64))
-        rate = keras.optimizers.schedules.CosineDecay(5e-3, 10 * len(teacher_data.x_train) // 64)
-        self.teacher.compile(keras.optimizers.Adam(rate), LABELS)
-        self.teacher.fit(
-            teacher_data.x_train, teacher_data.y_train, batch_size=64, epochs=10, verbose=0
+        self.teacher = trained_teacher(
+            "images",
+            lambda: architectures.small_cnn((*size, 1), 10, filters=(16, 32, 64)),
+            (teacher_data.x_train, teacher_data.y_train),
+            rate=5e-3,
+            epochs=10,
+            batch_size=64,
         )
 
     def student(self, method):
@@ -95,10 +109,14 @@ class Text:
         self.test = np.array(vectorize(validation["sentence"])), validation["label"]
         chosen = np.random.default_rng(0).permutation(len(x))[:4_000]
         self.train = x[chosen], y[chosen]
-        keras.utils.set_random_seed(0)
-        self.teacher = self.transformer(width=64, heads=4, layers=2)
-        self.teacher.compile(keras.optimizers.Adam(1e-3), LABELS)
-        self.teacher.fit(x, y, batch_size=128, epochs=3, verbose=0)
+        self.teacher = trained_teacher(
+            "text",
+            lambda: self.transformer(width=64, heads=4, layers=2),
+            (x, y),
+            rate=1e-3,
+            epochs=3,
+            batch_size=128,
+        )
 
     def transformer(self, width, heads, layers):
         """Returns a small transformer encoder with a classifier."""

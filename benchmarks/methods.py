@@ -10,9 +10,10 @@ by row. Text: SST-2; the teacher (a transformer, 4 heads) learns from all senten
 heads, but 4 for tinybert, which needs as many as the teacher) from 4,000.
 
 Every method has the weights of its recipe, published ones where there are any and none tuned here,
-and the same images, updates, learning rate and initial weights as the others. Each runs once as its recipe says and once
-with soft targets added. Finished runs are kept in benchmarks/results/methods_*.jsonl, so that an
-interrupted benchmark goes on where it was; the table goes to benchmarks/results/methods_*.md.
+and the same images, updates, learning rate and initial weights as the others. Each runs once as its
+recipe says and once with soft targets added. The teacher and finished runs are kept in
+benchmarks/results/, so that an interrupted benchmark goes on where it was; the tables go to
+benchmarks/results/methods_*.md.
 """
 
 import argparse

@@ -9,7 +9,8 @@ import pytest
 def fixed_seed():
     keras.utils.set_random_seed(7)
     yield
-    keras.backend.clear_session()
+    # Collecting garbage takes longer than most tests.
+    keras.backend.clear_session(free_memory=False)
     keras.config.set_dtype_policy("float32")
 
 

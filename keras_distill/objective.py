@@ -1,5 +1,7 @@
 """The weighted sum of distillation losses: one number per loss, one number in all."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -159,9 +161,11 @@ class Objective:
         weights = _one_per_sample(sample_weight)
         values = []
         for loss, name in zip(self.losses, self.names, strict=True):
+            known_here = context
             if getattr(loss, "needs_indices", False) and context.indices is not None:
-                _check_indices(context.indices, loss)
-            value = _value(loss, *_picked(loss, teacher, student), context, weights)
+                checked = _checked_indices(context.indices, loss)
+                known_here = dataclasses.replace(context, indices=checked)
+            value = _value(loss, *_picked(loss, teacher, student), known_here, weights)
             message = f"The distillation loss {name!r} ({loss!r}) is not finite"
             values.append(tf.debugging.check_numerics(ops.cast(value, "float32"), message))
         return values
@@ -225,13 +229,18 @@ def _value(loss, teacher, student, context, weights):
     return ops.mean(values)
 
 
-def _check_indices(indices, loss):
+def _checked_indices(indices, loss):
     message = (
         f"{type(loss).__name__}(samples={loss.samples}) got a sample index outside 0 to "
         f"{loss.samples - 1}: samples is the number of samples in the training set"
     )
-    tf.debugging.assert_less(indices, loss.samples, message)
-    tf.debugging.assert_non_negative(indices, message)
+    checks = [
+        tf.debugging.assert_less(indices, loss.samples, message),
+        tf.debugging.assert_non_negative(indices, message),
+    ]
+    # A gather that runs before the checks would fail first, with no word of the loss.
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        return tf.identity(indices)
 
 
 def _mask_of(output):

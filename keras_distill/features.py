@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill.folding import folded_calls
 from keras_distill.layer_paths import layer_at
 from keras_distill.observation import SUFFIXES, check_observable, make_observable, recording
 
@@ -26,6 +27,9 @@ class FeatureExtractor:
             `":query"`, `":key"`, `":value"`, its projected vectors, shape
             `(batch, length, heads, size)`.
         side: What to call the model in errors: `"teacher"` or `"student"`.
+        folds: Whether inference runs with batch normalisations folded into the convolutions
+            before them, where that is harmless (see `keras_distill.folding`). It is faster, and
+            equal up to the rounding of float32.
 
     Raises:
         ValueError: If a path is unknown; the error lists the closest paths of the model.
@@ -39,7 +43,7 @@ class FeatureExtractor:
     ```
     """
 
-    def __init__(self, model, paths, side="model"):
+    def __init__(self, model, paths, side="model", folds=False):
         self.model = model
         self.side = side
         self.paths = list(dict.fromkeys(paths))
@@ -48,6 +52,7 @@ class FeatureExtractor:
             layer, what = self._resolve(path)
             make_observable(layer)
             self._taps[path] = (layer, what)
+        self._folded = folded_calls(model, self._taps.values()) if folds else {}
 
     def __call__(self, inputs, training=False):
         """Runs the model once.
@@ -62,7 +67,8 @@ class FeatureExtractor:
         Raises:
             ValueError: If a tapped layer was not called in the pass, or more than once.
         """
-        with recording(self._taps.values()) as records:
+        calls = None if training else self._folded
+        with recording(self._taps.values(), calls) as records:
             output = self.model(inputs, training=training)
         return output, {path: self._pick(path, records) for path in self.paths}
 

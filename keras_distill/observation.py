@@ -33,11 +33,13 @@ class Record:
 
 
 @contextlib.contextmanager
-def recording(taps):
+def recording(taps, calls=None):
     """Records what layers show to the current thread.
 
     Args:
         taps: Tuples of a layer that was made observable, and what of it is wanted.
+        calls: Dictionary from the identity of a layer that was made observable to the function
+            that takes the place of its `call`, or `None`.
 
     Yields:
         Dictionary from the identity of a layer to its `Record`.
@@ -47,7 +49,7 @@ def recording(taps):
         wanted.setdefault(id(layer), []).append(what)
     records = {layer: Record(names) for layer, names in wanted.items()}
     outer = getattr(_recorder, "pass_", None)
-    _recorder.pass_ = (records, _current_graph())
+    _recorder.pass_ = (records, calls or {}, _current_graph())
     try:
         yield records
     finally:
@@ -95,12 +97,13 @@ def make_observable(layer):
 def _observable_call(layer, original):
     @functools.wraps(original)
     def call(*args, **kwargs):
+        run = _call_of(layer, original)
         record = _record_of(layer)
         if record is None:
-            return original(*args, **kwargs)
+            return run(*args, **kwargs)
         entered = args[0] if args else next(iter(kwargs.values()))
         with _observed_activation(layer, record, entered):
-            output = original(*args, **kwargs)
+            output = run(*args, **kwargs)
         record.keep(input=entered, output=output)
         return output
 
@@ -186,9 +189,14 @@ def _has_own_function(layer):
 
 
 def _record_of(layer):
-    records, graph = getattr(_recorder, "pass_", None) or ({}, None)
+    records, _, graph = getattr(_recorder, "pass_", None) or ({}, {}, None)
     # Keras builds a layer by tracing its call in a graph of its own, which is no pass.
     return records.get(id(layer)) if graph is _current_graph() else None
+
+
+def _call_of(layer, original):
+    _, calls, graph = getattr(_recorder, "pass_", None) or ({}, {}, None)
+    return calls.get(id(layer), original) if graph is _current_graph() else original
 
 
 def _current_graph():

@@ -56,7 +56,7 @@ class Side:
         self.model = model
         self.route = route
         self.gives_input_gradient = gives_input_gradient
-        self.extractor = FeatureExtractor(model, paths, side=name)
+        self.extractor = FeatureExtractor(model, paths, side=name, folds=name == "teacher")
         self.shapes = None
         self.ends_in = final_activation(model)
 

@@ -4,6 +4,7 @@ import keras
 
 from keras_distill.folding import folded_calls
 from keras_distill.layer_paths import layer_at
+from keras_distill.losses.logits import activation_of
 from keras_distill.observation import SUFFIXES, check_observable, make_observable, recording
 
 
@@ -83,6 +84,15 @@ class FeatureExtractor:
             if not isinstance(tensors[path], keras.KerasTensor):
                 return None
         return tensors
+
+    def activation_at(self, path):
+        """Names the activation of a tapped layer, `None` where something else of it is tapped.
+
+        Args:
+            path: One of the layer paths.
+        """
+        layer, what = self._taps[path]
+        return activation_of(layer) if what == "output" else None
 
     def _pick(self, path, records):
         layer, what = self._taps[path]

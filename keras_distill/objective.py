@@ -133,7 +133,7 @@ class Objective:
                 )
             if isinstance(loss, DistillationLoss):
                 loss.prepare(*_picked(loss, teacher.shapes, student.shapes))
-                loss.check_activations(teacher.ends_in, student.ends_in)
+                loss.check_activations(*_activations(loss, teacher, student).values())
             else:
                 loss.validate_model_compatibility(teacher.model, student.model)
 
@@ -152,8 +152,6 @@ class Objective:
         """
         context = LossContext(
             mask=_mask_of(student.output),
-            teacher_ends_in=sides.teacher.ends_in,
-            student_ends_in=sides.student.ends_in,
             teacher_input_gradient=teacher.input_gradient,
             student_input_gradient=student.input_gradient,
             **known,
@@ -161,11 +159,11 @@ class Objective:
         weights = _one_per_sample(sample_weight)
         values = []
         for loss, name in zip(self.losses, self.names, strict=True):
-            known_here = context
+            of_loss = dataclasses.replace(context, **_activations(loss, *sides))
             if getattr(loss, "needs_indices", False) and context.indices is not None:
                 checked = _checked_indices(context.indices, loss)
-                known_here = dataclasses.replace(context, indices=checked)
-            value = _value(loss, *_picked(loss, teacher, student), known_here, weights)
+                of_loss = dataclasses.replace(of_loss, indices=checked)
+            value = _value(loss, *_picked(loss, teacher, student), of_loss, weights)
             message = f"The distillation loss {name!r} ({loss!r}) is not finite"
             values.append(tf.debugging.check_numerics(ops.cast(value, "float32"), message))
         return values
@@ -212,6 +210,13 @@ def _picked(loss, teacher, student):
         teacher.pick(getattr(loss, "teacher_layer_name", None)),
         student.pick(getattr(loss, "student_layer_name", None)),
     )
+
+
+def _activations(loss, teacher, student):
+    return {
+        f"{name}_ends_in": side.activation_of(getattr(loss, f"{name}_layer_name", None))
+        for name, side in (("teacher", teacher), ("student", student))
+    }
 
 
 def _value(loss, teacher, student, context, weights):

@@ -118,6 +118,18 @@ class Side:
         """The model's own description of its inputs, or `None` for a subclassed model."""
         return _symbolic(self.model, "input")
 
+    def activation_of(self, layer_name):
+        """Names the activation of what a loss taps, as in `LossContext`.
+
+        Args:
+            layer_name: What the loss taps: `None` for the output, a path, or a list of paths.
+        """
+        if layer_name is None:
+            return self.ends_in
+        paths = [layer_name] if isinstance(layer_name, str) else layer_name
+        found = {self.extractor.activation_at(path) for path in paths}
+        return found.pop() if len(found) == 1 else None
+
     def learn_shapes(self, inputs=None):
         """Finds the shapes of the output and of the tapped features before the model runs.
 
@@ -211,6 +223,9 @@ class NoSide:
     def inputs_of(self, x):
         """Returns `x`."""
         return x
+
+    def activation_of(self, layer_name):
+        """Returns `None`: it has no layers."""
 
     def learn_shapes(self, inputs=None):
         """There are none to learn."""

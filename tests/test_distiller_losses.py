@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_distill import Distiller, datasets, losses, recipes
+from keras_distill import Distiller, SoftTargets, datasets, losses, recipes
 
 
 def smooth_cnn(channels, activation="softplus", final=None):
@@ -352,3 +352,23 @@ def test_weights_and_temperatures_follow_schedules(make_cnn, images, crossentrop
     assert np.all(np.diff(ratio) > 0)
     assert ratio[-1] == pytest.approx(6.5 / 40, rel=0.05)
     assert len(set(np.round(history["decoupled_kd"], 6))) > 2
+
+
+@pytest.mark.parametrize("taps", [("logits", "logits"), ("logits", None), (None, "probabilities")])
+def test_a_tapped_layer_is_taken_for_what_it_is_whatever_the_model_ends_in(taps):
+    def model(seed):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((4,))
+        logits = keras.layers.Dense(3, name="logits")(inputs)
+        return keras.Model(inputs, keras.layers.Softmax(name="probabilities")(logits))
+
+    x, y = np.random.default_rng(0).normal(size=(8, 4)).astype("float32"), np.arange(8) % 3
+    values = []
+    for teacher_layer, student_layer in ((None, None), taps):
+        loss = SoftTargets(2.0, teacher_layer_name=teacher_layer, student_layer_name=student_layer)
+        for kind in (Distiller, keras.distillation.Distiller):
+            distiller = kind(model(0), model(1), loss, 1.0)
+            distiller.compile("sgd", "sparse_categorical_crossentropy")
+            logs = distiller.evaluate(x, y, verbose=0, return_dict=True)
+            values.append(logs.get("soft_targets", logs["distillation_loss"]))
+    np.testing.assert_allclose(values, values[0], rtol=1e-4)

@@ -39,17 +39,29 @@ def final_activation(model):
 
 
 def _activation_of(tensor):
-    operation = tensor._keras_history.operation
-    if isinstance(operation, keras.Model):
-        return final_activation(operation)
-    if isinstance(operation, _PASSES_ON):
-        return _activation_of(operation._inbound_nodes[-1].input_tensors[0])
-    if isinstance(operation, keras.layers.TimeDistributed):
-        operation = operation.layer
-    if isinstance(operation, keras.layers.Softmax):
+    return activation_of(tensor._keras_history.operation)
+
+
+def activation_of(layer):
+    """Names the activation at the end of a layer.
+
+    Args:
+        layer: A Keras layer, model or operation.
+
+    Returns:
+        As `final_activation`.
+    """
+    if isinstance(layer, keras.Model):
+        return final_activation(layer)
+    if isinstance(layer, _PASSES_ON):
+        nodes = layer._inbound_nodes
+        return _activation_of(nodes[-1].input_tensors[0]) if nodes else None
+    if isinstance(layer, keras.layers.TimeDistributed):
+        layer = layer.layer
+    if isinstance(layer, keras.layers.Softmax):
         return "softmax"
-    activation = getattr(operation, "activation", None)
-    name = getattr(activation, "__name__", type(operation).__name__).lower()
+    activation = getattr(layer, "activation", None)
+    name = getattr(activation, "__name__", type(layer).__name__).lower()
     return name if name in ("softmax", "sigmoid") else "linear"
 
 

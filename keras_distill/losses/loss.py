@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.functional import labels_as_one_hot
-from keras_distill.losses.logits import final_activation
+from keras_distill.losses.logits import activation_of, final_activation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,8 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     one layer per side and owns no variables, in `keras.distillation.Distiller`.
 
     A subclass says what else it needs in class attributes: `needs_labels`, `needs_indices`,
-    `needs_teacher`, `needs_input_gradient`, `pairs_layers` (whether a list of layers on one side
+    `needs_teacher`, `needs_input_gradient`, `needs_teacher_model` (whether tapped tensors alone, as
+    a cache keeps them, aren't enough), `pairs_layers` (whether a list of layers on one side
     needs one of the same length on the other), `taps` (a few words for people) and `auto_taps`,
     the rule by which `"auto"` chooses layers (see `keras_distill.taps`). Every constructor argument
     is kept under its own name, and is then saved and restored.
@@ -122,6 +123,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     needs_indices = False
     needs_teacher = True
     needs_input_gradient = False
+    needs_teacher_model = False
     built = False
 
     def __init__(self, teacher_layer_name=None, student_layer_name=None, name=None):
@@ -199,6 +201,29 @@ class DistillationLoss(keras.distillation.DistillationLoss):
             f"Teacher {self.teacher_layer_name!r}: {teacher_shape}, "
             f"Student {self.student_layer_name!r}: {student_shape}."
         )
+
+    def teacher_reduction(self, ends_in=None):
+        """Names how `reduce_teacher` reduces; losses that give the same name reduce alike.
+
+        Args:
+            ends_in: The activation of the teacher's output, as in `LossContext`.
+
+        Returns:
+            A short name, or `""` where nothing is reduced.
+        """
+        return ""
+
+    def reduce_teacher(self, teacher, ends_in=None):
+        """Returns a smaller tensor that this loss can't tell from what was tapped of the teacher.
+
+        The loss of the result is the loss of `teacher`, whatever the student. It is what a
+        `keras_distill.TeacherCache` keeps.
+
+        Args:
+            teacher: One tensor tapped of the teacher.
+            ends_in: The activation of the teacher's output, as in `LossContext`.
+        """
+        return teacher
 
     def call(self, teacher, student, context):
         """Computes the loss of each sample.
@@ -309,7 +334,10 @@ class DistillationLoss(keras.distillation.DistillationLoss):
                 f"{type(self).__name__} is to choose its layers, as only keras_distill.Distiller "
                 "does: use that in place of keras.distillation.Distiller, or name the layers."
             )
-        ends = final_activation(teacher), final_activation(student)
+        ends = (
+            _activation_at(teacher, self.teacher_layer_name),
+            _activation_at(student, self.student_layer_name),
+        )
         self.check_activations(*ends)
         self._known_of_models = {"teacher_ends_in": ends[0], "student_ends_in": ends[1]}
 
@@ -331,6 +359,14 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     def __repr__(self):
         settings = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({settings})"
+
+
+def _activation_at(model, layer_name):
+    if layer_name is None:
+        return final_activation(model)
+    layers = {layer.name: layer for layer in model.layers}
+    is_known = isinstance(layer_name, str) and layer_name in layers
+    return activation_of(layers[layer_name]) if is_known else None
 
 
 def _static_shape(tensor):

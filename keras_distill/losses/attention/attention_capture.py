@@ -87,6 +87,16 @@ class AttentionCapture(DistillationLoss):
                 "all layers must have the same number of spatial axes, at least one.",
             )
 
+    def teacher_reduction(self, ends_in=None):
+        """Names what is taken over the channels: the sum or the mean."""
+        return {"mips": "channel_sum", "sals": ""}.get(self.mode, "channel_mean")
+
+    def reduce_teacher(self, teacher, ends_in=None):
+        """Returns the sum or the mean over the channels, as one channel."""
+        if self.mode == "sals":
+            return teacher
+        return functional.over_channels(teacher, self.mode)
+
     def call(self, teacher, student, context):
         """Computes the distance of the two models' maps."""
         if self.mode == "sals":

@@ -66,6 +66,14 @@ class AttentionTransfer(PairedLoss):
         self.p = schedule.check_constant("p", p, low=1)
         self.form = form
 
+    def teacher_reduction(self, ends_in=None):
+        """Names the attention map, which depends on p."""
+        return f"attention_p{self.p:g}"
+
+    def reduce_teacher(self, teacher, ends_in=None):
+        """Returns one channel with the same attention map."""
+        return functional.one_channel_of_equal_attention(teacher, self.p)
+
     def compare(self, teacher, student, context):
         """Computes the distance of the attention maps."""
         return functional.attention_transfer(teacher, student, self.p, self.form)

@@ -54,6 +54,7 @@ class SimpleKD(PairedLoss):
     """
 
     auto_taps = "last_stage"
+    needs_teacher_model = True
     taps = "the last spatial layer"
     needs_space = True
 

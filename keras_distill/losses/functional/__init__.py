@@ -10,6 +10,8 @@ from keras_distill.losses.functional.attention import (
     class_attention,
     gradient_attention,
     normalize_map,
+    one_channel_of_equal_attention,
+    over_channels,
     saliency_map,
     smallest_space,
 )
@@ -132,6 +134,8 @@ __all__ = [
     "noise_contrast",
     "normalize_map",
     "normalized_targets",
+    "one_channel_of_equal_attention",
+    "over_channels",
     "pairwise_angles",
     "pairwise_differences",
     "partial_distance",

@@ -10,6 +10,7 @@ from keras_distill.losses.functional.tensors import (
     match_rank,
     match_space,
     resize_space,
+    scaled,
     smaller_space,
     square_root,
     unit,
@@ -29,6 +30,23 @@ def activation_map(features, p=2.0):
     features = as_float(features)
     powers = ops.square(features) if p == 2 else ops.power(ops.abs(features), p)
     return ops.mean(powers, axis=-1)
+
+
+def one_channel_of_equal_attention(features, p=2.0):
+    """Returns a feature map of one channel with the same attention map as all of them.
+
+    Its largest value is 1 in each sample, so that it keeps its precision in any format.
+
+    Args:
+        features: Tensor of shape `(batch, *space, channels)`.
+        p: Power of the activations.
+
+    Returns:
+        Tensor of shape `(batch, *space, 1)`.
+    """
+    axes = tuple(range(1, len(features.shape)))
+    channel = ops.power(activation_map(scaled(as_float(features), axis=axes), p), 1.0 / p)
+    return scaled(channel, axis=axes[:-1])[..., None]
 
 
 def normalize_map(maps):
@@ -81,14 +99,26 @@ def attention_transfer(teacher_features, student_features, p=2.0, form="mean"):
     Reference:
         Zagoruyko & Komodakis, "Paying More Attention to Attention", ICLR 2017.
     """
-    maps = match_space(
-        activation_map(teacher_features, p)[..., None],
-        activation_map(student_features, p)[..., None],
-    )
+    sides = [as_float(side) for side in (teacher_features, student_features)]
+    if p > 2:
+        # Each map gets a length of 1 below: a higher power mustn't overflow or vanish before.
+        sides = [scaled(side, axis=tuple(range(1, len(side.shape)))) for side in sides]
+    maps = match_space(*(activation_map(side, p)[..., None] for side in sides))
     return attention_distance(normalize_map(maps[0]), normalize_map(maps[1]), form)
 
 
 CAPTURE_MODES = ("fma", "mip", "mips", "sals")
+
+
+def over_channels(features, mode="fma"):
+    """Sum over the channels for `mode="mips"`, mean for the others; the axis stays, with size 1.
+
+    Args:
+        features: Tensor of shape `(batch, *space, channels)`.
+        mode: See `captured_map`.
+    """
+    reduce = ops.sum if mode == "mips" else ops.mean
+    return reduce(as_float(features), axis=-1, keepdims=True)
 
 
 def captured_map(features, mode="fma", space=None):
@@ -103,8 +133,7 @@ def captured_map(features, mode="fma", space=None):
     Returns:
         Tensor of shape `(batch, *space)`.
     """
-    over_channels = ops.sum if mode == "mips" else ops.mean
-    maps = [over_channels(as_float(layer), axis=-1, keepdims=True) for layer in features]
+    maps = [over_channels(layer, mode) for layer in features]
     space = smallest_space(features) if space is None else space
     maps = ops.stack([resize_space(layer, space)[..., 0] for layer in maps], axis=1)
     return ops.max(maps, axis=1) if mode == "mip" else ops.mean(maps, axis=1)

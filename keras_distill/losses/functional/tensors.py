@@ -247,7 +247,12 @@ def _nearest_matrix(old, new):
 _ENLARGE = {"linear": _linear_matrix, "nearest": _nearest_matrix}
 
 
-def scaled(tensor):
-    """Divides by the largest magnitude, as a constant: for results that scale doesn't change."""
-    largest = ops.stop_gradient(ops.max(ops.abs(tensor)))
+def scaled(tensor, axis=None):
+    """Divides by the largest magnitude, as a constant: for results that scale doesn't change.
+
+    Args:
+        tensor: Tensor.
+        axis: Axes along which the largest is sought; by default all.
+    """
+    largest = ops.stop_gradient(ops.max(ops.abs(tensor), axis=axis, keepdims=axis is not None))
     return tensor / ops.where(largest > 0, largest, 1.0)

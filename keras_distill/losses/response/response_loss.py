@@ -61,6 +61,20 @@ class ResponseLoss(DistillationLoss):
             total = total + _mean_over_positions(values, context.mask)
         return total
 
+    def teacher_reduction(self, ends_in=None):
+        """Names what is kept of an output: its logits, or itself where it is told to be them."""
+        is_known = ends_in in ("softmax", "sigmoid")
+        return (
+            "output"
+            if self.from_logits is False or (self.from_logits is True and is_known)
+            else "logits"
+        )
+
+    def reduce_teacher(self, teacher, ends_in=None):
+        """Returns the logits of an output."""
+        is_output = self.teacher_reduction(ends_in) == "output"
+        return teacher if is_output else logits_of(teacher, self.from_logits, ends_in)
+
     def build(self, teacher_shapes, student_shapes):
         """Checks that both sides have as many outputs, of equal shapes."""
         sides = [flat_shapes(side) for side in (teacher_shapes, student_shapes)]

@@ -30,7 +30,7 @@ def choose(rule, teacher, student):
             `"class_maps"`, the last stage and the last dense layer's kernel;
             `"scores"`, the scores of all attention layers;
             `"last_attention"`, the last attention layer.
-        teacher: The teacher model.
+        teacher: The teacher model, or a cache of its outputs.
         student: The student model.
 
     Returns:
@@ -39,7 +39,60 @@ def choose(rule, teacher, student):
     Raises:
         ValueError: If a model has no such layers, or they can't be found without running it.
     """
-    return _RULES[rule](teacher, student)
+    return _RULES[rule].pair(survey(rule, teacher, "teacher"), survey(rule, student, "student"))
+
+
+def survey(rule, model, side="model"):
+    """Finds what a rule may choose from in one model.
+
+    Args:
+        rule: As for `choose`.
+        model: A `keras.Model`, or an object with `surveys`, a dictionary of earlier results.
+        side: What to call the model in errors.
+
+    Returns:
+        Paths, in a form that `json` can write.
+
+    Raises:
+        ValueError: If the model has no such layers, or they can't be found without running it.
+    """
+    surveys = getattr(model, "surveys", None)
+    if surveys is None:
+        return _RULES[rule].survey(model, side)
+    if rule not in surveys:
+        raise ValueError(
+            f'"auto" found no layers for the rule {rule!r} in the {side}: name the layers with '
+            "teacher_layer_name and student_layer_name."
+        )
+    return surveys[rule]
+
+
+def surveys_of(model):
+    """Returns a dictionary from rule to what it may choose from, where it finds anything.
+
+    Args:
+        model: A `keras.Model`.
+    """
+    found = {}
+    for rule in _RULES:
+        try:
+            found[rule] = survey(rule, model)
+        except ValueError:
+            continue
+    return found
+
+
+def choices(rule, surveyed):
+    """Returns all that a rule may choose for one model, whatever the other is.
+
+    Args:
+        rule: As for `choose`.
+        surveyed: Result of `survey`.
+
+    Returns:
+        List of layer names: each a path or a list of paths.
+    """
+    return _RULES[rule].choices(surveyed)
 
 
 def spatial_stages(model, side="model"):
@@ -175,38 +228,106 @@ def _is_activation(layer):
     return activation is not None and activation is not keras.activations.linear
 
 
-def _paired_stages(teacher, student):
+class _Stages:
     """Pairs the stages: by their size in space where sizes agree, else from the last one back."""
-    sides = [spatial_stages(teacher, "teacher"), spatial_stages(student, "student")]
-    by_space = [{space: path for path, space in side} for side in sides]
-    common = [space for space in by_space[0] if space in by_space[1]]
-    if common:
-        return [by_space[0][space] for space in common], [by_space[1][space] for space in common]
-    count = min(map(len, sides))
-    return tuple([path for path, _ in side[-count:]] for side in sides)
+
+    survey = staticmethod(
+        lambda model, side: [list(stage) for stage in spatial_stages(model, side)]
+    )
+
+    def pair(self, *sides):
+        by_space = [{tuple(space): path for path, space in side} for side in sides]
+        common = [space for space in by_space[0] if space in by_space[1]]
+        if common:
+            return tuple([side[space] for space in common] for side in by_space)
+        count = min(map(len, sides))
+        return tuple([path for path, _ in side[-count:]] for side in sides)
+
+    def choices(self, surveyed):
+        return [[path for path, _ in surveyed]]
 
 
-def _one_stage(pick):
-    def rule(teacher, student):
-        return tuple(side[pick(len(side))] for side in _paired_stages(teacher, student))
+class _OneStage(_Stages):
+    """One of the paired stages."""
 
-    return rule
+    def __init__(self, pick):
+        self._pick = pick
+
+    def pair(self, *sides):
+        return tuple(side[self._pick(len(side))] for side in super().pair(*sides))
+
+    def choices(self, surveyed):
+        return [path for path, _ in surveyed]
 
 
-def _preactivations(teacher, student):
-    chosen = _paired_stages(teacher, student)
-    return tuple([f"{path}:preactivation" for path in side] for side in chosen)
+class _Preactivations(_Stages):
+    """What enters the activations of the paired stages."""
+
+    def pair(self, *sides):
+        return tuple([f"{path}:preactivation" for path in side] for side in super().pair(*sides))
+
+    def choices(self, surveyed):
+        return [[f"{path}:preactivation" for path, _ in surveyed]]
 
 
-def _ends(teacher, student):
-    sides = []
-    for side, model in (("teacher", teacher), ("student", student)):
-        spatial_stages(model, side)
-        found = _spatial_layers(model)
-        paths = [path for path, layer, _ in found if _is_activation(layer)]
-        paths = paths or [path for path, _, _ in found]
-        sides.append(list(dict.fromkeys([*paths[:2], *paths[-2:]])))
-    return tuple(sides)
+class _Graph(_Stages):
+    """The last two paired stages, what enters the classifier, and what leaves it."""
+
+    @staticmethod
+    def survey(model, side):
+        return {"stages": _Stages.survey(model, side), "head": _classifier(model, side)}
+
+    def pair(self, *sides):
+        stages = super().pair(*(side["stages"] for side in sides))
+        heads = [side["head"] for side in sides]
+        return tuple(
+            [*paths[-2:], f"{head}:input", head] for paths, head in zip(stages, heads, strict=True)
+        )
+
+    def choices(self, surveyed):
+        head = surveyed["head"]
+        return [[*super().choices(surveyed["stages"])[0], f"{head}:input", head]]
+
+
+class _Scores:
+    """Spreads the student's attention layers evenly over the teacher's, last to last."""
+
+    survey = staticmethod(lambda model, side: attention_layers(model, side))
+
+    def pair(self, *sides):
+        count = min(map(len, sides))
+        chosen = (
+            [side[(index + 1) * len(side) // count - 1] for index in range(count)] for side in sides
+        )
+        return tuple([f"{path}:scores" for path in side] for side in chosen)
+
+    def choices(self, surveyed):
+        return [[f"{path}:scores" for path in surveyed]]
+
+
+class _EachOnItsOwn:
+    """What one model offers is what is tapped of it, whatever the other offers.
+
+    Args:
+        survey: Function from a model and the name of its side to a path or a list of paths.
+    """
+
+    def __init__(self, survey):
+        self.survey = survey
+
+    def pair(self, *sides):
+        return sides
+
+    def choices(self, surveyed):
+        return [surveyed]
+
+
+def _ends(model, side):
+    spatial_stages(model, side)
+    found = _spatial_layers(model)
+    paths = [path for path, layer, _ in found if _is_activation(layer)]
+    paths = paths or [path for path, _, _ in found]
+    return list(dict.fromkeys([*paths[:2], *paths[-2:]]))
 
 
 def _classifier(model, side):
@@ -219,50 +340,20 @@ def _classifier(model, side):
     return found[-1]
 
 
-def _embedding(teacher, student):
-    return f"{_classifier(teacher, 'teacher')}:input", f"{_classifier(student, 'student')}:input"
-
-
-def _graph(teacher, student):
-    stages = _paired_stages(teacher, student)
-    heads = _classifier(teacher, "teacher"), _classifier(student, "student")
-    return tuple(
-        [*side[-2:], f"{head}:input", head] for side, head in zip(stages, heads, strict=True)
-    )
-
-
-def _class_maps(teacher, student):
-    return _maps_of(teacher, "teacher"), _maps_of(student, "student")
-
-
-def _maps_of(model, side):
+def _class_maps(model, side):
     last, _ = spatial_stages(model, side)[-1]
     return [last, f"{_classifier(model, side)}:kernel"]
 
 
-def _scores(teacher, student):
-    """Spreads the student's attention layers evenly over the teacher's, last to last."""
-    sides = attention_layers(teacher, "teacher"), attention_layers(student, "student")
-    count = min(map(len, sides))
-    chosen = (
-        [side[(index + 1) * len(side) // count - 1] for index in range(count)] for side in sides
-    )
-    return tuple([f"{path}:scores" for path in side] for side in chosen)
-
-
-def _last_attention(teacher, student):
-    return attention_layers(teacher, "teacher")[-1], attention_layers(student, "student")[-1]
-
-
 _RULES = {
-    "stages": _paired_stages,
-    "middle_stage": _one_stage(lambda count: (count - 1) // 2),
-    "last_stage": _one_stage(lambda count: -1),
-    "preactivations": _preactivations,
-    "ends": _ends,
-    "embedding": _embedding,
-    "graph": _graph,
-    "class_maps": _class_maps,
-    "scores": _scores,
-    "last_attention": _last_attention,
+    "stages": _Stages(),
+    "middle_stage": _OneStage(lambda count: (count - 1) // 2),
+    "last_stage": _OneStage(lambda count: -1),
+    "preactivations": _Preactivations(),
+    "ends": _EachOnItsOwn(_ends),
+    "embedding": _EachOnItsOwn(lambda model, side: f"{_classifier(model, side)}:input"),
+    "graph": _Graph(),
+    "class_maps": _EachOnItsOwn(_class_maps),
+    "scores": _Scores(),
+    "last_attention": _EachOnItsOwn(lambda model, side: attention_layers(model, side)[-1]),
 }

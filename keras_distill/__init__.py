@@ -1,6 +1,7 @@
 """Knowledge distillation for Keras, from the teacher to a verified model on the device."""
 
-from keras_distill import architectures, datasets, losses, recipes, tflite, visualization
+from keras_distill import architectures, cache, datasets, losses, recipes, tflite, visualization
+from keras_distill.cache import TeacherCache
 from keras_distill.distiller import Distiller
 from keras_distill.features import FeatureExtractor, FeatureModel
 from keras_distill.losses import (
@@ -81,10 +82,12 @@ __all__ = [
     "SoftTargets",
     "SoftenedLoss",
     "TFLiteModel",
+    "TeacherCache",
     "VariationalInformation",
     "VirtualTeacher",
     "__version__",
     "architectures",
+    "cache",
     "datasets",
     "export_tflite",
     "losses",

@@ -6,6 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_distill.cache import Joined, TeacherCache
+from keras_distill.cache.side import CachedSide
 from keras_distill.losses import schedule
 from keras_distill.objective import Objective
 from keras_distill.sides import NoSide, Side, Sides, freeze, read_spec, spec_of, take
@@ -35,7 +37,8 @@ class Distiller(keras.Model):
     `student_loss_fn`, `distillation_loss_fn`, `alpha` and `temperature`.
 
     Args:
-        teacher: Trained `keras.Model`. It is frozen. `None` if no loss needs one.
+        teacher: Trained `keras.Model`, which is frozen, or a `TeacherCache`, whose batches come
+            from `cache.join(dataset)`. `None` if no loss needs one.
         student: `keras.Model` to train. `distiller.student` stays a plain Keras model.
         distillation_losses: A distillation loss, its name (`"kd"`), or a list of them.
         distillation_loss_weights: One number, or `keras.optimizers.schedules`
@@ -130,6 +133,8 @@ class Distiller(keras.Model):
     def _side(self, name, model, route):
         if model is None:
             return NoSide()
+        if isinstance(model, TeacherCache):
+            return CachedSide(model, self._objective.losses)
         paths, gives_gradient = self._objective.paths(name), self._objective.needs_input_gradient
         return Side(name, model, paths, route, gives_gradient)
 
@@ -246,6 +251,7 @@ class Distiller(keras.Model):
 
     def call(self, inputs, training=None, **kwargs):
         """Returns the student's predictions."""
+        inputs = _inputs_of(inputs)
         if self.student_input is not None:
             inputs = self._sides.student.inputs_of(inputs)
         return self.student(inputs, training=training, **kwargs)
@@ -278,15 +284,15 @@ class Distiller(keras.Model):
         Returns:
             Scalar tensor.
         """
-        teacher = self._sides.teacher.observe(x, False) if self._uses_teacher else None
-        student = self._sides.student.observe(x, training)
+        teacher = self._observe_teacher(x)
+        student = self._sides.student.observe(_inputs_of(x), training)
         total, _ = self._total(teacher, student, x, y, sample_weight, training)
         return total
 
     def _total(self, teacher, student, x, y, sample_weight, training):
         """Returns the total loss and a dictionary of its parts, from what both models showed."""
         if teacher is not None and self._sides.are_unknown:
-            self._learn_from(teacher, student, x)
+            self._learn_from(teacher, student, _inputs_of(x))
         step = self.optimizer.iterations
         parts = {"student_loss": ops.zeros(())}
         if self.student_loss_weight != 0 and y is not None and self._compile_loss is not None:
@@ -312,10 +318,16 @@ class Distiller(keras.Model):
             total = total + ops.sum(ops.cast(loss, "float32"))
         return total, {"loss": total, "total_loss": total, **parts}
 
+    def _observe_teacher(self, x):
+        if not self._uses_teacher:
+            return None
+        is_cached = isinstance(self.teacher, TeacherCache)
+        return self._sides.teacher.observe(x if is_cached else _inputs_of(x), False)
+
     def _indices_of(self, x):
         if self.sample_index is None:
-            return None
-        indices = take(self.sample_index, x, "sample_index")
+            return x.place if isinstance(x, Joined) else None
+        indices = take(self.sample_index, _inputs_of(x), "sample_index")
         return ops.reshape(ops.cast(indices, "int32"), (-1,))
 
     def describe(self):
@@ -335,9 +347,9 @@ class Distiller(keras.Model):
     def train_step(self, data):
         """Updates the student, and the projectors, on one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        teacher = self._sides.teacher.observe(x, False) if self._uses_teacher else None
+        teacher = self._observe_teacher(x)
         with tf.GradientTape() as tape:
-            student = self._sides.student.observe(x, True)
+            student = self._sides.student.observe(_inputs_of(x), True)
             total, parts = self._total(teacher, student, x, y, sample_weight, True)
             scaled = self.optimizer.scale_loss(total / _replicas())
         weights = self.trainable_weights
@@ -352,8 +364,10 @@ class Distiller(keras.Model):
         """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with_teacher = self._uses_teacher and self.validate_with_teacher
-        teacher = self._sides.teacher.observe(x, False) if with_teacher else None
-        student = self._sides.student.observe(x, False)
+        if isinstance(self.teacher, TeacherCache) and not isinstance(x, Joined):
+            with_teacher = False
+        teacher = self._observe_teacher(x) if with_teacher else None
+        student = self._sides.student.observe(_inputs_of(x), False)
         _, parts = self._total(teacher, student, x, y, sample_weight, False)
         logs = self._logs(x, y, student.output, sample_weight, parts)
         if not with_teacher:
@@ -452,6 +466,10 @@ class Distiller(keras.Model):
         if not self.student.built:
             self.student.build(input_shape)
         self.built = True
+
+
+def _inputs_of(x):
+    return x.inputs if isinstance(x, Joined) else x
 
 
 _SERIALIZED = ("teacher", "student", "teacher_input", "student_input", "sample_index")

@@ -8,6 +8,8 @@ from keras import ops
 
 from keras_distill import losses as losses_module
 from keras_distill import taps
+from keras_distill.cache import TeacherCache
+from keras_distill.cache.parts import check_cacheable
 from keras_distill.losses import schedule
 from keras_distill.losses.loss import DistillationLoss, LossContext, to_snake_case
 
@@ -61,7 +63,7 @@ class Objective:
         """Chooses layers where that was left to us, and lets the losses adapt the student.
 
         Args:
-            teacher: The teacher model, or `None`.
+            teacher: The teacher model, a `TeacherCache`, or `None`.
             student: The student model.
 
         Returns:
@@ -74,6 +76,8 @@ class Objective:
         for index, loss in enumerate(self.losses):
             if not isinstance(loss, DistillationLoss):
                 continue
+            if isinstance(teacher, TeacherCache):
+                check_cacheable(loss)
             if loss.has_automatic_layers:
                 loss = loss.with_layers(*taps.choose(loss.auto_taps, teacher, original))
             student, self.losses[index] = loss.adapt_student(teacher, student)
@@ -96,7 +100,7 @@ class Objective:
                     continue
                 tapped = getattr(loss, f"{side_name}_layer_name", None)
                 for path in tapped if isinstance(tapped, list) else [tapped]:
-                    shape = "" if side.shapes is None else f" {side.shapes.pick(path)}"
+                    shape = "" if side.shapes is None else f" {side.shapes.pick(path, loss)}"
                     lines.append(f"  {side_name} {path or 'output'}{shape}")
         return "\n".join(lines)
 
@@ -134,7 +138,7 @@ class Objective:
             if isinstance(loss, DistillationLoss):
                 loss.prepare(*_picked(loss, teacher.shapes, student.shapes))
                 loss.check_activations(*_activations(loss, teacher, student).values())
-            else:
+            elif teacher.model is not None:
                 loss.validate_model_compatibility(teacher.model, student.model)
 
     def values(self, teacher, student, sides, sample_weight=None, **known):
@@ -159,7 +163,7 @@ class Objective:
         weights = _one_per_sample(sample_weight)
         values = []
         for loss, name in zip(self.losses, self.names, strict=True):
-            of_loss = dataclasses.replace(context, **_activations(loss, *sides))
+            of_loss = dataclasses.replace(context, **_activations(loss, *sides, as_kept=True))
             if getattr(loss, "needs_indices", False) and context.indices is not None:
                 checked = _checked_indices(context.indices, loss)
                 of_loss = dataclasses.replace(of_loss, indices=checked)
@@ -207,14 +211,17 @@ def _unique_names(losses):
 
 def _picked(loss, teacher, student):
     return (
-        teacher.pick(getattr(loss, "teacher_layer_name", None)),
+        teacher.pick(getattr(loss, "teacher_layer_name", None), loss),
         student.pick(getattr(loss, "student_layer_name", None)),
     )
 
 
-def _activations(loss, teacher, student):
+def _activations(loss, teacher, student, as_kept=False):
+    """Names the activations of what a loss taps; of what a cache keeps of it, if `as_kept`."""
     return {
-        f"{name}_ends_in": side.activation_of(getattr(loss, f"{name}_layer_name", None))
+        f"{name}_ends_in": side.activation_of(
+            getattr(loss, f"{name}_layer_name", None), loss if as_kept else None
+        )
         for name, side in (("teacher", teacher), ("student", student))
     }
 

@@ -25,8 +25,13 @@ class Observation:
     features: dict
     input_gradient: Any = None
 
-    def pick(self, layer_name):
-        """Returns what a loss taps: the output for `None`, else one or several features."""
+    def pick(self, layer_name, loss=None):
+        """Returns what a loss taps: the output for `None`, else one or several features.
+
+        Args:
+            layer_name: What the loss taps.
+            loss: The loss, which only matters to a cache.
+        """
         if layer_name is None:
             return self.output
         if isinstance(layer_name, str):
@@ -118,11 +123,12 @@ class Side:
         """The model's own description of its inputs, or `None` for a subclassed model."""
         return _symbolic(self.model, "input")
 
-    def activation_of(self, layer_name):
+    def activation_of(self, layer_name, loss=None):
         """Names the activation of what a loss taps, as in `LossContext`.
 
         Args:
             layer_name: What the loss taps: `None` for the output, a path, or a list of paths.
+            loss: The loss, which only matters to a cache.
         """
         if layer_name is None:
             return self.ends_in
@@ -224,7 +230,7 @@ class NoSide:
         """Returns `x`."""
         return x
 
-    def activation_of(self, layer_name):
+    def activation_of(self, layer_name, loss=None):
         """Returns `None`: it has no layers."""
 
     def learn_shapes(self, inputs=None):
@@ -264,10 +270,10 @@ def freeze(model):
     """Makes all variables of a model untrainable.
 
     Args:
-        model: A `keras.Model`, or `None`.
+        model: A `keras.Model`; anything else has no variables.
     """
     # Each layer on its own: Keras skips an assignment of the value that the model already has.
-    for layer in model._flatten_layers() if model is not None else ():
+    for layer in model._flatten_layers() if isinstance(model, keras.Model) else ():
         layer.trainable = False
 
 

@@ -4,6 +4,7 @@ import warnings
 
 import keras
 
+from keras_distill.cache import TeacherCache
 from keras_distill.losses.response import SoftenedLoss, SoftTargets
 
 _KL_NAMES = ("kl_divergence", "kullback_leibler_divergence", "kld", "KLD", "KLDivergence")
@@ -15,7 +16,7 @@ def check_models(
     """Checks that teacher and student are models, and take the same inputs unless told how.
 
     Args:
-        teacher: The teacher.
+        teacher: The teacher, or a `TeacherCache`.
         student: The student.
         teacher_input: The distiller's `teacher_input`.
         student_input: The distiller's `student_input`.
@@ -27,6 +28,8 @@ def check_models(
     for side, model in (("Teacher", teacher), ("Student", student)):
         if model is None and side == "Teacher" and teacher_is_optional:
             continue
+        if side == "Teacher" and isinstance(model, TeacherCache):
+            continue
         if not isinstance(model, keras.Model):
             raise ValueError(f"{side} must be a keras.Model, got {type(model)}: {model!r}.")
     if teacher is student:
@@ -34,6 +37,12 @@ def check_models(
             "Teacher and student are the same model. The teacher gets frozen: give a copy, for "
             "example keras.models.clone_model(...) with the weights set."
         )
+    if isinstance(teacher, TeacherCache):
+        if teacher_input is not None:
+            raise ValueError(
+                "teacher_input has no place beside a TeacherCache: give it to TeacherCache.build."
+            )
+        return
     if teacher is None or teacher_input is not None or student_input is not None:
         return
     shapes = [_input_shapes(model) for model in (teacher, student)]

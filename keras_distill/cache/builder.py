@@ -1,0 +1,232 @@
+"""The making of a cache: the teacher runs once over a data set, and its parts go into shards."""
+
+import contextlib
+import pathlib
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_distill.cache import manifest, shards
+from keras_distill.cache.samples import seeded
+from keras_distill.cache.sketch import differ, sketch
+
+_sketch = tf.function(sketch, reduce_retracing=True)
+_SHARD_BYTES = 16 * 2**20
+_WAIT_SECONDS = 0.5
+
+
+class Builder:
+    """Writes the shards of a cache that are still missing.
+
+    Args:
+        directory: Folder of the cache.
+        content: Its manifest, not complete.
+        plan: `Plan`: the samples, the augmentation and the teacher.
+        worker: Tuple of this worker's number and the number of workers.
+        patience: Seconds to wait for the shards of the other workers.
+        verbose: Whether to show a progress bar.
+    """
+
+    def __init__(self, directory, content, plan, worker, patience, verbose):
+        self._directory = pathlib.Path(directory)
+        self._content = content
+        self._samples = plan.samples
+        self._augment = plan.augment
+        self._run = _Teacher(plan.run)
+        self._worker = worker
+        self._patience = patience
+        self._progress = keras.utils.Progbar(self._batches_in_all, unit_name="batch")
+        self._verbose = verbose
+
+    @property
+    def _views(self):
+        return self._content["made_of"]["views"]
+
+    @property
+    def _batches_in_all(self):
+        count = self._content["made_of"]["samples"]
+        if count is None:
+            return None
+        return self._views * -(-count // self._content["batch_size"])
+
+    def finish(self):
+        """Writes what is missing, waits for other workers, and completes the manifest.
+
+        Returns:
+            The complete manifest.
+
+        Raises:
+            ValueError: If the data set is empty or the teacher's output isn't finite.
+            TimeoutError: If other workers' shards don't come.
+        """
+        with contextlib.ExitStack() as stack:
+            counts = [self._write_view(view, stack) for view in range(self._views)]
+        names = [
+            shards.file_name(view, shard)
+            for view in range(self._views)
+            for shard in range(-(-counts[0] // self._samples_per_shard))
+        ]
+        self._await(names)
+        shards.remove_partial(self._directory)
+        files = {
+            name: {
+                "checksum": manifest.file_checksum(self._directory / name),
+                "bytes": (self._directory / name).stat().st_size,
+            }
+            for name in names
+        }
+        made_of = {**self._content["made_of"], "samples": counts[0]}
+        content = {**self._content, "made_of": made_of, "files": files, "complete": True}
+        manifest.write(self._directory, content)
+        return content
+
+    @property
+    def _samples_per_shard(self):
+        return self._content["batch_size"] * self._content["batches_per_shard"]
+
+    def _write_view(self, view, stack):
+        """Writes the shards of one view that are this worker's and missing, counting samples."""
+        size = self._content["batch_size"]
+        augment = seeded(self._augment, self._content["made_of"]["seed"], view)
+        batches = self._samples.in_batches(size, augment).prefetch(2)
+        count, shard, write = 0, None, None
+        for number, (inputs, *_) in enumerate(batches):
+            if number // self._content["batches_per_shard"] != shard:
+                stack.pop_all().close()
+                shard = number // self._content["batches_per_shard"]
+                write = self._open(view, shard, stack)
+            if write is not None:
+                arrays = self._run(inputs)
+                write(count, arrays.pop("sketch"), arrays)
+            count += len(tf.nest.flatten(inputs)[0])
+            if self._verbose:
+                self._progress.add(1)
+        stack.pop_all().close()
+        if not count:
+            raise ValueError("The data set holds no samples.")
+        return count
+
+    def _open(self, view, shard, stack):
+        number, workers = self._worker
+        path = self._directory / shards.file_name(view, shard)
+        if shard % workers != number or path.exists():
+            return None
+        return stack.enter_context(shards.writing(path))
+
+    def _await(self, names):
+        """Waits until all shards are there."""
+        deadline = time.monotonic() + self._patience
+        while missing := [name for name in names if not (self._directory / name).exists()]:
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"{len(missing)} of {len(names)} shards of {str(self._directory)!r} are "
+                    f"missing after {self._patience} s, {missing[0]} the first: another worker "
+                    "stopped. Start it again with the same arguments; it goes on where it was."
+                )
+            time.sleep(_WAIT_SECONDS)
+
+
+class _Teacher:
+    """Runs the teacher on a batch, and names what isn't finite.
+
+    Args:
+        run: Function from a batch of inputs to a dictionary of tensors.
+    """
+
+    def __init__(self, run):
+        def checked(inputs):
+            tensors = run(inputs)
+            floats = [tensor for tensor in tensors.values() if tensor.dtype.is_floating]
+            finite = [tf.reduce_all(tf.math.is_finite(tf.cast(t, "float32"))) for t in floats]
+            return {**tensors, "sketch": sketch(inputs)}, tf.reduce_all(finite)
+
+        self._run = tf.function(checked, reduce_retracing=True)
+        self._strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+        self._replicas = len(self._strategy.extended.worker_devices) if self._strategy else 1
+
+    def _on_replicas(self, inputs):
+        """Runs each replica on its share of the batch."""
+        count = len(tf.nest.flatten(inputs)[0])
+        ends = [replica * count // self._replicas for replica in range(self._replicas + 1)]
+
+        def share(context):
+            replica = context.replica_id_in_sync_group
+            part = slice(ends[replica], ends[replica + 1])
+            return tf.nest.map_structure(lambda tensor: tensor[part], inputs)
+
+        shares = self._strategy.experimental_distribute_values_from_function(share)
+        tensors, is_finite = self._strategy.run(self._run, args=(shares,))
+        local = self._strategy.experimental_local_results
+        arrays = {
+            name: np.concatenate([tensor.numpy() for tensor in local(value)])
+            for name, value in tensors.items()
+        }
+        return arrays, all(local(is_finite))
+
+    def __call__(self, inputs):
+        if self._replicas == 1:
+            tensors, is_finite = self._run(inputs)
+            arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        else:
+            arrays, is_finite = self._on_replicas(inputs)
+        if not is_finite:
+            broken = [
+                f"{name} in {array.dtype}"
+                for name, array in arrays.items()
+                if array.dtype.kind != "u" and not np.isfinite(array.astype("float32")).all()
+            ]
+            raise ValueError(
+                f"The teacher's {', '.join(broken)} holds NaN or infinity. float16 ends at 65,504: "
+                'dtype="float32" or "bfloat16" keeps larger values.'
+            )
+        return arrays
+
+
+def batches_per_shard(bytes_per_sample, batch_size, shard_size):
+    """Returns how many batches go into one shard.
+
+    Args:
+        bytes_per_sample: Bytes that a sample takes.
+        batch_size: Samples per batch.
+        shard_size: Samples per shard, or `None` for shards of about 16 MiB.
+    """
+    if shard_size is None:
+        shard_size = _SHARD_BYTES // bytes_per_sample
+    return max(1, shard_size // batch_size)
+
+
+def first_sketches(samples, batch_size, augment=None):
+    """Returns the sketches of the first batch, array of shape `(batch, 5)`.
+
+    Args:
+        samples: `Samples`.
+        batch_size: Samples per batch.
+        augment: Function of inputs and the sample's number, or `None`.
+    """
+    for inputs, *_ in samples.in_batches(batch_size, augment).take(1):
+        return _sketch(inputs).numpy()
+    raise ValueError("The data set holds no samples.")
+
+
+def check_reproducible(samples, batch_size, augment):
+    """Checks that an augmentation does the same each time.
+
+    Args:
+        samples: `Samples`.
+        batch_size: Samples per batch.
+        augment: Function of inputs and the sample's number, or `None`.
+
+    Raises:
+        ValueError: If it doesn't.
+    """
+    if augment is None:
+        return
+    first, second = (first_sketches(samples, batch_size, augment) for _ in range(2))
+    if np.any(differ(first, second)):
+        raise ValueError(
+            "augment(inputs, seed) gave two different results for the same sample and seed, so "
+            "that the student would not see what the teacher saw. Take all its randomness from "
+            "the seed, for example with tf.image.stateless_random_flip_left_right(inputs, seed)."
+        )

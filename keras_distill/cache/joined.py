@@ -1,0 +1,186 @@
+"""A batch together with what the teacher said of it, and the pipelines that make such batches."""
+
+import typing
+
+import tensorflow as tf
+
+from keras_distill.cache import shards
+from keras_distill.cache.samples import seeded
+from keras_distill.cache.sketch import differ, sketch
+
+
+class Joined(typing.NamedTuple):
+    """Inputs of a batch, and what a cache holds of them.
+
+    Args:
+        inputs: The inputs, as the data set gave them, augmented if it is to be.
+        place: Number of each sample in the data set, shape `(batch,)`.
+        taught: Dictionary from name to the cache's array, shape `(batch, ...)`.
+    """
+
+    inputs: typing.Any
+    place: typing.Any
+    taught: typing.Any
+
+
+class Join:
+    """Pairs the samples of a data set with the records of a cache, and checks each pair.
+
+    Args:
+        directory: Folder of the cache.
+        files: List with a list of shard files per view.
+        parts: List of parts.
+        seed: Integer of the cache.
+        shard: Tuple of a number and a count: the shards to read, as one of several workers.
+        samples_per_shard: Samples of each shard but the last.
+        count: Samples of the data set.
+    """
+
+    def __init__(self, directory, files, parts, seed, shard, samples_per_shard, count):
+        self._directory = directory
+        self._files = [view[shard[0] :: shard[1]] for view in files]
+        self._parts = parts
+        self._seed = seed
+        self._shard = shard
+        self._samples_per_shard = samples_per_shard
+        owned = range(shard[0], -(-count // samples_per_shard), shard[1])
+        self.count = sum(
+            min(samples_per_shard, count - number * samples_per_shard) for number in owned
+        )
+
+    def in_order(self, samples, augment, block):
+        """Joins samples in the data set's order, view after view.
+
+        Args:
+            samples: `Samples`.
+            augment: Augmentation, or `None`.
+            block: Samples per batch of the result.
+
+        Returns:
+            `tf.data.Dataset` of batches `(Joined, ...)`.
+        """
+        views = [
+            self._in_order(samples, view, files, augment, block)
+            for view, files in enumerate(self._files)
+        ]
+        dataset = views[0]
+        for view in views[1:]:
+            dataset = dataset.concatenate(view)
+        batches = -(-self.count // block)
+        if samples.is_batched and augment is None and samples.drops_remainder:
+            batches = self.count // block
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(views) * batches))
+
+    def _in_order(self, samples, view, files, augment, block):
+        records = shards.read(files, self._parts)
+        if self._shard[1] == 1:
+            is_as_it_came = samples.is_batched and augment is None
+            batches = (
+                samples.batches()
+                if is_as_it_came
+                else samples.in_batches(block, seeded(augment, self._seed, view))
+            )
+            records = records.rebatch(block)
+        else:
+            owned = samples.one_by_one(seeded(augment, self._seed, view)).enumerate()
+            owned = owned.filter(self._owns).map(lambda _, sample: sample)
+            batches, records = owned.batch(block), records.rebatch(block)
+        # One record of no samples at the end, which no batch fits: zip alone would stop there.
+        records = records.concatenate(_no_samples(records))
+        return tf.data.Dataset.zip(batches, records).map(self._pair, tf.data.AUTOTUNE)
+
+    def _owns(self, place, _):
+        number, count = self._shard
+        return (place // self._samples_per_shard) % count == number
+
+    def shuffled(self, samples, augment, batch_size, buffer_size, seed):
+        """Joins arrays in an order that is new each time.
+
+        The shards are shuffled, the records of a few shards, and the samples of a buffer.
+
+        Args:
+            samples: `Samples` of arrays.
+            augment: Augmentation, or `None`.
+            batch_size: Samples per batch.
+            buffer_size: Samples in the buffer.
+            seed: Integer, or `None` for another order in each run.
+
+        Returns:
+            `tf.data.Dataset` of batches `(Joined, ...)`.
+        """
+        views = [view for view, files in enumerate(self._files) for _ in files]
+        files = [file for view in self._files for file in view]
+        shards_of_views = tf.data.Dataset.from_tensor_slices((files, tf.constant(views, "int64")))
+        records = shards_of_views.shuffle(len(files), seed=seed).interleave(
+            lambda file, view: tf.data.Dataset.zip(
+                tf.data.Dataset.from_tensors(view).repeat(), shards.read(file, self._parts)
+            ),
+            cycle_length=4,
+        )
+        records = records.shuffle(16, seed=seed).map(_each_with_its_view).rebatch(buffer_size)
+        seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+        records = tf.data.Dataset.zip(records, seeds).map(_permuted, tf.data.AUTOTUNE)
+        joined = records.rebatch(batch_size).map(
+            lambda view, *record: self._pair(
+                self._augmented(samples.at(record[0]), augment, view, record[0]), record
+            ),
+            tf.data.AUTOTUNE,
+        )
+        batches = -(-self.count * len(self._files) // batch_size)
+        return joined.apply(tf.data.experimental.assert_cardinality(batches))
+
+    def _augmented(self, sample, augment, views, places):
+        if augment is None:
+            return sample
+        inputs, *others = sample
+
+        def one(inputs, view, place):
+            return seeded(augment, self._seed, view)(inputs, place)
+
+        inputs = tf.map_fn(
+            lambda one_sample: one(*one_sample),
+            (inputs, views, places),
+            fn_output_signature=tf.nest.map_structure(
+                lambda leaf: tf.TensorSpec(leaf.shape[1:], leaf.dtype), inputs
+            ),
+        )
+        return inputs, *others
+
+    def _pair(self, sample, record):
+        inputs, *others = sample
+        place, sketches, taught = record
+        found = sketch(inputs)
+        counts = tf.shape(found)[0], tf.shape(sketches)[0]
+        both = tf.minimum(*counts)
+        wrong = differ(found[:both], sketches[:both])
+        same = tf.debugging.Assert(
+            tf.logical_and(tf.equal(*counts), tf.logical_not(tf.reduce_any(wrong))),
+            [
+                f"The data set is not the one that the cache in {str(self._directory)!r} was made "
+                "of, or in another order, or augmented in another way: shuffle and augment what "
+                "join returns, or give augment= to both. Number in the data set of the first "
+                "sample that differs, samples in the batch, samples left in the cache:",
+                tf.reduce_min(tf.where(wrong, place[:both], place.dtype.max)),
+                *counts,
+            ],
+        )
+        with tf.control_dependencies([same] if same is not None else []):
+            inputs = tf.nest.map_structure(tf.identity, inputs)
+        return (Joined(inputs, place, taught), *others)
+
+
+def _no_samples(records):
+    empty = [
+        tf.zeros((0, *spec.shape[1:]), spec.dtype) for spec in tf.nest.flatten(records.element_spec)
+    ]
+    return tf.data.Dataset.from_tensors(tf.nest.pack_sequence_as(records.element_spec, empty))
+
+
+def _each_with_its_view(view, record):
+    return tf.fill(tf.shape(record[0]), view), *record
+
+
+def _permuted(records, seed):
+    count = tf.shape(records[0])[0]
+    order = tf.random.experimental.stateless_shuffle(tf.range(count), seed)
+    return tf.nest.map_structure(lambda array: tf.gather(array, order), records)

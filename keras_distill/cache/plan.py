@@ -1,0 +1,290 @@
+"""What a cache is to be made of, checked before the teacher runs over a data set."""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_distill import losses as losses_module
+from keras_distill import taps
+from keras_distill.cache import manifest, shards
+from keras_distill.cache.builder import (
+    batches_per_shard,
+    check_reproducible,
+    first_sketches,
+)
+from keras_distill.cache.parts import DTYPES, PartsOfTeacher, tapped_paths
+from keras_distill.cache.samples import Samples, seeded
+from keras_distill.cache.sketch import differ
+from keras_distill.sides import Side, freeze
+
+# Samples whose sketches the manifest keeps, to tell at once whether a data set is the same.
+_FIRST = 8
+
+
+class Plan:
+    """The arguments of `TeacherCache.build`, checked and understood.
+
+    Args:
+        teacher: `keras.Model`.
+        dataset: As for `TeacherCache.build`, like all that follow.
+        distillation_losses: A loss, its name, or a list of them.
+        batch_size: Samples per step.
+        dtype: Name of a type.
+        top_k: Number of logits, or `None`.
+        teacher_input: Route.
+        augment: Function, or `None`.
+        views: Number of views.
+        seed: Integer.
+        shard_size: Samples per file, or `None`.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of bounds, or a loss can't be served.
+    """
+
+    def __init__(
+        self,
+        teacher,
+        dataset,
+        distillation_losses,
+        batch_size,
+        dtype,
+        top_k,
+        teacher_input,
+        augment,
+        views,
+        seed,
+        shard_size,
+    ):
+        _check_teacher(teacher)
+        counts = {"batch_size": batch_size, "views": views}
+        counts |= {"top_k": top_k} if top_k is not None else {}
+        counts |= {"shard_size": shard_size} if shard_size is not None else {}
+        for name, value in counts.items():
+            check_count(name, value)
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}.")
+        check_augment(augment)
+        if views > 1 and augment is None:
+            raise ValueError(
+                f"views={views} needs augment=, a function (inputs, seed): without it all views "
+                "are the same."
+            )
+        self.augment = augment
+        self._of_losses(teacher, distillation_losses, teacher_input)
+        self.samples = Samples(dataset, _ranks(self._side))
+        batch = tf.nest.map_structure(
+            lambda leaf: tf.TensorSpec((None, *leaf.shape), leaf.dtype), self.samples.inputs_spec
+        )
+        parts = PartsOfTeacher(self._tapped, self._side, batch, dtype, top_k)
+        self.run = parts.pack
+        self.parts = parts.all_parts
+        of_sample = seeded(augment, seed, view=0)
+        check_reproducible(self.samples, batch_size, of_sample)
+        made_of = {
+            "teacher weights": manifest.weights_checksum(teacher),
+            "kept": sorted(name for part in parts.all_parts for name in part.arrays),
+            "samples": self.samples.count,
+            "inputs": spec_text(self.samples.inputs_spec),
+            "dtype": dtype,
+            "top_k": top_k,
+            "augmentation": "none" if augment is None else "given",
+            "views": views,
+            "seed": seed,
+        }
+        self.content = {
+            "format": manifest.FORMAT,
+            "complete": False,
+            "made_of": made_of,
+            "ranks": self.samples.ranks,
+            "batch_size": batch_size,
+            "batches_per_shard": batches_per_shard(
+                sum(part.bytes for part in parts.all_parts), batch_size, shard_size
+            ),
+            "parts": [
+                {
+                    "path": path,
+                    "reduction": reduction,
+                    "parts": [dataclasses.asdict(part) for part in group],
+                }
+                for (path, reduction), group in parts.parts.items()
+            ],
+            "outputs": parts.outputs,
+            "ends_in": [[path, self._side.activation_of(path)] for path in [None, *self._paths]],
+            "surveys": self._surveys,
+            "first_inputs": first_sketches(self.samples, batch_size).tolist()[:_FIRST],
+            "first_seen": first_sketches(self.samples, batch_size, of_sample).tolist()[:_FIRST],
+            "files": {},
+        }
+        # As json reads it, with lists for tuples, so that it compares equal.
+        self.content = json.loads(json.dumps(self.content))
+
+    def _of_losses(self, teacher, losses, teacher_input):
+        several = isinstance(losses, (list, tuple))
+        chosen = [losses_module.get(loss) for loss in (losses if several else [losses])]
+        if not chosen:
+            raise ValueError("distillation_losses is empty: give at least one distillation loss.")
+        self._surveys = taps.surveys_of(teacher)
+        self._tapped = tapped_paths(chosen, self._surveys)
+        self._paths = list(dict.fromkeys(path for _, path in self._tapped if path is not None))
+        self._side = Side("teacher", teacher, self._paths, teacher_input)
+        freeze(teacher)
+
+    def check_against(self, directory, recorded):
+        """Checks that a cache, finished or not, is the one that is planned.
+
+        Args:
+            directory: Folder of the cache.
+            recorded: Its manifest.
+
+        Raises:
+            ValueError: If it isn't; the error names what differs.
+        """
+        planned = dict(self.content["made_of"])
+        if planned["samples"] is None:
+            planned.pop("samples")
+        manifest.check_same(directory, recorded["made_of"], planned)
+        if not recorded["complete"]:
+            sizes = ("batch_size", "batches_per_shard")
+            manifest.check_same(directory, recorded, {size: self.content[size] for size in sizes})
+        check_first(directory, recorded, self.samples, self.augment)
+        self._check_answers(directory, recorded)
+
+    def _check_answers(self, directory, recorded):
+        """Checks the teacher's answers to the first batch: weights aren't all of a model."""
+        first = pathlib.Path(directory) / shards.file_name(0, 0)
+        if not first.exists():
+            return
+        _, _, kept = next(iter(shards.read([str(first)], self.parts)))
+        of_sample = seeded(self.augment, recorded["made_of"]["seed"], view=0)
+        inputs, *_ = next(iter(self.samples.in_batches(recorded["batch_size"], of_sample)))
+        for name, array in tf.function(self.run)(inputs).items():
+            if array.dtype.is_floating:
+                now, then = (np.asarray(tf.cast(side, "float32")) for side in (array, kept[name]))
+                if not np.allclose(now, then, rtol=0, atol=0.02 * max(np.abs(then).max(), 1e-6)):
+                    raise ValueError(
+                        f"The cache in {str(directory)!r} is of something else: the teacher has "
+                        f"the same weights, but {name} of the first batch is not the same."
+                    )
+
+
+def check_first(directory, recorded, samples, augment):
+    """Checks that the first samples of a data set are those of a cache.
+
+    Args:
+        directory: Folder of the cache.
+        recorded: Its manifest.
+        samples: `Samples`.
+        augment: Augmentation, or `None`.
+
+    Raises:
+        ValueError: If they aren't; the error tells the data set from the augmentation.
+    """
+    of_sample = seeded(augment, recorded["made_of"]["seed"], view=0)
+    size = recorded["batch_size"]
+    checks = [("the data set's", "first_inputs", None)]
+    if augment is not None:
+        checks.append(("the augmented", "first_seen", of_sample))
+    for what, key, augmentation in checks:
+        found, expected = first_sketches(samples, size, augmentation), np.float32(recorded[key])
+        count = min(len(found), len(expected))
+        wrong = np.flatnonzero(differ(found[:count], expected[:count]))
+        if len(wrong):
+            raise ValueError(
+                f"The cache in {str(directory)!r} is of something else: {what} sample "
+                f"{wrong[0]} is not what the teacher saw. The order must be the same too: shuffle "
+                "what join returns."
+            )
+
+
+def check_augment(augment):
+    """Checks that an augmentation is a function, and no layer.
+
+    Args:
+        augment: What was given.
+
+    Raises:
+        TypeError: If it isn't.
+    """
+    if augment is None:
+        return
+    if isinstance(augment, keras.Layer) or not callable(augment):
+        raise TypeError(
+            "augment must be a function (inputs, seed) of one sample, whose randomness comes from "
+            f"seed, as in tf.image.stateless_random_flip_left_right, got {augment!r}. A layer's "
+            "can't be repeated for the student."
+        )
+
+
+def check_count(name, value):
+    """Checks that an argument is a positive integer.
+
+    Args:
+        name: The argument.
+        value: What was given.
+
+    Raises:
+        TypeError: If it isn't an integer.
+        ValueError: If it isn't positive.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, got {value!r}.")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}.")
+
+
+def spec_text(spec):
+    """Returns the shapes and types of one sample's inputs as text.
+
+    Args:
+        spec: Structure of `tf.TensorSpec`.
+    """
+    return str(tf.nest.map_structure(lambda leaf: f"{leaf.dtype.name} {tuple(leaf.shape)}", spec))
+
+
+def worker_of(worker):
+    """Returns the number of this worker, and how many there are.
+
+    Args:
+        worker: A tuple of both, or `"auto"` for what `TF_CONFIG` says, if several workers train.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If the number is out of bounds.
+    """
+    if worker == "auto":
+        is_one_of_many = isinstance(
+            tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy
+        )
+        return _worker_of_cluster() if is_one_of_many else (0, 1)
+    is_pair = isinstance(worker, (tuple, list)) and len(worker) == 2
+    if not is_pair or not all(hasattr(part, "__index__") for part in worker):
+        raise TypeError(f'worker must be (number, count) or "auto", got {worker!r}.')
+    if not 0 <= worker[0] < worker[1]:
+        raise ValueError(f"worker must be (number, count) with number < count, got {worker!r}.")
+    return tuple(worker)
+
+
+def _worker_of_cluster():
+    config = json.loads(os.environ.get("TF_CONFIG", "{}"))
+    cluster, task = config.get("cluster", {}), config.get("task", {})
+    addresses = [
+        (kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, [])))
+    ]
+    return addresses.index((task["type"], task["index"])), len(addresses)
+
+
+def _check_teacher(teacher):
+    if not isinstance(teacher, keras.Model):
+        raise ValueError(f"Teacher must be a keras.Model, got {type(teacher)}: {teacher!r}.")
+
+
+def _ranks(side):
+    if side.route is not None or side.symbolic_inputs is None:
+        return None
+    return [len(leaf.shape) - 1 for leaf in keras.tree.flatten(side.symbolic_inputs)]

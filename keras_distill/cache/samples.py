@@ -1,0 +1,167 @@
+"""A data set in an order of its own: single samples or batches, as they are or augmented."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class Samples:
+    """A data set whose samples have numbers: their places in its order.
+
+    Args:
+        dataset: `tf.data.Dataset` of `(inputs, labels)`, `(inputs, labels, weights)` or inputs,
+            single samples or batches, whose order is the same each time that it is read; or such a
+            tuple of arrays.
+        ranks: Ranks of one sample's inputs, flattened, where they are known; they tell batches from
+            samples.
+
+    Raises:
+        TypeError: If the data set is of another type.
+        ValueError: If the arrays differ in length, or the data set is neither samples nor batches.
+    """
+
+    def __init__(self, dataset, ranks=None):
+        self.is_arrays = not isinstance(dataset, tf.data.Dataset)
+        if self.is_arrays:
+            self._arrays = _as_arrays(dataset)
+            self._dataset = tf.data.Dataset.from_tensor_slices(self._arrays)
+            self.is_batched = False
+        else:
+            spec = dataset.element_spec
+            is_tuple = isinstance(spec, tuple) and not hasattr(spec, "_fields")
+            self._dataset = dataset if is_tuple else dataset.map(lambda inputs: (inputs,))
+            self.is_batched = _is_batched(self._dataset.element_spec[0], ranks)
+        self.inputs_spec = self._sample_spec()
+
+    def _sample_spec(self):
+        spec = self._dataset.element_spec[0]
+        if self.is_batched:
+            spec = tf.nest.map_structure(lambda s: tf.TensorSpec(s.shape[1:], s.dtype), spec)
+        return spec
+
+    @property
+    def count(self):
+        """Number of samples, or `None` if only reading them all would tell."""
+        if self.is_batched:
+            return None
+        count = int(self._dataset.cardinality())
+        if count == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                "The data set never ends: leave .repeat() out, fit reads it once per epoch."
+            )
+        return count if count >= 0 else None
+
+    @property
+    def drops_remainder(self):
+        """Whether batches are all of one size, so that the last samples may be missing."""
+        leaves = tf.nest.flatten(self._dataset.element_spec[0])
+        return all(leaf.shape[0] is not None for leaf in leaves)
+
+    @property
+    def ranks(self):
+        """Ranks of one sample's inputs, flattened; `None` for an unknown one."""
+        return [leaf.shape.rank for leaf in tf.nest.flatten(self.inputs_spec)]
+
+    def at(self, places):
+        """Returns the samples of arrays at some places.
+
+        Args:
+            places: Integer tensor.
+        """
+        return tf.nest.map_structure(lambda array: tf.gather(array, places), self._arrays)
+
+    def batches(self):
+        """Returns the data set of batches as it came."""
+        return self._dataset
+
+    def one_by_one(self, augment=None):
+        """Returns a `tf.data.Dataset` of `(inputs, ...)`, one sample each.
+
+        Args:
+            augment: Function from inputs and the sample's number to inputs, or `None`.
+        """
+        samples = self._dataset.unbatch() if self.is_batched else self._dataset
+        if augment is None:
+            return samples
+        return samples.enumerate().map(
+            lambda place, sample: (augment(sample[0], place), *sample[1:]),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+    def in_batches(self, size, augment=None):
+        """Returns a `tf.data.Dataset` of batches `(inputs, ...)`.
+
+        Args:
+            size: Samples per batch; the last one may be smaller.
+            augment: As for `one_by_one`.
+        """
+        if augment is not None:
+            return self.one_by_one(augment).batch(size)
+        if self.is_batched:
+            return self._dataset.rebatch(size)
+        if not self.is_arrays:
+            return self._dataset.batch(size)
+        # Slices of arrays, as batching them sample by sample would cost more than a small teacher.
+        count = self.count
+        return tf.data.Dataset.range(0, count, size).map(
+            lambda start: tf.nest.map_structure(
+                lambda array: array[start : tf.minimum(start + size, count)], self._arrays
+            )
+        )
+
+
+def seeded(augment, seed, view):
+    """Returns an augmentation as a function of inputs and the sample's number.
+
+    Args:
+        augment: Function from a sample's inputs and a seed, an integer tensor of shape `(2,)`, to
+            inputs; or `None`.
+        seed: Integer of the cache.
+        view: Number of the view.
+
+    Returns:
+        The function, or `None`.
+    """
+    if augment is None:
+        return None
+    base = tf.constant([seed, view], "int32")
+
+    def of_sample(inputs, place):
+        return augment(inputs, tf.random.experimental.stateless_fold_in(base, place))
+
+    return of_sample
+
+
+def _as_arrays(dataset):
+    arrays = dataset if isinstance(dataset, tuple) else (dataset,)
+    try:
+        arrays = keras.tree.map_structure(_as_tensor, arrays)
+        counts = {len(array) for array in keras.tree.flatten(arrays)}
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            "The data set must be a tf.data.Dataset or a tuple of arrays, (inputs, labels), got "
+            f"{type(dataset).__name__}."
+        ) from error
+    if len(counts) != 1:
+        raise ValueError(f"The arrays of the data set differ in length: {sorted(counts)}.")
+    return arrays
+
+
+def _as_tensor(array):
+    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+        raise TypeError(f"not an array: {array!r}")
+    return tf.convert_to_tensor(np.asarray(array) if not tf.is_tensor(array) else array)
+
+
+def _is_batched(inputs_spec, ranks):
+    leaves = tf.nest.flatten(inputs_spec)
+    found = [leaf.shape.rank for leaf in leaves]
+    if ranks is not None and None not in ranks and None not in found:
+        extra = {have - of_sample for have, of_sample in zip(found, ranks, strict=False)}
+        if len(found) != len(ranks) or extra - {0, 1} or len(extra) != 1:
+            raise ValueError(
+                f"The data set's inputs, {[tuple(leaf.shape) for leaf in leaves]}, are neither "
+                f"samples nor batches: a sample has {ranks} axes."
+            )
+        return extra == {1}
+    return all(leaf.shape.rank and leaf.shape[0] is None for leaf in leaves)

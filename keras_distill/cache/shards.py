@@ -1,0 +1,110 @@
+"""The files of a cache: TFRecord shards, each written whole or not at all, one batch a record."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+
+import tensorflow as tf
+
+from keras_distill.cache import sketch
+
+_START = "start"
+_SKETCH = "sketch"
+
+
+def file_name(view, shard):
+    """Returns the name of a shard.
+
+    Args:
+        view: Number of the view.
+        shard: Number of the shard within the view.
+    """
+    return f"{view_prefix(view)}{shard:05d}.tfrecord"
+
+
+def view_prefix(view):
+    """Returns how the names of a view's shards begin.
+
+    Args:
+        view: Number of the view.
+    """
+    return f"view{view:03d}-"
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Opens a shard for writing; it takes its name when it is whole, and on the disk.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Function that writes a record, from the number of its first sample, the sketches and a
+        dictionary of arrays.
+    """
+    path = pathlib.Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".partial")
+    os.close(handle)
+    try:
+        with tf.io.TFRecordWriter(temporary) as writer:
+
+            def write(start, sketches, arrays):
+                writer.write(_record(start, sketches, arrays))
+
+            yield write
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        pathlib.Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def remove_partial(directory):
+    """Removes what builds that were killed left behind.
+
+    Args:
+        directory: Folder of the cache.
+    """
+    for file in pathlib.Path(directory).glob("*.partial"):
+        file.unlink(missing_ok=True)
+
+
+def _record(start, sketches, arrays):
+    features = {_START: tf.train.Feature(int64_list=tf.train.Int64List(value=[start]))}
+    for name, array in {_SKETCH: sketches, **arrays}.items():
+        content = tf.train.BytesList(value=[array.tobytes()])
+        features[name] = tf.train.Feature(bytes_list=content)
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
+
+
+def read(files, parts):
+    """Returns the records of shards, in order.
+
+    Args:
+        files: Tensor or list of paths, or a `tf.data.Dataset` of paths.
+        parts: List of parts.
+
+    Returns:
+        `tf.data.Dataset` of tuples: number of each sample `(n,)`, its sketch `(n, 5)`, and a
+        dictionary from name to array `(n, ...)`.
+    """
+    described = {_SKETCH: ("float32", (sketch.WIDTH,))}
+    for part in parts:
+        described |= part.arrays
+    features = {name: tf.io.FixedLenFeature([], tf.string) for name in described}
+    features[_START] = tf.io.FixedLenFeature([], tf.int64)
+
+    def parse(record):
+        record = tf.io.parse_single_example(record, features)
+        arrays = {
+            name: tf.reshape(tf.io.decode_raw(record[name], dtype), (-1, *shape))
+            for name, (dtype, shape) in described.items()
+        }
+        sketches = arrays.pop(_SKETCH)
+        places = record[_START] + tf.range(tf.shape(sketches, out_type=tf.int64)[0])
+        return places, sketches, arrays
+
+    return tf.data.TFRecordDataset(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE)

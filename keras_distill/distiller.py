@@ -326,8 +326,11 @@ class Distiller(keras.Model):
 
     def _indices_of(self, x):
         if self.sample_index is None:
-            return x.place if isinstance(x, Joined) else None
-        indices = take(self.sample_index, _inputs_of(x), "sample_index")
+            if not isinstance(x, Joined):
+                return None
+            indices = x.place
+        else:
+            indices = take(self.sample_index, _inputs_of(x), "sample_index")
         return ops.reshape(ops.cast(indices, "int32"), (-1,))
 
     def describe(self):

@@ -124,9 +124,9 @@ def seeded(augment, seed, view):
     """
     if augment is None:
         return None
-    base = tf.constant([seed, view], "int32")
 
     def of_sample(inputs, place):
+        base = tf.stack([seed, tf.cast(view, "int32")])
         return augment(inputs, tf.random.experimental.stateless_fold_in(base, place))
 
     return of_sample

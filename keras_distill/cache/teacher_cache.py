@@ -45,6 +45,8 @@ class TeacherCache:
     Example:
 
     ```python
+    import tempfile
+
     x, y = np.random.rand(64, 4).astype("float32"), np.random.randint(0, 3, 64)
     teacher, student = (
         keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]) for _ in range(2)

@@ -1,0 +1,53 @@
+"""A small pair of models, data, and a cache of the teacher."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_distill import AttentionTransfer, SoftTargets, TeacherCache, architectures
+
+SHAPE, CLASSES, COUNT = (8, 8, 1), 4, 50
+LOSSES = [SoftTargets(4.0), AttentionTransfer("stage1_out", "stage1_out")]
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    return rng.random((COUNT, *SHAPE), "float32"), rng.integers(0, CLASSES, COUNT)
+
+
+@pytest.fixture
+def teacher():
+    keras.utils.set_random_seed(1)
+    return architectures.small_cnn(SHAPE, CLASSES, filters=(6, 8))
+
+
+@pytest.fixture
+def student():
+    keras.utils.set_random_seed(2)
+    return architectures.small_cnn(SHAPE, CLASSES, filters=(3, 4))
+
+
+@pytest.fixture
+def build(tmp_path, teacher, data):
+    """Builds a cache of the teacher; arguments replace the usual ones."""
+
+    def build(**arguments):
+        usual = {
+            "directory": tmp_path / "cache",
+            "teacher": teacher,
+            "dataset": data,
+            "distillation_losses": LOSSES,
+            "batch_size": 8,
+            "dtype": "float32",
+            "shard_size": 16,
+            "verbose": 0,
+        }
+        return TeacherCache.build(**{**usual, **arguments})
+
+    return build
+
+
+@pytest.fixture
+def cache(build):
+    return build()

@@ -1,0 +1,90 @@
+"""Sketches: equal for the same sample however it is computed, different for any other."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_distill.cache.sketch import TOLERANCE, differ, sketch
+
+X = np.random.default_rng(0).random((64, 9, 7, 3), "float32")
+
+
+def test_the_sketch_is_signed_sums_and_the_length():
+    found = sketch(X).numpy()
+    signs = sketch(np.eye(9 * 7 * 3, dtype="float32").reshape(-1, 9, 7, 3)).numpy()[:, :4]
+    assert set(np.unique(signs)) == {-1.0, 1.0}
+    rows = X.reshape(64, -1)
+    np.testing.assert_allclose(found[:, :4], rows @ signs, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found[:, 4], np.linalg.norm(rows, axis=1), rtol=1e-5)
+
+
+def test_the_signs_are_balanced_and_independent_of_each_other_and_of_shifts():
+    signs = sketch(np.eye(4096, dtype="float32")).numpy()[:, :4]
+    assert np.abs(signs.mean(axis=0)).max() < 0.06
+    for shift in (0, 1, 2, 3, 32, 96):
+        products = signs[shift:].T @ signs[: 4096 - shift] / (4096 - shift)
+        products -= np.eye(4) if shift == 0 else 0
+        assert np.abs(products).max() < 0.08, shift
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x[:, ::-1],
+        lambda x: x[:, :, ::-1],
+        lambda x: np.roll(x, 1, axis=2),
+        lambda x: np.roll(x, 1, axis=0),
+        lambda x: x[..., ::-1],
+        lambda x: x * 1.01,
+        lambda x: x + np.random.default_rng(1).normal(0, 0.01, x.shape).astype("float32"),
+        lambda x: np.where(np.arange(9)[:, None, None] == 4, 1 - x, x).astype("float32"),
+    ],
+    ids=[
+        "upside down",
+        "mirrored",
+        "shifted",
+        "other order",
+        "channels",
+        "brighter",
+        "noise",
+        "row",
+    ],
+)
+def test_what_an_augmentation_does_is_seen_in_every_sample(change):
+    assert np.all(differ(sketch(X), sketch(np.ascontiguousarray(change(X)))))
+
+
+def test_rounding_is_no_difference():
+    same = X * (1 + 1e-6 * np.random.default_rng(1).normal(size=X.shape).astype("float32"))
+    assert not np.any(differ(sketch(X), sketch(same)))
+    assert TOLERANCE >= 1e-5
+
+
+def test_the_batch_and_the_graph_make_no_difference():
+    whole = tf.function(sketch)(X)
+    single = np.concatenate([sketch(X[i : i + 1]) for i in range(64)])
+    assert not np.any(differ(whole, single))
+
+
+def test_nan_is_never_the_same():
+    broken = X.copy()
+    broken[3, 0, 0, 0] = np.nan
+    assert np.flatnonzero(differ(sketch(broken), sketch(broken))).tolist() == [3]
+
+
+def test_tokens_strings_and_several_inputs_have_sketches():
+    tokens = np.random.default_rng(0).integers(0, 30_000, (8, 12))
+    other = tokens.copy()
+    other[:, 5] += 1 + np.arange(8) * 40
+    assert not np.any(differ(sketch(tokens), sketch(tokens.copy())))
+    assert np.all(differ(sketch(tokens), sketch(other))[1:])
+    words = np.array([["a", "b"], ["c", "d"]])
+    assert np.all(differ(sketch(tf.constant(words)), sketch(tf.constant(words[:, ::-1]))))
+    both = {"a": X[:8], "b": tokens.astype("float32")}
+    assert np.all(differ(sketch(both), sketch({"a": X[:8], "b": tokens[::-1].astype("float32")})))
+
+
+def test_a_length_that_only_the_run_knows_gives_the_same_sketch():
+    rows = X.reshape(64, -1)
+    unknown = tf.function(sketch, input_signature=[tf.TensorSpec((None, None), "float32")])
+    np.testing.assert_allclose(unknown(rows), sketch(rows), rtol=1e-4, atol=1e-4)

@@ -221,7 +221,7 @@ def check_reproducible(samples, batch_size, augment):
     Raises:
         ValueError: If it doesn't.
     """
-    if augment is None:
+    if augment is None or samples.count == 0:
         return
 
     def twice(inputs, place):

@@ -1,0 +1,236 @@
+"""How long an epoch of distillation takes, beside its parts and beside Keras's own Distiller.
+
+Run: python benchmarks/step_time.py [--data-dir FOLDER] [--teacher FILE] [--rounds 9]
+
+For each pair of models, epochs of the same number of steps of 64 samples, in one process and in
+turn, each round in another order, after one epoch of warm-up each. The losses given to Keras's
+distiller are keras.losses.KLDivergence(), so that it computes what is meant, and the mean squared
+error of the tapped layer's attention. Medians of the rounds, and ratios of medians.
+
+The pairs: two small CNNs on MNIST; ResNet-56 to ResNet-8 on CIFAR-10 (--teacher names a trained
+ResNet-56; else its weights are random, which takes the same time); a transformer with 4 heads to
+one with 2, on random tokens. Without --data-dir the images are random too. Where PyTorch and
+torchdistill are installed, the small CNNs are trained with them as well, for orientation.
+Writes benchmarks/results/step_time.md.
+"""
+
+import argparse
+import dataclasses
+import gc
+import pathlib
+import random
+import tempfile
+import time
+
+import keras
+import numpy as np
+
+from keras_distill import (
+    AttentionTransfer,
+    Distiller,
+    HintLearning,
+    SoftTargets,
+    TeacherCache,
+    architectures,
+    datasets,
+)
+from keras_distill.features import FeatureModel
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "step_time.md"
+LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+BATCH = 64
+
+
+@dataclasses.dataclass
+class Pair:
+    """A teacher, a student, the layers that are compared, and data."""
+
+    name: str
+    teacher: keras.Model
+    student: keras.Model
+    teacher_layer: str
+    student_layer: str
+    loss: type
+    x: np.ndarray
+    y: np.ndarray
+
+    @property
+    def tapping(self):
+        """Our loss on the tapped layers."""
+        return self.loss(self.teacher_layer, self.student_layer)
+
+
+def transformer(heads, width, layers, length=32, words=8_000):
+    """Returns a small transformer encoder with a classifier."""
+    kl = keras.layers
+    tokens = keras.Input((length,), dtype="int32")
+    x = kl.Embedding(words, width)(tokens)
+    for index in range(layers):
+        attention = kl.MultiHeadAttention(heads, width // heads, name=f"attention_{index}")
+        x = kl.LayerNormalization()(x + attention(x, x))
+        hidden = kl.Dense(2 * width, activation="relu")(x)
+        x = kl.LayerNormalization(name=f"block_{index}")(x + kl.Dense(width)(hidden))
+    return keras.Model(tokens, kl.Dense(2)(kl.GlobalAveragePooling1D()(x)))
+
+
+def images(name, shape, count, data_dir):
+    """Returns images and labels, random ones without a folder."""
+    if data_dir:
+        data = datasets.load(name, data_dir=data_dir, max_train=count, max_test=10)
+        return data.x_train, data.y_train
+    rng = np.random.default_rng(0)
+    return rng.random((count, *shape), "float32"), rng.integers(0, 10, count)
+
+
+def pairs(options):
+    """Yields the pairs."""
+    shape = (28, 28, 1)
+    yield Pair(
+        "small CNNs, MNIST",
+        architectures.small_cnn(shape, 10, filters=(16, 32, 64)),
+        architectures.small_cnn(shape, 10, filters=(8, 16, 32)),
+        "stage2_out",
+        "stage2_out",
+        AttentionTransfer,
+        *images("mnist", shape, 8192, options.data_dir),
+    )
+    teacher = (
+        keras.models.load_model(options.teacher) if options.teacher else architectures.resnet56()
+    )
+    spatial = [layer.name for layer in teacher.layers if len(layer.output.shape) == 4]
+    yield Pair(
+        "ResNet-56 to ResNet-8, CIFAR-10",
+        teacher,
+        architectures.resnet8(),
+        spatial[-1],
+        "stage3_out",
+        AttentionTransfer,
+        *images("cifar10", (32, 32, 3), 1024, options.data_dir),
+    )
+    rng = np.random.default_rng(0)
+    yield Pair(
+        "transformers, 4 heads to 2",
+        transformer(4, 64, 2),
+        transformer(2, 32, 1),
+        "block_1",
+        "block_0",
+        HintLearning,
+        rng.integers(0, 8_000, (8192, 32)),
+        rng.integers(0, 2, 8192),
+    )
+
+
+def contestants(pair, folder):
+    """Returns a function per contestant that runs one epoch."""
+    x, y = pair.x, pair.y
+
+    def clone(model):
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        return copy
+
+    def fit(model, *data):
+        model.compile("adam", LABELS)
+        given = {"batch_size": BATCH} if len(data) > 1 else {}
+        return lambda: model.fit(*data, epochs=1, verbose=0, **given)
+
+    ours = [SoftTargets(4.0), pair.tapping]
+    own = keras.distillation
+    soft = own.LogitsDistillation(temperature=4.0, loss=keras.losses.KLDivergence())
+    tap = own.FeatureDistillation(
+        loss=_attention_error,
+        teacher_layer_name=pair.teacher_layer,
+        student_layer_name=pair.student_layer,
+    )
+
+    def keras_distiller(losses):
+        sides = {"teacher": clone(pair.teacher), "student": clone(pair.student)}
+        return own.Distiller(**sides, distillation_losses=losses)
+
+    cache = TeacherCache.build(folder, pair.teacher, (x, y), ours, batch_size=BATCH, verbose=0)
+    inference = FeatureModel(pair.teacher, [pair.teacher_layer])
+    inference.extractor = Distiller(
+        pair.teacher, clone(pair.student), ours
+    )._sides.teacher.extractor
+    return {
+        "student alone": fit(clone(pair.student), x, y),
+        "teacher alone": lambda: pair.teacher.predict(x, batch_size=BATCH, verbose=0),
+        "teacher alone, normalisation folded": lambda: inference.predict(
+            x, batch_size=BATCH, verbose=0
+        ),
+        "soft targets": fit(
+            Distiller(clone(pair.teacher), clone(pair.student), SoftTargets(4.0)), x, y
+        ),
+        "soft targets, keras.distillation": fit(keras_distiller(soft), x, y),
+        "one tapped layer": fit(Distiller(clone(pair.teacher), clone(pair.student), ours), x, y),
+        "one tapped layer, keras.distillation": fit(keras_distiller([soft, tap]), x, y),
+        "one tapped layer, from the cache": fit(
+            Distiller(cache, clone(pair.student), ours), cache.join((x, y), batch_size=BATCH)
+        ),
+    }
+
+
+def _attention_error(teacher, student):
+    """Mean squared error of the attention over positions, which any channels have."""
+    maps = [keras.ops.mean(keras.ops.square(side), axis=-1) for side in (teacher, student)]
+    return keras.ops.mean(keras.ops.square(maps[0] - maps[1]), axis=-1)
+
+
+def measure(run, rounds):
+    """Returns the median seconds of each contestant's epochs, taken in turn."""
+    for epoch in run.values():
+        epoch()
+    seconds = {name: [] for name in run}
+    order = list(run)
+    for turn in range(rounds):
+        random.Random(turn).shuffle(order)
+        for name in order:
+            gc.collect()
+            started = time.perf_counter()
+            run[name]()
+            seconds[name].append(time.perf_counter() - started)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def ratios(median):
+    """Yields the ratios that are promised, and what they are promised to be."""
+    teacher = min(median["teacher alone"], median["teacher alone, normalisation folded"])
+    floor = median["student alone"] + teacher
+    tapped = median["one tapped layer"]
+    theirs = median["one tapped layer, keras.distillation"]
+    cached = median["one tapped layer, from the cache"]
+    yield "live / (student alone + fastest teacher alone)", tapped / floor, 1.05
+    yield "live / keras.distillation", tapped / theirs, 0.85
+    yield "cached / student alone", cached / median["student alone"], 1.05
+    yield "cached / keras.distillation", cached / theirs, 0.45
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
+    parser.add_argument("--teacher", help="file of a trained ResNet-56")
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    lines = [
+        f"Made by `benchmarks/step_time.py --rounds {options.rounds}`: seconds per epoch, medians "
+        f"of {options.rounds} rounds.",
+        "",
+        "| models | epoch of | seconds |",
+        "|---|---|---|",
+    ]
+    promised = ["", "| models | one tapped layer | ratio | aim |", "|---|---|---|---|"]
+    for pair in pairs(options):
+        with tempfile.TemporaryDirectory() as folder:
+            median = measure(contestants(pair, folder), options.rounds)
+        for name, seconds in median.items():
+            lines.append(f"| {pair.name} | {name} | {seconds:.2f} |")
+            print(lines[-1], flush=True)
+        for name, ratio, aim in ratios(median):
+            promised.append(f"| {pair.name} | {name} | {ratio:.2f} | ≤ {aim} |")
+            print(promised[-1], flush=True)
+        keras.backend.clear_session()
+    RESULTS.write_text("\n".join(lines + promised) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

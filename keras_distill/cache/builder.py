@@ -113,7 +113,7 @@ class Builder:
         path = self._directory / shards.file_name(view, shard)
         if shard % workers != number or path.exists():
             return None
-        return stack.enter_context(shards.writing(path))
+        return stack.enter_context(shards.writing(path, view))
 
     def _await(self, names):
         """Waits until all shards are there."""

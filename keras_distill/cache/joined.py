@@ -108,37 +108,24 @@ class Join:
         Returns:
             `tf.data.Dataset` of batches `(Joined, ...)`.
         """
-        views = [view for view, files in enumerate(self._files) for _ in files]
         files = [file for view in self._files for file in view]
-        shards_of_views = tf.data.Dataset.from_tensor_slices((files, tf.constant(views, "int64")))
-        records = shards_of_views.shuffle(len(files), seed=seed).interleave(
-            lambda file, view: tf.data.Dataset.zip(
-                tf.data.Dataset.from_tensors(view).repeat(), shards.read(file, self._parts)
-            ),
-            cycle_length=4,
-        )
-        records = records.shuffle(16, seed=seed).map(_each_with_its_view).rebatch(buffer_size)
+        records = shards.read(files, self._parts, shuffles=True, seed=seed).rebatch(buffer_size)
         seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
         records = tf.data.Dataset.zip(records, seeds).map(_permuted, tf.data.AUTOTUNE)
         joined = records.rebatch(batch_size).map(
-            lambda view, *record: self._pair(
-                self._augmented(samples.at(record[0]), augment, view, record[0]), record
-            ),
+            lambda *record: self._pair(self._augmented(samples, augment, *record[:2]), record),
             tf.data.AUTOTUNE,
         )
         batches = -(-self.count * len(self._files) // batch_size)
         return joined.apply(tf.data.experimental.assert_cardinality(batches))
 
-    def _augmented(self, sample, augment, views, places):
+    def _augmented(self, samples, augment, views, places):
+        """Returns samples of arrays, each in its view."""
         if augment is None:
-            return sample
-        inputs, *others = sample
-
-        def one(inputs, view, place):
-            return seeded(augment, self._seed, view)(inputs, place)
-
+            return samples.at(places)
+        inputs, *others = samples.at(places)
         inputs = tf.map_fn(
-            lambda one_sample: one(*one_sample),
+            lambda one: seeded(augment, self._seed, one[1])(one[0], one[2]),
             (inputs, views, places),
             fn_output_signature=tf.nest.map_structure(
                 lambda leaf: tf.TensorSpec(leaf.shape[1:], leaf.dtype), inputs
@@ -148,7 +135,7 @@ class Join:
 
     def _pair(self, sample, record):
         inputs, *others = sample
-        place, sketches, taught = record
+        _, place, sketches, taught = record
         found = sketch(inputs)
         counts = tf.shape(found)[0], tf.shape(sketches)[0]
         both = tf.minimum(*counts)
@@ -174,10 +161,6 @@ def _no_samples(records):
         tf.zeros((0, *spec.shape[1:]), spec.dtype) for spec in tf.nest.flatten(records.element_spec)
     ]
     return tf.data.Dataset.from_tensors(tf.nest.pack_sequence_as(records.element_spec, empty))
-
-
-def _each_with_its_view(view, record):
-    return tf.fill(tf.shape(record[0]), view), *record
 
 
 def _permuted(records, seed):

@@ -160,7 +160,7 @@ class Plan:
         first = pathlib.Path(directory) / shards.file_name(0, 0)
         if not first.exists():
             return
-        _, _, kept = next(iter(shards.read([str(first)], self.parts)))
+        *_, kept = next(iter(shards.read([str(first)], self.parts)))
         of_sample = seeded(self.augment, recorded["made_of"]["seed"], view=0)
         inputs, *_ = next(iter(self.samples.in_batches(recorded["batch_size"], of_sample)))
         for name, array in tf.function(self.run)(inputs).items():

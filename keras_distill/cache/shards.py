@@ -9,8 +9,10 @@ import tensorflow as tf
 
 from keras_distill.cache import sketch
 
+_VIEW = "view"
 _START = "start"
 _SKETCH = "sketch"
+_FILES_AT_ONCE = 16
 
 
 def file_name(view, shard):
@@ -33,11 +35,12 @@ def view_prefix(view):
 
 
 @contextlib.contextmanager
-def writing(path):
+def writing(path, view):
     """Opens a shard for writing; it takes its name when it is whole, and on the disk.
 
     Args:
         path: The file.
+        view: Number of the view that it is part of.
 
     Yields:
         Function that writes a record, from the number of its first sample, the sketches and a
@@ -50,7 +53,7 @@ def writing(path):
         with tf.io.TFRecordWriter(temporary) as writer:
 
             def write(start, sketches, arrays):
-                writer.write(_record(start, sketches, arrays))
+                writer.write(_record(view, start, sketches, arrays))
 
             yield write
         with open(temporary, "rb") as file:
@@ -71,8 +74,11 @@ def remove_partial(directory):
         file.unlink(missing_ok=True)
 
 
-def _record(start, sketches, arrays):
-    features = {_START: tf.train.Feature(int64_list=tf.train.Int64List(value=[start]))}
+def _record(view, start, sketches, arrays):
+    features = {
+        name: tf.train.Feature(int64_list=tf.train.Int64List(value=[number]))
+        for name, number in ((_VIEW, view), (_START, start))
+    }
     for name, array in {_SKETCH: sketches, **arrays}.items():
         content = tf.train.BytesList(value=[array.tobytes()])
         features[name] = tf.train.Feature(bytes_list=content)
@@ -80,22 +86,31 @@ def _record(start, sketches, arrays):
     return example.SerializeToString(deterministic=True)
 
 
-def read(files, parts):
-    """Returns the records of shards, in order.
+def read(files, parts, shuffles=False, seed=None):
+    """Returns the records of shards, in order or shuffled.
 
     Args:
-        files: Tensor or list of paths, or a `tf.data.Dataset` of paths.
+        files: List of paths.
         parts: List of parts.
+        shuffles: Whether to read the shards, a few at a time, and their records in another order
+            each time.
+        seed: Integer for that order, or `None`.
 
     Returns:
-        `tf.data.Dataset` of tuples: number of each sample `(n,)`, its sketch `(n, 5)`, and a
-        dictionary from name to array `(n, ...)`.
+        `tf.data.Dataset` of tuples: view and number of each sample, both `(n,)`, its sketch
+        `(n, 5)`, and a dictionary from name to array `(n, ...)`.
     """
+    records = tf.data.TFRecordDataset(files)
+    if shuffles:
+        if len(files) > 1:
+            records = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=seed)
+            records = records.interleave(tf.data.TFRecordDataset, cycle_length=_FILES_AT_ONCE)
+        records = records.shuffle(_FILES_AT_ONCE, seed=seed)
     described = {_SKETCH: ("float32", (sketch.WIDTH,))}
     for part in parts:
         described |= part.arrays
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in described}
-    features[_START] = tf.io.FixedLenFeature([], tf.int64)
+    features |= {name: tf.io.FixedLenFeature([], tf.int64) for name in (_VIEW, _START)}
 
     def parse(record):
         record = tf.io.parse_single_example(record, features)
@@ -104,7 +119,8 @@ def read(files, parts):
             for name, (dtype, shape) in described.items()
         }
         sketches = arrays.pop(_SKETCH)
-        places = record[_START] + tf.range(tf.shape(sketches, out_type=tf.int64)[0])
-        return places, sketches, arrays
+        count = tf.shape(sketches, out_type=tf.int64)[0]
+        views = tf.fill([count], record[_VIEW])
+        return views, record[_START] + tf.range(count), sketches, arrays
 
-    return tf.data.TFRecordDataset(files).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)

@@ -24,11 +24,19 @@ def write_whole(path, content):
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        # mkstemp makes files for the owner alone; the result has the usual permissions.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
+        give_usual_permissions(temporary)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def give_usual_permissions(path):
+    """Gives a file that `tempfile` made, for its owner alone, the permissions of any new file.
+
+    Args:
+        path: The file.
+    """
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, 0o666 & ~mask)

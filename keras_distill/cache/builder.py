@@ -152,7 +152,8 @@ class _Teacher:
         ends = [replica * count // self._replicas for replica in range(self._replicas + 1)]
 
         def share(context):
-            replica = context.replica_id_in_sync_group
+            # Replicas are numbered over all workers.
+            replica = context.replica_id_in_sync_group % self._replicas
             part = slice(ends[replica], ends[replica + 1])
             return tf.nest.map_structure(lambda tensor: tensor[part], inputs)
 
@@ -166,7 +167,7 @@ class _Teacher:
         return arrays, all(local(is_finite))
 
     def __call__(self, inputs):
-        if self._replicas == 1:
+        if self._replicas == 1 or len(tf.nest.flatten(inputs)[0]) < self._replicas:
             tensors, is_finite = self._run(inputs)
             arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         else:

@@ -276,6 +276,8 @@ def _worker_of_cluster():
     addresses = [
         (kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, [])))
     ]
+    if not addresses:
+        return 0, 1
     return addresses.index((task["type"], task["index"])), len(addresses)
 
 

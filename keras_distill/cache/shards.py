@@ -8,6 +8,7 @@ import tempfile
 import tensorflow as tf
 
 from keras_distill.cache import sketch
+from keras_distill.files import give_usual_permissions
 
 _VIEW = "view"
 _START = "start"
@@ -56,12 +57,22 @@ def writing(path, view):
                 writer.write(_record(view, start, sketches, arrays))
 
             yield write
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        _take_name(temporary, path)
     except BaseException:
         pathlib.Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _take_name(temporary, path):
+    try:
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        give_usual_permissions(temporary)
+        os.replace(temporary, path)
+    except FileNotFoundError:
+        # A worker that was started twice: the other one was first with the same bytes, and tidied.
+        if not path.exists():
+            raise
 
 
 def remove_partial(directory):

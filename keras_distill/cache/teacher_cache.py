@@ -354,12 +354,13 @@ class TeacherCache:
 
 def _begin(directory, plan):
     """Returns the manifest to go on from: that of the folder, or a new one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    # Another worker may begin at the same moment, with the same manifest.
+    others = [file.name for file in directory.iterdir() if manifest.FILE not in file.name]
     if (directory / manifest.FILE).exists():
         content = manifest.read(directory)
         plan.check_against(directory, content)
         return content
-    directory.mkdir(parents=True, exist_ok=True)
-    others = [file.name for file in directory.iterdir()]
     if others:
         raise ValueError(
             f"{str(directory)!r} holds other files ({', '.join(sorted(others)[:3])}, ...): give a "

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 
 import keras
@@ -251,17 +250,17 @@ def worker_of(worker):
     """Returns the number of this worker, and how many there are.
 
     Args:
-        worker: A tuple of both, or `"auto"` for what `TF_CONFIG` says, if several workers train.
+        worker: A tuple of both, or `"auto"` for what the strategy in scope says.
 
     Raises:
         TypeError: If it is neither.
         ValueError: If the number is out of bounds.
     """
     if worker == "auto":
-        is_one_of_many = isinstance(
-            tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy
-        )
-        return _worker_of_cluster() if is_one_of_many else (0, 1)
+        strategy = tf.distribute.get_strategy()
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return _worker_of_cluster(strategy.cluster_resolver)
+        return 0, 1
     is_pair = isinstance(worker, (tuple, list)) and len(worker) == 2
     if not is_pair or not all(hasattr(part, "__index__") for part in worker):
         raise TypeError(f'worker must be (number, count) or "auto", got {worker!r}.')
@@ -270,15 +269,13 @@ def worker_of(worker):
     return tuple(worker)
 
 
-def _worker_of_cluster():
-    config = json.loads(os.environ.get("TF_CONFIG", "{}"))
-    cluster, task = config.get("cluster", {}), config.get("task", {})
-    addresses = [
+def _worker_of_cluster(resolver):
+    cluster = resolver.cluster_spec().as_dict()
+    tasks = [
         (kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, [])))
     ]
-    if not addresses:
-        return 0, 1
-    return addresses.index((task["type"], task["index"])), len(addresses)
+    task = (resolver.task_type, resolver.task_id)
+    return (tasks.index(task), len(tasks)) if task in tasks else (0, 1)
 
 
 def _check_teacher(teacher):

@@ -92,7 +92,7 @@ def pairs(options):
         "stage2_out",
         "stage2_out",
         AttentionTransfer,
-        *images("mnist", shape, 16_384, options.data_dir),
+        *images("mnist", shape, 8_192, options.data_dir),
     )
     teacher = (
         keras.models.load_model(options.teacher) if options.teacher else architectures.resnet56()

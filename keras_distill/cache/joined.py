@@ -140,18 +140,20 @@ class Join:
         counts = tf.shape(found)[0], tf.shape(sketches)[0]
         both = tf.minimum(*counts)
         wrong = differ(found[:both], sketches[:both])
-        same = tf.debugging.Assert(
-            tf.logical_and(tf.equal(*counts), tf.logical_not(tf.reduce_any(wrong))),
-            [
+        wrong_place = tf.reduce_min(tf.where(wrong, place[:both], place.dtype.max))
+        # Not tf.debugging.Assert, whose branches take a third of the start of an epoch.
+        same = tf.raw_ops.Assert(
+            condition=tf.logical_and(tf.equal(*counts), tf.logical_not(tf.reduce_any(wrong))),
+            data=[
                 f"The data set is not the one that the cache in {str(self._directory)!r} was made "
                 "of, or in another order, or augmented in another way: shuffle and augment what "
                 "join returns, or give augment= to both. Number in the data set of the first "
                 "sample that differs, samples in the batch, samples left in the cache:",
-                tf.reduce_min(tf.where(wrong, place[:both], place.dtype.max)),
+                wrong_place,
                 *counts,
             ],
         )
-        with tf.control_dependencies([same] if same is not None else []):
+        with tf.control_dependencies([same]):
             inputs = tf.nest.map_structure(tf.identity, inputs)
         return (Joined(inputs, place, taught), *others)
 

@@ -230,6 +230,8 @@ class TeacherCache:
         options.experimental_distribute.auto_shard_policy = (
             policies.DATA if count == 1 else policies.OFF
         )
+        # The end of an epoch would wait until the tuner wakes up, at times as long as the epoch.
+        options.autotune.enabled = False
         return joined.with_options(options).prefetch(tf.data.AUTOTUNE)
 
     def _checked_views(self, samples, augment, views):

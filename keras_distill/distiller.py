@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_distill import workers
 from keras_distill.cache import Joined, TeacherCache
 from keras_distill.cache.side import CachedSide
 from keras_distill.losses import schedule
@@ -298,7 +299,7 @@ class Distiller(keras.Model):
         if self.student_loss_weight != 0 and y is not None and self._compile_loss is not None:
             value = self._compile_loss(y, student.output, sample_weight)
             # Keras has divided by the number of replicas; the update below does so for all parts.
-            parts["student_loss"] = ops.cast(value, "float32") * _replicas()
+            parts["student_loss"] = ops.cast(value, "float32") * workers.replicas()
         total = parts["student_loss"]
         if teacher is not None:
             values = self._objective.values(
@@ -354,14 +355,14 @@ class Distiller(keras.Model):
         with tf.GradientTape() as tape:
             student = self._sides.student.observe(_inputs_of(x), True)
             total, parts = self._total(teacher, student, x, y, sample_weight, True)
-            scaled = self.optimizer.scale_loss(total / _replicas())
+            scaled = self.optimizer.scale_loss(total / workers.replicas())
         weights = self.trainable_weights
         if weights:
             gradients = tape.gradient(scaled, weights)
             self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         else:
             warnings.warn("The student does not have any trainable weights.", stacklevel=2)
-        return self._logs(x, y, student.output, sample_weight, parts)
+        return workers.as_averaged(self._logs(x, y, student.output, sample_weight, parts))
 
     def test_step(self, data):
         """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""
@@ -376,7 +377,13 @@ class Distiller(keras.Model):
         if not with_teacher:
             unknown = {"distillation_loss", *self._objective.names}
             logs = {name: value for name, value in logs.items() if name not in unknown}
-        return logs
+        return workers.as_averaged(logs)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        batch = workers.first_batch(self._distribute_strategy, iterator)
+        if batch is not None:
+            iterator, data_batch = None, batch
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     def _logs(self, x, y, y_pred, sample_weight, parts):
         batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
@@ -476,10 +483,6 @@ def _inputs_of(x):
 
 
 _SERIALIZED = ("teacher", "student", "teacher_input", "student_input", "sample_index")
-
-
-def _replicas():
-    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _serialize_route(route):

@@ -12,6 +12,7 @@ from keras_distill.cache import TeacherCache
 from keras_distill.cache.parts import check_cacheable
 from keras_distill.losses import schedule
 from keras_distill.losses.loss import DistillationLoss, LossContext, to_snake_case
+from keras_distill.workers import replicas
 
 RESERVED_NAMES = ("loss", "student_loss", "distillation_loss", "total_loss")
 
@@ -74,10 +75,10 @@ class Objective:
         """
         original = student
         for index, loss in enumerate(self.losses):
-            if not isinstance(loss, DistillationLoss):
-                continue
             if isinstance(teacher, TeacherCache):
                 check_cacheable(loss)
+            if not isinstance(loss, DistillationLoss):
+                continue
             if loss.has_automatic_layers:
                 loss = loss.with_layers(*taps.choose(loss.auto_taps, teacher, original))
             student, self.losses[index] = loss.adapt_student(teacher, student)
@@ -129,10 +130,10 @@ class Objective:
             ValueError: If what a loss taps can't be compared.
         """
         for loss in self.losses:
-            if getattr(loss, "needs_indices", False) and _replicas() > 1:
+            if getattr(loss, "needs_indices", False) and replicas() > 1:
                 raise ValueError(
                     f"{type(loss).__name__} remembers samples, which only one replica can do, and "
-                    f"the strategy has {_replicas()}. Use samples=None to contrast within the "
+                    f"the strategy has {replicas()}. Use samples=None to contrast within the "
                     "batch."
                 )
             if isinstance(loss, DistillationLoss):
@@ -183,10 +184,6 @@ class Objective:
             ops.cast(schedule.value_at(weight, step), "float32") * value
             for weight, value in zip(self.weights, values, strict=True)
         )
-
-
-def _replicas():
-    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def _has_owner(loss):

@@ -15,6 +15,8 @@ from keras_distill.cache.sketch import differ, sketch
 _sketch = tf.function(sketch, reduce_retracing=True)
 _SHARD_BYTES = 16 * 2**20
 _WAIT_SECONDS = 0.5
+# Samples whose sketches the manifest keeps, to tell at once whether a data set is the same.
+_FIRST = 8
 
 
 class Builder:
@@ -54,9 +56,6 @@ class Builder:
     def finish(self):
         """Writes what is missing, waits for other workers, and completes the manifest.
 
-        Returns:
-            The complete manifest.
-
         Raises:
             ValueError: If the data set is empty or the teacher's output isn't finite.
             TimeoutError: If other workers' shards don't come.
@@ -80,7 +79,6 @@ class Builder:
         made_of = {**self._content["made_of"], "samples": counts[0]}
         content = {**self._content, "made_of": made_of, "files": files, "complete": True}
         manifest.write(self._directory, content)
-        return content
 
     @property
     def _samples_per_shard(self):
@@ -98,8 +96,7 @@ class Builder:
                 shard = number // self._content["batches_per_shard"]
                 write = self._open(view, shard, stack)
             if write is not None:
-                arrays = self._run(inputs)
-                write(count, arrays.pop("sketch"), arrays)
+                write(count, self._run(inputs))
             count += len(tf.nest.flatten(inputs)[0])
             if self._verbose:
                 self._progress.add(1)
@@ -116,14 +113,17 @@ class Builder:
         return stack.enter_context(shards.writing(path, view))
 
     def _await(self, names):
-        """Waits until all shards are there."""
-        deadline = time.monotonic() + self._patience
+        """Waits until all shards are there, as long as new ones come."""
+        waiting_for, deadline = None, 0
         while missing := [name for name in names if not (self._directory / name).exists()]:
+            if len(missing) != waiting_for:
+                waiting_for, deadline = len(missing), time.monotonic() + self._patience
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"{len(missing)} of {len(names)} shards of {str(self._directory)!r} are "
-                    f"missing after {self._patience} s, {missing[0]} the first: another worker "
-                    "stopped. Start it again with the same arguments; it goes on where it was."
+                    f"missing, {missing[0]} the first, and none came for {self._patience} s: "
+                    "another worker stopped. Start it again with the same arguments; it goes on "
+                    "where it was."
                 )
             time.sleep(_WAIT_SECONDS)
 
@@ -198,25 +198,21 @@ def batches_per_shard(bytes_per_sample, batch_size, shard_size):
     return max(1, shard_size // batch_size)
 
 
-def first_sketches(samples, batch_size, augment=None):
-    """Returns the sketches of the first batch, array of shape `(batch, 5)`.
+def first_sketches(samples, augment=None):
+    """Returns the sketches of the first samples, array of shape `(samples, 5)`.
 
     Args:
         samples: `Samples`.
-        batch_size: Samples per batch.
         augment: Function of inputs and the sample's number, or `None`.
     """
-    for inputs, *_ in samples.in_batches(batch_size, augment).take(1):
-        return _sketch(inputs).numpy()
-    raise ValueError("The data set holds no samples.")
+    return _sketch(samples.first(_FIRST, augment)).numpy()
 
 
-def check_reproducible(samples, batch_size, augment):
+def check_reproducible(samples, augment):
     """Checks that an augmentation does the same each time.
 
     Args:
         samples: `Samples`.
-        batch_size: Samples per batch.
         augment: Function of inputs and the sample's number, or `None`.
 
     Raises:
@@ -228,7 +224,7 @@ def check_reproducible(samples, batch_size, augment):
     def twice(inputs, place):
         return augment(inputs, place), augment(inputs, place)
 
-    (first, second), *_ = next(iter(samples.one_by_one(twice).batch(batch_size)))
+    first, second = samples.first(_FIRST, twice)
     if np.any(differ(sketch(first), sketch(second))):
         raise ValueError(
             "augment(inputs, seed) gave two different results for the same sample and seed, so "

@@ -67,27 +67,32 @@ class Join:
         for view in views[1:]:
             dataset = dataset.concatenate(view)
         batches = -(-self.count // block)
-        if samples.is_batched and augment is None and samples.drops_remainder:
+        if self._lacks_the_last(samples, augment):
             batches = self.count // block
         return dataset.apply(tf.data.experimental.assert_cardinality(len(views) * batches))
 
+    def _lacks_the_last(self, samples, augment):
+        """Whether a last batch that would be smaller than the others is missing."""
+        return self._shard[1] == 1 and samples.drops_remainder and augment is None
+
     def _in_order(self, samples, view, files, augment, block):
-        records = shards.read(files, self._parts)
-        if self._shard[1] == 1:
-            is_as_it_came = samples.is_batched and augment is None
-            batches = (
-                samples.batches()
-                if is_as_it_came
-                else samples.in_batches(block, seeded(augment, self._seed, view))
-            )
-            records = records.rebatch(block)
+        augment = seeded(augment, self._seed, view)
+        size = block * samples.blocks_at_once(block)
+        if self._shard[1] > 1:
+            owned = samples.one_by_one(augment).enumerate()
+            batches = owned.filter(self._owns).map(lambda _, sample: sample).batch(size)
+        elif samples.is_batched and augment is None and size == block:
+            batches = samples.batches()
         else:
-            owned = samples.one_by_one(seeded(augment, self._seed, view)).enumerate()
-            owned = owned.filter(self._owns).map(lambda _, sample: sample)
-            batches, records = owned.batch(block), records.rebatch(block)
+            batches = samples.in_batches(size, augment)
+        records = shards.read(files, self._parts)
+        if self._lacks_the_last(samples, augment):
+            records = records.rebatch(block).take(self.count // block)
+        records = records.rebatch(size)
         # One record of no samples at the end, which no batch fits: zip alone would stop there.
         records = records.concatenate(_no_samples(records))
-        return tf.data.Dataset.zip(batches, records).map(self._pair, tf.data.AUTOTUNE)
+        joined = tf.data.Dataset.zip(batches, records).map(self._pair, tf.data.AUTOTUNE)
+        return joined if size == block else joined.rebatch(block)
 
     def _owns(self, place, _):
         number, count = self._shard
@@ -112,10 +117,12 @@ class Join:
         records = shards.read(files, self._parts, shuffles=True, seed=seed).rebatch(buffer_size)
         seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
         records = tf.data.Dataset.zip(records, seeds).map(_permuted, tf.data.AUTOTUNE)
-        joined = records.rebatch(batch_size).map(
+        size = batch_size * samples.blocks_at_once(batch_size)
+        joined = records.rebatch(size).map(
             lambda *record: self._pair(self._augmented(samples, augment, *record[:2]), record),
             tf.data.AUTOTUNE,
         )
+        joined = joined if size == batch_size else joined.rebatch(batch_size)
         batches = -(-self.count * len(self._files) // batch_size)
         return joined.apply(tf.data.experimental.assert_cardinality(batches))
 

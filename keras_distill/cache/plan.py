@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_distill import losses as losses_module
 from keras_distill import taps
 from keras_distill.cache import manifest, shards
+from keras_distill.cache.arguments import check_augment, check_count, spec_text
 from keras_distill.cache.builder import (
     batches_per_shard,
     check_reproducible,
@@ -20,9 +21,6 @@ from keras_distill.cache.parts import DTYPES, PartsOfTeacher, tapped_paths
 from keras_distill.cache.samples import Samples, seeded
 from keras_distill.cache.sketch import differ
 from keras_distill.sides import Side, freeze
-
-# Samples whose sketches the manifest keeps, to tell at once whether a data set is the same.
-_FIRST = 8
 
 
 class Plan:
@@ -77,6 +75,7 @@ class Plan:
         self.augment = augment
         self._of_losses(teacher, distillation_losses, teacher_input)
         self.samples = Samples(dataset, _ranks(self._side))
+        self.samples.check_batch_size(batch_size)
         batch = tf.nest.map_structure(
             lambda leaf: tf.TensorSpec((None, *leaf.shape), leaf.dtype), self.samples.inputs_spec
         )
@@ -84,7 +83,7 @@ class Plan:
         self.run = parts.pack
         self.parts = parts.all_parts
         of_sample = seeded(augment, seed, view=0)
-        check_reproducible(self.samples, batch_size, of_sample)
+        check_reproducible(self.samples, of_sample)
         made_of = {
             "teacher weights": manifest.weights_checksum(teacher),
             "kept": sorted(name for part in parts.all_parts for name in part.arrays),
@@ -116,8 +115,8 @@ class Plan:
             "outputs": parts.outputs,
             "ends_in": [[path, self._side.activation_of(path)] for path in [None, *self._paths]],
             "surveys": self._surveys,
-            "first_inputs": first_sketches(self.samples, batch_size).tolist()[:_FIRST],
-            "first_seen": first_sketches(self.samples, batch_size, of_sample).tolist()[:_FIRST],
+            "first_inputs": first_sketches(self.samples).tolist(),
+            "first_seen": first_sketches(self.samples, of_sample).tolist(),
             "files": {},
         }
         # As json reads it, with lists for tuples, so that it compares equal.
@@ -164,7 +163,8 @@ class Plan:
         inputs, *_ = next(iter(self.samples.in_batches(recorded["batch_size"], of_sample)))
         for name, array in tf.function(self.run)(inputs).items():
             if array.dtype.is_floating:
-                now, then = (np.asarray(tf.cast(side, "float32")) for side in (array, kept[name]))
+                sides = array, kept[name][: len(array)]
+                now, then = (np.asarray(tf.cast(side, "float32")) for side in sides)
                 if not np.allclose(now, then, rtol=0, atol=0.02 * max(np.abs(then).max(), 1e-6)):
                     raise ValueError(
                         f"The cache in {str(directory)!r} is of something else: the teacher has "
@@ -185,12 +185,11 @@ def check_first(directory, recorded, samples, augment):
         ValueError: If they aren't; the error tells the data set from the augmentation.
     """
     of_sample = seeded(augment, recorded["made_of"]["seed"], view=0)
-    size = recorded["batch_size"]
     checks = [("the data set's", "first_inputs", None)]
     if augment is not None:
         checks.append(("the augmented", "first_seen", of_sample))
     for what, key, augmentation in checks:
-        found, expected = first_sketches(samples, size, augmentation), np.float32(recorded[key])
+        found, expected = first_sketches(samples, augmentation), np.float32(recorded[key])
         count = min(len(found), len(expected))
         wrong = np.flatnonzero(differ(found[:count], expected[:count]))
         if len(wrong):
@@ -199,83 +198,6 @@ def check_first(directory, recorded, samples, augment):
                 f"{wrong[0]} is not what the teacher saw. The order must be the same too: shuffle "
                 "what join returns."
             )
-
-
-def check_augment(augment):
-    """Checks that an augmentation is a function, and no layer.
-
-    Args:
-        augment: What was given.
-
-    Raises:
-        TypeError: If it isn't.
-    """
-    if augment is None:
-        return
-    if isinstance(augment, keras.Layer) or not callable(augment):
-        raise TypeError(
-            "augment must be a function (inputs, seed) of one sample, whose randomness comes from "
-            f"seed, as in tf.image.stateless_random_flip_left_right, got {augment!r}. A layer's "
-            "can't be repeated for the student."
-        )
-
-
-def check_count(name, value):
-    """Checks that an argument is a positive integer.
-
-    Args:
-        name: The argument.
-        value: What was given.
-
-    Raises:
-        TypeError: If it isn't an integer.
-        ValueError: If it isn't positive.
-    """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}.")
-
-
-def spec_text(spec):
-    """Returns the shapes and types of one sample's inputs as text.
-
-    Args:
-        spec: Structure of `tf.TensorSpec`.
-    """
-    return str(tf.nest.map_structure(lambda leaf: f"{leaf.dtype.name} {tuple(leaf.shape)}", spec))
-
-
-def worker_of(worker):
-    """Returns the number of this worker, and how many there are.
-
-    Args:
-        worker: A tuple of both, or `"auto"` for what the strategy in scope says.
-
-    Raises:
-        TypeError: If it is neither.
-        ValueError: If the number is out of bounds.
-    """
-    if worker == "auto":
-        strategy = tf.distribute.get_strategy()
-        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            return _worker_of_cluster(strategy.cluster_resolver)
-        return 0, 1
-    is_pair = isinstance(worker, (tuple, list)) and len(worker) == 2
-    if not is_pair or not all(hasattr(part, "__index__") for part in worker):
-        raise TypeError(f'worker must be (number, count) or "auto", got {worker!r}.')
-    if not 0 <= worker[0] < worker[1]:
-        raise ValueError(f"worker must be (number, count) with number < count, got {worker!r}.")
-    return tuple(worker)
-
-
-def _worker_of_cluster(resolver):
-    cluster = resolver.cluster_spec().as_dict()
-    tasks = [
-        (kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, [])))
-    ]
-    task = (resolver.task_type, resolver.task_id)
-    return (tasks.index(task), len(tasks)) if task in tasks else (0, 1)
 
 
 def _check_teacher(teacher):

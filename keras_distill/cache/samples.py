@@ -4,6 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+# What is done at once when it is small, as it takes its time however small it is.
+_SAMPLES_AT_ONCE = 512
+_BYTES_AT_ONCE = 2**20
+
 
 class Samples:
     """A data set whose samples have numbers: their places in its order.
@@ -53,14 +57,71 @@ class Samples:
 
     @property
     def drops_remainder(self):
-        """Whether batches are all of one size, so that the last samples may be missing."""
+        """Whether it has batches, all of one size, so that the last samples may be missing."""
         leaves = tf.nest.flatten(self._dataset.element_spec[0])
-        return all(leaf.shape[0] is not None for leaf in leaves)
+        return self.is_batched and all(leaf.shape[0] is not None for leaf in leaves)
 
     @property
     def ranks(self):
         """Ranks of one sample's inputs, flattened; `None` for an unknown one."""
         return [leaf.shape.rank for leaf in tf.nest.flatten(self.inputs_spec)]
+
+    def first(self, count, augment=None):
+        """Returns the inputs of the first samples.
+
+        Args:
+            count: How many, at most; there may be fewer in the first batch.
+            augment: As for `one_by_one`.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        samples = self._dataset.take(1).unbatch() if self.is_batched else self._dataset
+        if augment is not None:
+            samples = _augmented(samples, augment)
+        for inputs, *_ in samples.batch(count).take(1):
+            return inputs
+        raise ValueError("The data set holds no samples.")
+
+    def check_batch_size(self, size):
+        """Checks that batches can be made of a data set whose batches differ in shape.
+
+        Args:
+            size: Samples per batch.
+
+        Raises:
+            ValueError: If they can't.
+        """
+        if self.is_batched and not self._has_one_shape:
+            found = len(tf.nest.flatten(next(iter(self._dataset)))[0])
+            if found != size:
+                raise ValueError(
+                    f"The data set's batches differ in shape, {self._dataset.element_spec}, so "
+                    f"they can't be put together anew: give batch_size={found}, which they have, "
+                    f"and not {size}."
+                )
+
+    @property
+    def _has_one_shape(self):
+        specs = tf.nest.flatten(self._dataset.element_spec)
+        return all(
+            spec.shape.rank is not None and spec.shape[self.is_batched :].is_fully_defined()
+            for spec in specs
+        )
+
+    def blocks_at_once(self, block):
+        """Returns how many batches to join at once: one, unless they are small and of one shape.
+
+        Args:
+            block: Samples per batch.
+        """
+        if not self._has_one_shape:
+            return 1
+        sizes = [
+            spec.shape[self.is_batched :].num_elements() * spec.dtype.size
+            for spec in tf.nest.flatten(self._dataset.element_spec)
+        ]
+        return max(1, min(_SAMPLES_AT_ONCE, _BYTES_AT_ONCE // max(1, sum(sizes))) // block)
 
     def at(self, places):
         """Returns the samples of arrays at some places.
@@ -83,10 +144,7 @@ class Samples:
         samples = self._dataset.unbatch() if self.is_batched else self._dataset
         if augment is None:
             return samples
-        return samples.enumerate().map(
-            lambda place, sample: (augment(sample[0], place), *sample[1:]),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        return _augmented(samples, augment)
 
     def in_batches(self, size, augment=None):
         """Returns a `tf.data.Dataset` of batches `(inputs, ...)`.
@@ -130,6 +188,13 @@ def seeded(augment, seed, view):
         return augment(inputs, tf.random.experimental.stateless_fold_in(base, place))
 
     return of_sample
+
+
+def _augmented(samples, augment):
+    return samples.enumerate().map(
+        lambda place, sample: (augment(sample[0], place), *sample[1:]),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
 
 
 def _as_arrays(dataset):

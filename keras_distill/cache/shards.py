@@ -1,10 +1,11 @@
-"""The files of a cache: TFRecord shards, each written whole or not at all, one batch a record."""
+"""The files of a cache: TFRecord shards, each written whole or not at all."""
 
 import contextlib
 import os
 import pathlib
 import tempfile
 
+import numpy as np
 import tensorflow as tf
 
 from keras_distill.cache import sketch
@@ -12,8 +13,11 @@ from keras_distill.files import give_usual_permissions
 
 _VIEW = "view"
 _START = "start"
-_SKETCH = "sketch"
+SKETCH = "sketch"
 _FILES_AT_ONCE = 16
+# Reading a record takes a tenth of a millisecond, however small it is.
+_RECORD_SAMPLES = 512
+_RECORD_BYTES = 2**18
 
 
 def file_name(view, shard):
@@ -44,19 +48,17 @@ def writing(path, view):
         view: Number of the view that it is part of.
 
     Yields:
-        Function that writes a record, from the number of its first sample, the sketches and a
-        dictionary of arrays.
+        Function that writes a batch, from the number of its first sample and a dictionary of
+        arrays, the sketches among them.
     """
     path = pathlib.Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".partial")
     os.close(handle)
     try:
         with tf.io.TFRecordWriter(temporary) as writer:
-
-            def write(start, sketches, arrays):
-                writer.write(_record(view, start, sketches, arrays))
-
-            yield write
+            records = _Records(writer, view)
+            yield records.add
+            records.end()
         _take_name(temporary, path)
     except BaseException:
         pathlib.Path(temporary).unlink(missing_ok=True)
@@ -85,12 +87,52 @@ def remove_partial(directory):
         file.unlink(missing_ok=True)
 
 
-def _record(view, start, sketches, arrays):
+class _Records:
+    """Puts consecutive batches together into records.
+
+    Args:
+        writer: `tf.io.TFRecordWriter`.
+        view: Number of the view.
+    """
+
+    def __init__(self, writer, view):
+        self._writer = writer
+        self._view = view
+        self._batches = []
+        self._start = None
+
+    def add(self, start, arrays):
+        """Adds a batch.
+
+        Args:
+            start: Number of its first sample.
+            arrays: Dictionary of arrays of shape `(batch, ...)`.
+        """
+        if not self._batches:
+            self._start = start
+        self._batches.append(arrays)
+        samples = sum(len(batch[SKETCH]) for batch in self._batches)
+        size = sum(array.nbytes for batch in self._batches for array in batch.values())
+        if samples >= _RECORD_SAMPLES or size >= _RECORD_BYTES:
+            self.end()
+
+    def end(self):
+        """Writes what isn't written yet."""
+        if self._batches:
+            arrays = {
+                name: np.concatenate([batch[name] for batch in self._batches])
+                for name in self._batches[0]
+            }
+            self._writer.write(_record(self._view, self._start, arrays))
+        self._batches = []
+
+
+def _record(view, start, arrays):
     features = {
         name: tf.train.Feature(int64_list=tf.train.Int64List(value=[number]))
         for name, number in ((_VIEW, view), (_START, start))
     }
-    for name, array in {_SKETCH: sketches, **arrays}.items():
+    for name, array in arrays.items():
         content = tf.train.BytesList(value=[array.tobytes()])
         features[name] = tf.train.Feature(bytes_list=content)
     example = tf.train.Example(features=tf.train.Features(feature=features))
@@ -117,7 +159,7 @@ def read(files, parts, shuffles=False, seed=None):
             records = tf.data.Dataset.from_tensor_slices(files).shuffle(len(files), seed=seed)
             records = records.interleave(tf.data.TFRecordDataset, cycle_length=_FILES_AT_ONCE)
         records = records.shuffle(_FILES_AT_ONCE, seed=seed)
-    described = {_SKETCH: ("float32", (sketch.WIDTH,))}
+    described = {SKETCH: ("float32", (sketch.WIDTH,))}
     for part in parts:
         described |= part.arrays
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in described}
@@ -129,7 +171,7 @@ def read(files, parts, shuffles=False, seed=None):
             name: tf.reshape(tf.io.decode_raw(record[name], dtype), (-1, *shape))
             for name, (dtype, shape) in described.items()
         }
-        sketches = arrays.pop(_SKETCH)
+        sketches = arrays.pop(SKETCH)
         count = tf.shape(sketches, out_type=tf.int64)[0]
         views = tf.fill([count], record[_VIEW])
         return views, record[_START] + tf.range(count), sketches, arrays

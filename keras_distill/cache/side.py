@@ -1,7 +1,7 @@
 """The teacher's side of a distillation whose teacher is a cache."""
 
 from keras_distill.cache.joined import Joined
-from keras_distill.cache.parts import check_cacheable, filled, reduction_of
+from keras_distill.cache.parts import filled, reduction_of
 
 
 class CachedSide:
@@ -20,8 +20,6 @@ class CachedSide:
 
     def __init__(self, cache, losses):
         self._cache = cache
-        for loss in losses:
-            check_cacheable(loss)
         self.ends_in = cache.ends_in(None)
         self.shapes = CachedObservation(cache, lambda part: (None, *part.shape))
         for loss in losses:

@@ -6,18 +6,13 @@ import keras
 import tensorflow as tf
 
 from keras_distill.cache import manifest, shards
+from keras_distill.cache.arguments import check_augment, check_count, spec_text
 from keras_distill.cache.builder import Builder
 from keras_distill.cache.joined import Join
 from keras_distill.cache.parts import read_part
-from keras_distill.cache.plan import (
-    Plan,
-    check_augment,
-    check_count,
-    check_first,
-    spec_text,
-    worker_of,
-)
+from keras_distill.cache.plan import Plan, check_first
 from keras_distill.cache.samples import Samples
+from keras_distill.workers import worker_of
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -28,9 +23,9 @@ class TeacherCache:
     an attention map is made of, attention scores, embeddings, features. One cache serves many
     students and settings: temperatures, weights and students' layers are not part of it.
 
-    `cache.join(dataset)` pairs each sample with what the teacher said of it, and checks that it is
-    the same sample, pixel by pixel. `Distiller(teacher=cache, ...)` learns from such batches; the
-    teacher doesn't run.
+    `cache.join(dataset)` pairs each sample with what the teacher said of it, and checks by a few
+    sums over its values that it is the same sample. `Distiller(teacher=cache, ...)` learns from
+    such batches; the teacher doesn't run.
 
     Args:
         directory: Folder of a cache that `TeacherCache.build` made.
@@ -132,7 +127,7 @@ class TeacherCache:
             seed: Integer for the views.
             shard_size: Samples per file; by default files are about 16 MiB.
             worker: `(number, count)` of this worker, or `"auto"`.
-            patience: Seconds to wait for the other workers' files.
+            patience: Seconds to wait for another file of the other workers.
             verbose: 1 for a progress bar, 0 for none.
 
         Returns:
@@ -160,9 +155,10 @@ class TeacherCache:
         directory = pathlib.Path(directory)
         content = _begin(directory, plan)
         is_whole = all((directory / name).exists() for name in content["files"])
-        if not content["complete"] or not is_whole:
+        is_made_now = not content["complete"] or not is_whole
+        if is_made_now:
             Builder(directory, content, plan, worker, patience, verbose).finish()
-        return cls(directory)
+        return cls(directory, verify=not is_made_now)
 
     def join(
         self,
@@ -201,7 +197,7 @@ class TeacherCache:
             TypeError: If an argument is of the wrong type.
             ValueError: If the data set, its order or its augmentation isn't that of the cache.
         """
-        samples = Samples(dataset, self._content_ranks)
+        samples = Samples(dataset, self._content["ranks"])
         views = self._checked_views(samples, augment, views)
         shuffle = samples.is_arrays if shuffle is None else shuffle
         batch_size = self._checked_batch_size(samples, batch_size, shuffle)
@@ -268,10 +264,6 @@ class TeacherCache:
             return 32 if samples.is_arrays else None
         check_count("batch_size", batch_size)
         return batch_size
-
-    @property
-    def _content_ranks(self):
-        return self._content["ranks"]
 
     def _files_of(self, view):
         return [

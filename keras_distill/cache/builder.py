@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_distill.cache import manifest, shards
-from keras_distill.cache.samples import seeded
+from keras_distill.cache.samples import seeded, untuned
 from keras_distill.cache.sketch import differ, sketch
 
 _sketch = tf.function(sketch, reduce_retracing=True)
@@ -88,7 +88,7 @@ class Builder:
         """Writes the shards of one view that are this worker's and missing, counting samples."""
         size = self._content["batch_size"]
         augment = seeded(self._augment, self._content["made_of"]["seed"], view)
-        batches = self._samples.in_batches(size, augment).prefetch(2)
+        batches = untuned(self._samples.in_batches(size, augment).prefetch(2))
         count, shard, write = 0, None, None
         for number, (inputs, *_) in enumerate(batches):
             if number // self._content["batches_per_shard"] != shard:

@@ -11,7 +11,7 @@ from keras_distill.cache.builder import Builder
 from keras_distill.cache.joined import Join
 from keras_distill.cache.parts import read_part
 from keras_distill.cache.plan import Plan, check_first
-from keras_distill.cache.samples import Samples
+from keras_distill.cache.samples import Samples, untuned
 from keras_distill.workers import worker_of
 
 
@@ -226,9 +226,7 @@ class TeacherCache:
         options.experimental_distribute.auto_shard_policy = (
             policies.DATA if count == 1 else policies.OFF
         )
-        # The end of an epoch would wait until the tuner wakes up, at times as long as the epoch.
-        options.autotune.enabled = False
-        return joined.with_options(options).prefetch(tf.data.AUTOTUNE)
+        return untuned(joined.with_options(options).prefetch(tf.data.AUTOTUNE))
 
     def _checked_views(self, samples, augment, views):
         """Checks that a data set is the one of the cache, and returns the number of views."""

@@ -9,6 +9,7 @@ from keras_distill.losses.functional.tensors import (
     length,
     match_rank,
     match_space,
+    mean_square,
     resize_space,
     scaled,
     smaller_space,
@@ -28,8 +29,9 @@ def activation_map(features, p=2.0):
         Tensor of shape `(batch, *space)`.
     """
     features = as_float(features)
-    powers = ops.square(features) if p == 2 else ops.power(ops.abs(features), p)
-    return ops.mean(powers, axis=-1)
+    if p == 2:
+        return mean_square(features)
+    return ops.mean(ops.power(ops.abs(features), p), axis=-1)
 
 
 def one_channel_of_equal_attention(features, p=2.0):

@@ -84,6 +84,26 @@ def square_root(tensor):
     return ops.where(is_zero, 0.0, ops.sqrt(ops.where(is_zero, 1.0, tensor)))
 
 
+@ops.custom_gradient
+def mean_square(tensor):
+    """Mean of the squares along the last axis, with a gradient in one pass over the tensor.
+
+    Args:
+        tensor: Floating-point tensor of shape `(..., channels)`.
+
+    Returns:
+        Tensor of shape `(...)`.
+    """
+    channels = tensor.shape[-1]
+
+    def gradient(*args, upstream=None):
+        # Taken apart by the backends themselves, it takes four passes, as long as a small layer.
+        upstream = args[0] if upstream is None else upstream
+        return tensor * ((2.0 / channels) * upstream)[..., None]
+
+    return ops.mean(ops.square(tensor), axis=-1), gradient
+
+
 def unit(tensor, axis=-1):
     """Divides by the Euclidean length along `axis`; zeros stay zeros.
 

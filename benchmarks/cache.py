@@ -19,7 +19,7 @@ import json
 import os
 import pathlib
 import random
-import resource
+import re
 import signal
 import subprocess
 import sys
@@ -106,7 +106,9 @@ def measure_speed(options):
 
 def own_peak():
     """Returns this process's peak resident size in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage, whose peak a process inherits from the one that started it.
+    status = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
 def fit_plain(options, folder):

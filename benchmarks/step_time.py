@@ -108,7 +108,7 @@ def pairs(options):
         spatial[-1],
         "stage3_out",
         AttentionTransfer,
-        *images("cifar10", (32, 32, 3), 2048, options.data_dir),
+        *images("cifar10", (32, 32, 3), 4096, options.data_dir),
     )
     rng = np.random.default_rng(0)
     yield Pair(

@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from keras_distill import device_commands
+
 
 def main(arguments=None):
     """Runs the command keras-distill.
@@ -37,8 +39,13 @@ def _parser():
     demo.add_argument("--seeds", type=int, default=5, help="how often each student is trained")
     demo.add_argument("--data-dir", default=None, help="folder of tensorflow-datasets")
     demo.set_defaults(run=_demo)
-    inspect = commands.add_parser("inspect", help="list what the library knows")
-    what = inspect.add_mutually_exclusive_group(required=True)
+    device_commands.add_to(commands)
+    inspect = commands.add_parser(
+        "inspect", help="show what a .tflite file holds and needs, or what the library knows"
+    )
+    inspect.set_defaults(run=_inspect)
+    device_commands.add_inspection(inspect)
+    what = inspect.add_mutually_exclusive_group()
     what.add_argument(
         "--losses",
         dest="run",
@@ -78,6 +85,12 @@ def _demo(options):
         progress.update(task, description="done", completed=len(started))
     _print_result(console, result, demo.summary(result))
     return 0
+
+
+def _inspect(options):
+    if options.model is None:
+        raise ValueError("inspect takes a .tflite file, --losses or --recipes.")
+    return device_commands.run_inspect(options)
 
 
 def _print_losses(options):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.observation import make_observable
+from keras_distill.reweighting import Reweighted
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D,
@@ -121,7 +122,7 @@ def _folded_call(convolution, normalization):
         # A depthwise kernel ends in (channels, multiplier), in the order of the output's channels.
         depthwise = hasattr(convolution, "depth_multiplier")
         scale = ops.reshape(scale, kernel.shape[-2:]) if depthwise else scale
-        seen = _Reweighted(convolution, kernel * scale, bias)
+        seen = Reweighted(convolution, kernel * scale, bias)
         return type(convolution).call(seen, inputs)
 
     return call
@@ -129,17 +130,3 @@ def _folded_call(convolution, normalization):
 
 def _pass_on(inputs, **kwargs):
     return inputs
-
-
-class _Reweighted:
-    """A layer with another kernel and bias, for its own class's `call`."""
-
-    use_bias = True
-
-    def __init__(self, layer, kernel, bias):
-        self._layer = layer
-        self.kernel = kernel
-        self.bias = bias
-
-    def __getattr__(self, name):
-        return getattr(self._layer, name)

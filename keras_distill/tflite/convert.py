@@ -40,7 +40,8 @@ def export_tflite(model, path, quantization=None, representative_data=None, targ
         representative_data: Inputs like those of training, scaled the same way: an array of shape
             `(samples, ...)`, a list or dictionary of arrays for several inputs, or a batched
             `tf.data.Dataset` of `x` or `(x, y)`. Up to 500 samples are used. Required for
-            `"int8"` and `"int16x8"`.
+            `"int8"` and `"int16x8"`, but for models of `compression.quantize_aware`, which have
+            learned their ranges.
         target: `"mobile"` (any builtin operator), `"mcu"` (current TensorFlow Lite Micro) or
             `"arduino"` (as `"mcu"`, and right on the older Arduino forks too).
 
@@ -64,10 +65,17 @@ def export_tflite(model, path, quantization=None, representative_data=None, targ
     path = _checked_path(path)
     _check_choice("quantization", quantization, QUANTIZATIONS)
     _check_choice("target", target, TARGETS)
-    samples = _samples_of(model, representative_data, quantization)
+    has_ranges = _has_ranges(model, quantization)
+    samples = None if has_ranges else _samples_of(model, representative_data, quantization)
     specs = _input_specs(model, samples)
     with tempfile.TemporaryDirectory() as folder:
-        job = _write_job(pathlib.Path(folder), model, specs, samples, quantization, target)
+        job = _write_job(pathlib.Path(folder), model, specs, samples)
+        settings = {
+            "quantization": quantization,
+            "per_tensor_dense": target == "arduino",
+            "has_ranges": has_ranges,
+        }
+        (job / "settings.json").write_text(json.dumps(settings))
         content = _run_converter(job, model)
     errors = [f for f in lint_module.lint(schema.parse(content), target) if f.severity == "error"]
     if errors:
@@ -94,6 +102,25 @@ def _checked_path(path):
 def _check_choice(name, value, allowed):
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
+
+
+def _has_ranges(model, quantization):
+    """Whether a model has learned the ranges of its activations."""
+    ranges = [layer for layer in model._flatten_layers() if getattr(layer, "holds_range", False)]
+    if not ranges:
+        return False
+    if quantization != "int8":
+        raise ValueError(
+            f"The model {model.name!r} was trained for int8: export it with quantization='int8', "
+            f"or export the model that it was made of with quantization={quantization!r}."
+        )
+    unknown = [layer.name for layer in ranges if not float(layer.updates)]
+    if unknown:
+        raise ValueError(
+            f"The ranges of {', '.join(unknown)} are unknown: train the model, or give "
+            "representative_data to quantize_aware."
+        )
+    return True
 
 
 def _samples_of(model, data, quantization):
@@ -198,7 +225,7 @@ def _check_shapes(inputs, samples):
             )
 
 
-def _write_job(folder, model, specs, samples, quantization, target):
+def _write_job(folder, model, specs, samples):
     flat = keras.tree.flatten(specs)
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -218,8 +245,6 @@ def _write_job(folder, model, specs, samples, quantization, target):
             for index, (spec, array) in enumerate(zip(flat, samples, strict=True))
         }
         np.savez(folder / "samples.npz", **arrays)
-    settings = {"quantization": quantization, "per_tensor_dense": target == "arduino"}
-    (folder / "settings.json").write_text(json.dumps(settings))
     return folder
 
 

@@ -26,18 +26,22 @@ def convert(folder):
     if settings["quantization"] == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if settings["quantization"] in ("int8", "int16x8"):
-        quantize_fully(converter, folder / "samples.npz", settings["quantization"])
+        quantize_fully(converter, settings["quantization"])
+        if settings["has_ranges"]:
+            # The other set asks for samples even where the graph says all ranges.
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        else:
+            calibrate(converter, folder / "samples.npz")
     if settings["per_tensor_dense"]:
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     (folder / "model.tflite").write_bytes(converter.convert())
 
 
-def quantize_fully(converter, samples_path, quantization):
+def quantize_fully(converter, quantization):
     """Sets a converter to integers everywhere, inputs and outputs included.
 
     Args:
         converter: `tf.lite.TFLiteConverter`.
-        samples_path: File of the representative data.
         quantization: `"int8"` or `"int16x8"`.
     """
     sets = tf.lite.OpsSet
@@ -46,6 +50,15 @@ def quantize_fully(converter, samples_path, quantization):
     converter.target_spec.supported_ops = [wide if is_wide else sets.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.int16 if is_wide else tf.int8
     converter.inference_output_type = converter.inference_input_type
+
+
+def calibrate(converter, samples_path):
+    """Lets a converter find the ranges of activations.
+
+    Args:
+        converter: `tf.lite.TFLiteConverter`.
+        samples_path: File of the representative data.
+    """
     with np.load(samples_path, allow_pickle=False) as samples:
         arrays = {name: samples[name] for name in samples.files}
 

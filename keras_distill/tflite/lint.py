@@ -43,7 +43,7 @@ def lint(graph, target):
     findings = [*_custom(graph), *_float_islands(graph)]
     if target != "mobile":
         findings += [*_dynamic(graph), *_unsupported(graph, target), *_unquantised_kinds(graph)]
-        findings += [*_sliced_loops(graph)]
+        findings += [*_sliced_loops(graph), *_scaled_relu6(graph)]
     if target == "arduino":
         findings += _dense_per_channel(graph)
     return findings
@@ -158,6 +158,23 @@ def _sliced_loops(graph):
             "WHILE with SLICE",
             "Use unroll=True, or return_sequences=False.",
         )
+
+
+def _scaled_relu6(graph):
+    for operator in graph.operators:
+        if operator.name != "RELU6" or not operator.inputs[0].scales:
+            continue
+        ends = [(end.scales, end.zero_points) for end in (operator.inputs[0], operator.outputs[0])]
+        if ends[0] != ends[1]:
+            yield Finding(
+                "relu6-scale",
+                "error",
+                "TensorFlow Lite Micro's RELU6 ignores that its output has another scale than its "
+                "input, and gives silently wrong answers",
+                _place(operator),
+                "Put the ReLU6 right after a convolution, a dense layer or an addition, which then "
+                "does its work; or use ReLU.",
+            )
 
 
 def _dense_per_channel(graph):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_distill.tflite import micro
+from keras_distill.tflite import costs, micro
 from keras_distill.tflite.boards import BOARDS, RUNTIME_FLASH
 
 
@@ -12,11 +12,15 @@ class Report:
 
     Args:
         operators: Dictionary from builtin operator to how often it stands in the graph.
+        costs: List of `OperatorCost`, one per operator: multiplications, bytes of weights and
+            outputs.
         macs: Multiplications and additions of one inference, in pairs.
         model_bytes: Size of the file.
         flash_bytes: Size of the file and of TensorFlow Lite Micro's code, about 125 KiB.
         arena_bytes: Smallest arena that works, bisected on TensorFlow Lite Micro; `None` where
             that isn't installed or can't run the model.
+        live_bytes: What the tensors that are needed at the same time take, the bound below which
+            no arena can be; `None` for models with loops.
         arena_constant: The arena for a sketch: 5 % and 1 KiB more, in whole KiB.
         boards: Dictionary from board to why the model doesn't fit, empty where it does; empty
             altogether where the arena isn't known.
@@ -24,10 +28,12 @@ class Report:
     """
 
     operators: dict
+    costs: tuple
     macs: int
     model_bytes: int
     flash_bytes: int
     arena_bytes: int | None
+    live_bytes: int | None
     arena_constant: int | None
     boards: dict
     notes: tuple
@@ -45,6 +51,8 @@ class Report:
             f"flash      {self.flash_bytes:,} B with TensorFlow Lite Micro",
             f"arena      {arena}",
         ]
+        if self.live_bytes is not None:
+            lines.append(f"           of it {self.live_bytes:,} B tensors, the least there can be")
         for name, obstacle in self.boards.items():
             verdict = f"no: {obstacle}" if obstacle else "fits"
             lines.append(f"  {BOARDS[name].title:<38}{verdict}")
@@ -61,6 +69,7 @@ def report(tflite_model):
         `Report`.
     """
     notes, arena = [], None
+    of_operators = costs.operator_costs(tflite_model.graph)
     if micro.is_available():
         try:
             arena = micro.minimum_arena(tflite_model.content)
@@ -74,37 +83,13 @@ def report(tflite_model):
         fits = {name: board.obstacle(constant, tflite_model.size) for name, board in BOARDS.items()}
     return Report(
         operators=tflite_model.operators,
-        macs=sum(multiplications(operator) for operator in tflite_model.graph.operators),
+        costs=tuple(of_operators),
+        macs=sum(cost.macs for cost in of_operators),
         model_bytes=tflite_model.size,
         flash_bytes=tflite_model.size + RUNTIME_FLASH,
         arena_bytes=arena,
+        live_bytes=costs.live_bytes(tflite_model.graph),
         arena_constant=constant,
         boards=fits,
         notes=tuple(notes),
     )
-
-
-def multiplications(operator):
-    """Counts the multiply-accumulates of one operator.
-
-    Args:
-        operator: `Operator` of a graph.
-
-    Returns:
-        Number of pairs of multiplication and addition; 0 for operators without weights.
-    """
-    if operator.name == "CONV_2D":
-        _, height, width, channels = operator.inputs[1].shape
-        return operator.outputs[0].size * height * width * channels
-    if operator.name == "DEPTHWISE_CONV_2D":
-        _, height, width, _ = operator.inputs[1].shape
-        return operator.outputs[0].size * height * width
-    if operator.name == "TRANSPOSE_CONV":
-        outputs, height, width, _ = operator.inputs[1].shape
-        return operator.inputs[2].size * height * width * outputs
-    if operator.name == "FULLY_CONNECTED":
-        return operator.outputs[0].size * operator.inputs[1].shape[-1]
-    if operator.name == "BATCH_MATMUL":
-        contracted = operator.inputs[0].shape[-2 if operator.options.adjX else -1]
-        return operator.outputs[0].size * contracted
-    return 0

@@ -17,6 +17,7 @@ class Tensor:
         scales: Quantisation scales: none, one, or one per channel.
         zero_points: As many zero points.
         is_constant: Whether the file holds its value.
+        index: Number of the tensor in its subgraph.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Tensor:
     scales: tuple
     zero_points: tuple
     is_constant: bool
+    index: int
 
     @property
     def size(self):
@@ -162,6 +164,7 @@ def _tensor(schema, model, subgraph, index):
         scales=tuple(float(scale) for scale in scales),
         zero_points=tuple(int(zero) for zero in zeros),
         is_constant=data is not None and len(data) > 0,
+        index=int(index),
     )
 
 

@@ -57,6 +57,36 @@ def test_a_per_channel_dense_model_is_flagged_for_arduino(make_model, tmp_path):
     assert {f.code for f in TFLiteModel(path, target="arduino").lint()} == {"dense-per-channel"}
 
 
+def relu6_model(fused):
+    inputs = keras.Input((8, 8, 2))
+    branches = [keras.layers.Conv2D(4, 3, padding="same")(inputs) for _ in range(2)]
+    merge = keras.layers.Add if fused else keras.layers.Concatenate
+    x = keras.layers.ReLU(max_value=6)(merge()(branches))
+    return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+
+
+def test_a_relu6_that_tflm_computes_wrongly_is_refused(tmp_path):
+    keras.utils.set_random_seed(1)
+    model = relu6_model(fused=False)
+    x = random_inputs(model)
+    path = tmp_path / "m.tflite"
+    with pytest.raises(ValueError, match=r"relu6-scale.*silently wrong"):
+        export_tflite(model, path, "int8", x, target="mcu")
+    assert not path.exists()
+    # The trap: it runs, and is far off on TensorFlow Lite Micro alone.
+    result = export_tflite(model, path, "int8", x, target="mobile")
+    verification = result.verify(model, x[:20])
+    assert verification.max_steps_tflm > 20
+    assert verification.max_error_keras < 5 * result.outputs[0].scale
+
+
+def test_a_relu6_that_is_part_of_another_operator_is_fine(tmp_path):
+    model = relu6_model(fused=True)
+    x = random_inputs(model)
+    result = export_tflite(model, tmp_path / "m.tflite", "int8", x, target="mcu")
+    assert result.lint() == [] and result.verify(model, x[:50]).passed
+
+
 class Subclassed(keras.Model):
     def __init__(self):
         super().__init__()

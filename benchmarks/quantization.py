@@ -1,0 +1,130 @@
+"""What int8 costs a distilled student: quantised after training, and trained with quantisation.
+
+Run: python benchmarks/quantization.py [--data-dir FOLDER] [--seeds 3]
+
+MNIST (random images without --data-dir, which says nothing of accuracy). A teacher of 98 % is
+distilled (soft targets) into two students: a small CNN, and a tiny one of depthwise convolutions,
+which int8 harms most. After the same first epochs each goes on for the same further ones, once in
+float and once with int8's rounding (compression.quantize_aware), with the same losses and data.
+Accuracy on 10,000 test images: of the float student, of its int8 file (500 representative images),
+and of the int8 file of the other one. Writes benchmarks/results/quantization.md.
+"""
+
+import argparse
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+from step_time import images
+
+from keras_distill import (
+    Distiller,
+    SoftTargets,
+    architectures,
+    compression,
+    datasets,
+    export_tflite,
+)
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "quantization.md"
+LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+SHAPE = (28, 28, 1)
+
+
+def depthwise(shape=SHAPE, classes=10):
+    """Returns a tiny student of depthwise convolutions, whose channels differ most in range."""
+    layers = keras.layers
+    inputs = keras.Input(shape)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(inputs)
+    for filters, strides in ((16, 1), (16, 2), (24, 2)):
+        x = layers.ReLU(max_value=6)(layers.BatchNormalization()(x))
+        x = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False)(x)
+        x = layers.ReLU(max_value=6)(layers.BatchNormalization()(x))
+        x = layers.Conv2D(filters, 1, use_bias=False)(x)
+    x = layers.ReLU(max_value=6)(layers.BatchNormalization()(x))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(classes)(x), name="depthwise")
+
+
+STUDENTS = {
+    "CNN": lambda: architectures.small_cnn(SHAPE, 10, filters=(4, 8, 16)),
+    "depthwise": depthwise,
+}
+
+
+def distill(teacher, student, data, learning_rate, epochs):
+    """Trains a student with soft targets and labels."""
+    distiller = Distiller(teacher, student, SoftTargets(4.0), student_loss_weight=0.5)
+    distiller.compile(keras.optimizers.Adam(learning_rate), LABELS)
+    distiller.fit(data.x_train, data.y_train, batch_size=64, epochs=epochs, verbose=0)
+
+
+def accuracy_of_file(model, data, x=None):
+    """Returns the accuracy of a model's int8 file in %."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "model.tflite"
+        result = export_tflite(model, path, "int8", x, target="arduino")
+        return 100 * np.mean(result.predict(data.x_test).argmax(axis=-1) == data.y_test)
+
+
+def run(teacher, make, data, seed):
+    """Returns the accuracies of one student with one seed."""
+    keras.utils.set_random_seed(seed)
+    student = make()
+    distill(teacher, student, data, 2e-3, epochs=5)
+    quantized = compression.quantize_aware(student, data.x_train[:500])
+    for model in (student, quantized):
+        keras.utils.set_random_seed(100 + seed)
+        distill(teacher, model, data, 5e-4, epochs=3)
+    right = student.predict(data.x_test, verbose=0).argmax(axis=-1) == data.y_test
+    return {
+        "float": 100 * np.mean(right),
+        "int8 after training": accuracy_of_file(student, data, data.x_train[:500]),
+        "int8, trained with quantisation": accuracy_of_file(quantized, data),
+    }
+
+
+def loaded(options):
+    """Returns the data."""
+    if options.data_dir:
+        return datasets.load("mnist", data_dir=options.data_dir, max_train=10_000)
+    (x, y), (x_test, y_test) = (images(None, SHAPE, count, None) for count in (2_000, 500))
+    return datasets.Dataset("random", x, y, x_test, y_test, list("0123456789"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    data = loaded(options)
+    keras.utils.set_random_seed(0)
+    teacher = architectures.small_cnn(SHAPE, 10, filters=(16, 32, 64))
+    teacher.compile("adam", LABELS)
+    teacher.fit(data.x_train, data.y_train, batch_size=64, epochs=6, verbose=0)
+    lines = [
+        f"Made by `benchmarks/quantization.py --seeds {options.seeds}`: accuracy in % on "
+        f"{len(data.x_test):,} test images, mean ± standard deviation over the seeds 0 to "
+        f"{options.seeds - 1}; differences paired by seed, ± their standard error.",
+        "",
+        "| student | parameters | model | accuracy | against float |",
+        "|---|---|---|---|---|",
+    ]
+    for name, make in STUDENTS.items():
+        runs = [run(teacher, make, data, seed) for seed in range(options.seeds)]
+        for model in runs[0]:
+            values = np.array([one[model] for one in runs])
+            against = values - [one["float"] for one in runs]
+            error = against.std(ddof=1) / np.sqrt(len(runs)) if len(runs) > 1 else 0
+            difference = "" if model == "float" else f"{against.mean():+.2f} ± {error:.2f}"
+            lines.append(
+                f"| {name} | {make().count_params():,} | {model} | {values.mean():.2f} ± "
+                f"{values.std(ddof=1) if len(runs) > 1 else 0:.2f} | {difference} |"
+            )
+            print(lines[-1], flush=True)
+    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""Quantisation-aware training: a student that learns with the rounding that awaits it."""
+
+import keras
+import numpy as np
+
+from keras_distill.compression.quantized_layers import (
+    ActivationRange,
+    QuantizedConv1D,
+    QuantizedConv2D,
+    QuantizedDense,
+    QuantizedDepthwiseConv2D,
+)
+
+_kl = keras.layers
+_WITH_KERNEL = {
+    _kl.Conv1D: QuantizedConv1D,
+    _kl.Conv2D: QuantizedConv2D,
+    _kl.DepthwiseConv2D: QuantizedDepthwiseConv2D,
+    _kl.Dense: QuantizedDense,
+}
+_FOLDING = (_kl.Conv2D, _kl.DepthwiseConv2D)
+_WITH_RANGE = (
+    _kl.Activation,
+    _kl.ReLU,
+    _kl.Add,
+    _kl.Concatenate,
+    _kl.GlobalAveragePooling1D,
+    _kl.GlobalAveragePooling2D,
+    _kl.Softmax,
+)
+# Their outputs are some of their inputs' values, and int8 gives them the same scale.
+_WITHOUT_CHANGE = (
+    _kl.AveragePooling1D,
+    _kl.AveragePooling2D,
+    _kl.Cropping1D,
+    _kl.Cropping2D,
+    _kl.Dropout,
+    _kl.Flatten,
+    _kl.GlobalMaxPooling1D,
+    _kl.GlobalMaxPooling2D,
+    _kl.Identity,
+    _kl.MaxPooling1D,
+    _kl.MaxPooling2D,
+    _kl.Permute,
+    _kl.Reshape,
+    _kl.SpatialDropout1D,
+    _kl.SpatialDropout2D,
+    _kl.ZeroPadding1D,
+    _kl.ZeroPadding2D,
+)
+_FUSED = ("relu", "relu6", "linear")
+_ACTIVATIONS = (*_FUSED, "softmax", "sigmoid", "tanh")
+
+
+def quantize_aware(student, representative_data=None):
+    """Makes a student that trains with the rounding of int8, and exports with what it learned.
+
+    Kernels are rounded to 8 bits, per channel in convolutions and with one scale in dense layers;
+    activations are rounded where int8 rounds them, over ranges that training learns. The gradient
+    passes through. The result is a `keras.Model` of its own, with a copy of the weights and the
+    same names of layers: `Distiller` trains it with any loss, and `export_tflite(...,
+    quantization="int8")` takes its ranges, with no representative data.
+
+    Args:
+        student: Built Functional or Sequential `keras.Model`, in float32. Train it before: few
+            epochs with rounding then suffice, at a low learning rate.
+        representative_data: Inputs like those of training, array of shape `(samples, ...)` or a
+            list or dictionary of arrays, from which the ranges start. Without it the first batch
+            of training sets them.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        TypeError: If `student` isn't a `keras.Model`.
+        ValueError: If it holds layers that can't be quantised this way; all are named.
+
+    Example:
+
+    ```python
+    student = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(3)]
+    )
+    x, y = np.random.rand(64, 8).astype("float32"), np.random.randint(0, 3, 64)
+    quantized = quantize_aware(student, x)
+    quantized.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    quantized.fit(x, y, verbose=0)
+    ```
+
+    Reference:
+        Jacob et al., "Quantization and Training of Neural Networks for Efficient
+        Integer-Arithmetic-Only Inference", CVPR 2018.
+    """
+    graph = _graph_of(student)
+    nodes = [
+        node
+        for depth in sorted(graph._nodes_by_depth, reverse=True)
+        for node in graph._nodes_by_depth[depth]
+    ]
+    consumers = _consumers(nodes)
+    _check_supported(student, nodes, consumers)
+    quantized = _Rewriter(graph, nodes, consumers).rewrite()
+    if representative_data is not None:
+        _calibrate(quantized, representative_data)
+    return quantized
+
+
+def _graph_of(student):
+    if not isinstance(student, keras.Model):
+        raise TypeError(f"student must be a keras.Model, got {type(student).__name__}.")
+    if any(getattr(layer, "holds_range", False) for layer in student._flatten_layers()):
+        raise ValueError(f"The model {student.name!r} is quantisation-aware already.")
+    graph = student._functional if isinstance(student, keras.Sequential) else student
+    if not hasattr(graph, "_nodes_by_depth") or not student.built:
+        raise ValueError(
+            f"The model {student.name!r} doesn't show its graph: give a Functional model, or a "
+            "Sequential one that begins with keras.Input."
+        )
+    if student.compute_dtype != "float32":
+        raise ValueError(
+            f"The model {student.name!r} computes in {student.compute_dtype}: build it with the "
+            "float32 policy and copy the weights."
+        )
+    return graph
+
+
+def _consumers(nodes):
+    """Returns the operations that take each tensor, by the tensor's identity."""
+    consumers = {}
+    for node in nodes:
+        for tensor in node.input_tensors if not node.is_input else ():
+            consumers.setdefault(id(tensor), []).append(node.operation)
+    return consumers
+
+
+def _check_supported(student, nodes, consumers):
+    """Checks that int8 does what the model does, layer by layer."""
+    made_by = {id(tensor): node for node in nodes for tensor in node.output_tensors}
+    refused = []
+    for node in nodes:
+        layer = node.operation
+        reason = None if node.is_input else _reason_against(layer)
+        if type(layer) is _kl.BatchNormalization:
+            before = made_by[id(node.input_tensors[0])].operation
+            alone = len(consumers[id(node.input_tensors[0])]) == 1
+            if type(before) not in _FOLDING or _activation(before) != "linear" or not alone:
+                reason = (
+                    "only after a Conv2D or DepthwiseConv2D without activation, whose output "
+                    "nothing else reads"
+                )
+        if reason is not None:
+            refused.append(f"{layer.name} ({type(layer).__name__}): {reason}")
+    if refused:
+        names = sorted({kind.__name__ for kind in (*_WITH_KERNEL, *_WITH_RANGE, *_WITHOUT_CHANGE)})
+        raise ValueError(
+            f"The model {student.name!r} can't be trained with quantisation:\n- "
+            + "\n- ".join(refused)
+            + f"\nThese can: {', '.join(names)}, BatchNormalization after a Conv2D or "
+            "DepthwiseConv2D. "
+            'export_tflite(..., quantization="int8", representative_data=...) quantises any model '
+            "after training."
+        )
+
+
+def _reason_against(layer):
+    """Says why a layer can't be quantised, or `None` if it can."""
+    kind = type(layer)
+    if kind in _WITH_KERNEL or kind in (_kl.Activation, _kl.ReLU):
+        activation = _activation(layer)
+        if activation not in _ACTIVATIONS:
+            return f"activation {activation}; possible are {', '.join(_ACTIVATIONS)}"
+        if getattr(layer, "data_format", "channels_last") != "channels_last":
+            return "channels_first"
+        return None
+    if kind in (*_WITH_RANGE, *_WITHOUT_CHANGE, _kl.BatchNormalization):
+        return None
+    return "not possible"
+
+
+def _activation(layer):
+    """Names the activation of a layer; `"relu"` for all that TensorFlow Lite fuses as one."""
+    if isinstance(layer, _kl.ReLU):
+        is_usual = not layer.negative_slope and not layer.threshold
+        return "relu" if is_usual and layer.max_value in (None, 6) else "ReLU with these arguments"
+    activation = getattr(layer, "activation", None)
+    return "linear" if activation is None else getattr(activation, "__name__", str(activation))
+
+
+class _Rewriter:
+    """Builds the quantised model along the graph of the student.
+
+    Args:
+        graph: Functional model.
+        nodes: Its nodes, each after those that it depends on.
+        consumers: Dictionary from a tensor's identity to the operations that take it.
+    """
+
+    def __init__(self, graph, nodes, consumers):
+        self._graph = graph
+        self._nodes = nodes
+        self._consumers = consumers
+        self._outputs = {id(tensor) for tensor in graph.outputs}
+        self._layers = {}
+        self._tensors = {}
+        self._names = {node.operation.name for node in nodes}
+
+    def rewrite(self):
+        """Returns the quantised model, with the student's weights."""
+        inputs = keras.tree.map_structure(self._input, self._graph._inputs_struct)
+        for node in self._nodes:
+            if not node.is_input:
+                self._call(node)
+        outputs = keras.tree.map_structure(
+            lambda tensor: self._tensors[id(tensor)], self._graph._outputs_struct
+        )
+        model = keras.Model(inputs, outputs, name=self._graph.name)
+        for old, new in self._layers.values():
+            new.set_weights(old.get_weights())
+            new.trainable = old.trainable
+        return model
+
+    def _input(self, tensor):
+        layer = tensor._keras_history.operation
+        new = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=layer.name)
+        is_float = keras.backend.is_float_dtype(tensor.dtype)
+        self._tensors[id(tensor)] = self._ranged(new, layer.name) if is_float else new
+        return new
+
+    def _call(self, node):
+        layer = node.operation
+        args, kwargs = node.arguments.fill_in(self._tensors)
+        outputs = self._new_layer(layer)(*args, **kwargs)
+        own = _activation(layer) if type(layer) in _WITH_KERNEL else "linear"
+        if own not in _FUSED:
+            # Int8 rounds what goes into such an activation too.
+            outputs = self._ranged(outputs, layer.name)
+            outputs = _kl.Activation(own, name=self._name(f"{layer.name}_{own}"))(outputs)
+        [old] = node.output_tensors
+        self._tensors[id(old)] = (
+            self._ranged(outputs, layer.name) if self._is_rounded(node) else outputs
+        )
+
+    def _new_layer(self, layer):
+        if id(layer) not in self._layers:
+            config = layer.get_config()
+            kind = _WITH_KERNEL.get(type(layer), type(layer))
+            if kind is not type(layer) and _activation(layer) not in _FUSED:
+                config["activation"] = "linear"
+            self._layers[id(layer)] = layer, kind.from_config(config)
+        return self._layers[id(layer)][1]
+
+    def _is_rounded(self, node):
+        """Whether int8 rounds what comes out of a layer: not where it does two layers in one."""
+        layer, [tensor] = node.operation, node.output_tensors
+        is_end = _activation(layer) in ("softmax", "sigmoid", "tanh") or type(layer) is _kl.Softmax
+        if type(layer) in _WITHOUT_CHANGE or is_end:
+            # The scale of these activations is fixed, the converter knows it.
+            return False
+        after = self._consumers.get(id(tensor), [])
+        if id(tensor) in self._outputs or len(after) != 1:
+            return True
+        if type(after[0]) in (_kl.BatchNormalization, _kl.Concatenate):
+            # What is put together in int8 has one scale, that of the whole.
+            return False
+        # A Conv1D is a plane's convolution with a change of shape behind it.
+        fuses = type(layer) in (*_FOLDING, _kl.Dense, _kl.BatchNormalization, _kl.Add)
+        is_relu = type(after[0]) in (_kl.Activation, _kl.ReLU) and "relu" in _activation(after[0])
+        return not (fuses and _activation(layer) == "linear" and is_relu)
+
+    def _ranged(self, tensor, name):
+        return ActivationRange(name=self._name(f"{name}_range"))(tensor)
+
+    def _name(self, wanted):
+        name, count = wanted, 1
+        while name in self._names:
+            name, count = f"{wanted}_{count}", count + 1
+        self._names.add(name)
+        return name
+
+
+def _calibrate(model, data):
+    """Lets the ranges learn from data, without training."""
+    ranges = [layer for layer in model.layers if isinstance(layer, ActivationRange)]
+    arrays = keras.tree.map_structure(np.asarray, data)
+    count = len(keras.tree.flatten(arrays)[0])
+    for layer in ranges:
+        layer.is_calibrating = True
+    try:
+        for start in range(0, count, 64):
+            model(keras.tree.map_structure(lambda a, at=start: a[at : at + 64], arrays))
+    finally:
+        for layer in ranges:
+            layer.is_calibrating = False

@@ -1,0 +1,188 @@
+"""The commands of keras-distill for any Keras model and any TensorFlow Lite file."""
+
+import json
+import pathlib
+
+import numpy as np
+
+
+def add_to(commands):
+    """Adds the commands `export`, `lint` and `boards` to a parser.
+
+    Args:
+        commands: What `argparse.ArgumentParser.add_subparsers` returned.
+    """
+    export = commands.add_parser(
+        "export", help="convert a saved Keras model, check it, and pack it for a device"
+    )
+    export.add_argument("model", type=pathlib.Path, help="a .keras or .h5 file")
+    export.add_argument("--output", type=pathlib.Path, help="default: beside the model")
+    export.add_argument(
+        "--quantization", choices=["float32", "float16", "dynamic", "int8", "int16x8"]
+    )
+    export.add_argument(
+        "--data",
+        help="inputs as in training: a .npy file, a .npz file (x or its first array; y for "
+        "accuracies), digits, or a tensorflow-datasets name",
+    )
+    export.add_argument("--data-dir", help="folder of tensorflow-datasets")
+    export.add_argument("--target", choices=["mobile", "mcu", "arduino"], default="mobile")
+    export.add_argument("--board", help="a board of `keras-distill boards` that it must fit")
+    export.set_defaults(run=run_export, quantization="float32")
+    lint = commands.add_parser("lint", help="list what would fail on a device")
+    _add_file(lint)
+    lint.add_argument("--target", choices=["mobile", "mcu", "arduino"], default="mcu")
+    lint.set_defaults(run=run_lint)
+    boards = commands.add_parser("boards", help="list the boards, and which of them a model fits")
+    boards.add_argument("model", nargs="?", type=pathlib.Path, help="a .tflite file")
+    boards.set_defaults(run=run_boards)
+
+
+def add_inspection(parser):
+    """Adds the arguments of `inspect MODEL` to its parser.
+
+    Args:
+        parser: `argparse.ArgumentParser` of the command.
+    """
+    parser.add_argument("model", nargs="?", type=pathlib.Path, help="a .tflite file")
+    parser.add_argument("--benchmark", action="store_true", help="measure the time per inference")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the benchmark")
+
+
+def _add_file(parser):
+    parser.add_argument("model", type=pathlib.Path, help="a .tflite file")
+
+
+def run_export(options):
+    """Converts a model, prints how it compares, and packs it for Arduino if that is the target.
+
+    Args:
+        options: Parsed arguments of `keras-distill export`.
+
+    Returns:
+        Exit status: 0, or 1 if the file doesn't compute what the model does, or doesn't fit the
+        board.
+    """
+    import keras
+
+    from keras_distill.tflite import BOARDS, export_tflite
+
+    if options.board is not None and options.board not in BOARDS:
+        raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {options.board!r}.")
+    if not options.model.is_file():
+        raise ValueError(f"There is no file {str(options.model)!r}.")
+    model = keras.models.load_model(options.model, compile=False)
+    x, y = _data(options.data, options.data_dir)
+    output = options.output or options.model.with_suffix(".tflite")
+    quantization = None if options.quantization == "float32" else options.quantization
+    result = export_tflite(model, output, quantization, x, target=options.target)
+    print(f"wrote {output} ({result.size:,} B)")
+    for finding in result.lint():
+        print(finding)
+    verification = None
+    if x is not None:
+        verification = result.verify(model, x[:500], None if y is None else y[:500])
+        print(verification)
+    report = result.report()
+    print(report)
+    if options.target == "arduino":
+        library = output.with_suffix("")
+        result.to_arduino(library, samples=None if x is None else x[:10])
+        print(f"wrote the Arduino library {library}")
+    if options.board and report.boards.get(options.board, ""):
+        print(f"{BOARDS[options.board].title}: {report.boards[options.board]}")
+        return 1
+    return 0 if verification is None or verification.passed else 1
+
+
+def _data(source, data_dir):
+    """Returns the inputs and labels that were named, or `None` for what wasn't given."""
+    if source is None:
+        return None, None
+    path = pathlib.Path(source)
+    if path.suffix in (".npy", ".npz"):
+        if not path.is_file():
+            raise ValueError(f"There is no file {source!r}.")
+        loaded = np.load(path, allow_pickle=False)
+        if path.suffix == ".npy":
+            return loaded, None
+        x = loaded["x"] if "x" in loaded.files else loaded[loaded.files[0]]
+        return x, loaded["y"] if "y" in loaded.files else None
+    from keras_distill import datasets
+
+    data = datasets.load(source, data_dir=data_dir, max_train=500, max_test=500)
+    return data.x_test, data.y_test
+
+
+def run_lint(options):
+    """Prints what is wrong with a file on a target.
+
+    Args:
+        options: Parsed arguments of `keras-distill lint`.
+
+    Returns:
+        Exit status: 1 if there is an error among the findings.
+    """
+    from keras_distill.tflite import TFLiteModel
+
+    findings = TFLiteModel(options.model).lint_for(options.target)
+    for finding in findings:
+        print(finding)
+    if not findings:
+        print(f"nothing found: {options.model} for {options.target}")
+    return int(any(finding.severity == "error" for finding in findings))
+
+
+def run_boards(options):
+    """Prints the boards, and for a model which of them it fits.
+
+    Args:
+        options: Parsed arguments of `keras-distill boards`.
+
+    Returns:
+        Exit status 0.
+    """
+    from keras_distill.tflite import BOARDS, TFLiteModel
+
+    fits = {} if options.model is None else TFLiteModel(options.model).report().boards
+    if options.model is not None and not fits:
+        raise ValueError(
+            f"The arena of {options.model} is unknown, so whether it fits a board is too: "
+            "install the extra `micro`, and see `keras-distill lint`."
+        )
+    for name, board in BOARDS.items():
+        verdict = f"  {fits[name] or 'fits'}" if fits else ""
+        memory = f"{board.sram // 1024:>5} KiB SRAM {board.flash // 1024:>6} KiB flash"
+        print(f"{name:<28}{board.title:<38}{memory}{verdict}")
+    return 0
+
+
+def run_inspect(options):
+    """Prints what a file holds and asks of a device, and how long it takes here.
+
+    Args:
+        options: Parsed arguments of `keras-distill inspect`.
+
+    Returns:
+        Exit status 0.
+    """
+    from keras_distill.tflite import TFLiteModel
+    from keras_distill.tflite.latency import latency
+
+    model = TFLiteModel(options.model)
+    print(f"kind       {model.quantization or 'float32'}")
+    for side, infos in (("input", model.inputs), ("output", model.outputs)):
+        for info in infos:
+            scale = f", scale {info.scale:g}, zero {info.zero_point}" if info.scale else ""
+            shape = json.dumps(list(info.shape))
+            print(f"{side:<11}{info.name}: {info.dtype} {shape}{scale}")
+    report = model.report()
+    print(f"\n{'operator':<22}{'output':<20}{'MACs':>12}{'weights':>12}{'output':>12}  where")
+    for cost in report.costs:
+        shape = " x ".join(map(str, cost.shape))
+        sizes = f"{cost.macs:>12,}{cost.constant_bytes:>10,} B{cost.output_bytes:>10,} B"
+        print(f"{cost.name:<22}{shape:<20}{sizes}  {cost.where}")
+    print(f"\n{report}")
+    if options.benchmark:
+        print(latency(model, options.threads))
+    return 0

@@ -1,0 +1,68 @@
+"""How long a model takes on this computer, with the kernels that phones use."""
+
+import dataclasses
+import time
+
+import numpy as np
+
+_WARM_UP = 10
+_SECONDS = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Latency:
+    """Time of one inference with LiteRT's XNNPACK kernels.
+
+    Args:
+        median_ms: Median in milliseconds.
+        slowest_ms: 95th percentile in milliseconds.
+        runs: Number of inferences that were measured.
+        threads: Number of threads.
+    """
+
+    median_ms: float
+    slowest_ms: float
+    runs: int
+    threads: int
+
+    def __str__(self):
+        return (
+            f"latency    {self.median_ms:.3f} ms (95th percentile {self.slowest_ms:.3f} ms), "
+            f"{self.runs} runs on this computer with {self.threads} "
+            f"thread{'s' * (self.threads > 1)}, XNNPACK"
+        )
+
+
+def latency(model, threads=1):
+    """Measures the time of one inference on this computer.
+
+    Args:
+        model: `TFLiteModel`.
+        threads: Number of threads.
+
+    Returns:
+        `Latency`.
+
+    Raises:
+        ValueError: If `threads` is below 1.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}.")
+    interpreter = Interpreter(model_content=model.content, num_threads=threads)
+    interpreter.allocate_tensors()
+    rng = np.random.default_rng(0)
+    for details in interpreter.get_input_details():
+        values = rng.random(details["shape"])
+        if np.issubdtype(details["dtype"], np.integer):
+            values = values * (1 if details["dtype"] != np.int8 else 127)
+        interpreter.set_tensor(details["index"], values.astype(details["dtype"]))
+    for _ in range(_WARM_UP):
+        interpreter.invoke()
+    taken, started = [], time.perf_counter()
+    while time.perf_counter() - started < _SECONDS or len(taken) < _WARM_UP:
+        before = time.perf_counter()
+        interpreter.invoke()
+        taken.append(1000 * (time.perf_counter() - before))
+    return Latency(float(np.median(taken)), float(np.percentile(taken, 95)), len(taken), threads)

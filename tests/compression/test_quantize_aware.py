@@ -1,0 +1,206 @@
+"""A model that trains with int8's rounding computes what its exported file computes."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_distill import AttentionTransfer, Distiller, SoftTargets, architectures
+from keras_distill.compression import ActivationRange, quantize_aware
+from keras_distill.compression.quantized_layers import round_kernel
+from keras_distill.tflite import export_tflite
+from tests.tflite.conftest import FACTORIES, random_inputs
+
+layers = keras.layers
+LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def concatenated():
+    """Branches that meet, a layer that is used twice, and an activation that isn't fused."""
+    inputs = keras.Input((8, 8, 2))
+    shared = layers.Conv2D(4, 3, padding="same", name="shared")
+    x = layers.Conv2D(2, 1, activation="tanh", name="squash")(inputs)
+    x = layers.Concatenate()([shared(x), shared(inputs)])
+    x = layers.Dropout(0.2)(layers.ReLU()(x))
+    x = layers.ZeroPadding2D(1)(x)
+    x = layers.DepthwiseConv2D(3, strides=2, use_bias=False)(x)
+    x = layers.Activation("relu")(layers.BatchNormalization()(x))
+    return keras.Model(inputs, layers.Dense(3, "sigmoid")(layers.Flatten()(x)))
+
+
+def multiplied():
+    inputs = keras.Input((8, 8, 2))
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu")(inputs)
+    return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+
+
+def causal():
+    inputs = keras.Input((16, 3))
+    x = layers.Conv1D(5, 3, padding="causal", use_bias=False)(inputs)
+    x = layers.ReLU()(x)
+    x = layers.Conv1D(5, 3, strides=2, padding="same", dilation_rate=1, activation="relu")(x)
+    x = layers.GlobalAveragePooling1D()(layers.MaxPooling1D()(x))
+    return keras.Model(inputs, layers.Dense(2)(x))
+
+
+KINDS = ("cnn", "residual", "separable")
+MODELS = {name: FACTORIES[name] for name in KINDS}
+MODELS |= {f.__name__: f for f in (concatenated, multiplied, causal)}
+
+
+@pytest.fixture
+def make(request):
+    def make(name):
+        keras.utils.set_random_seed(3)
+        model = MODELS[name]()
+        for weight in model.weights:
+            if "moving_variance" in weight.path or "gamma" in weight.path:
+                weight.assign(np.random.default_rng(0).uniform(0.5, 2.0, weight.shape))
+        return model
+
+    return make
+
+
+def trained(model, x, epochs=2):
+    quantized = quantize_aware(model, x)
+    classes = model.output_shape[-1]
+    y = np.random.default_rng(1).integers(0, classes, len(x))
+    quantized.compile(keras.optimizers.SGD(0.01), LABELS)
+    quantized.fit(x, y, epochs=epochs, verbose=0)
+    return quantized
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize(("shape", "axes"), [((3, 3, 2, 4), 1), ((3, 3, 4, 2), 2), ((5, 6), 1)])
+def test_kernels_are_rounded_to_127_steps(shape, axes, per_channel):
+    kernel = np.random.default_rng(0).normal(size=shape).astype("float32")
+    flat = kernel.reshape(*shape[: len(shape) - axes], -1)
+    largest = np.abs(flat).max(axis=tuple(range(flat.ndim - 1)) if per_channel else None)
+    scale = largest / 127
+    expected = (np.round(flat / scale) * scale).reshape(shape)
+    np.testing.assert_allclose(round_kernel(kernel, per_channel, axes), expected, atol=1e-6)
+
+
+def test_a_kernel_of_zeros_stays_zero():
+    assert not np.any(round_kernel(np.zeros((3, 3, 2, 2), "float32")))
+
+
+def test_ranges_follow_the_batches_and_hold_zero():
+    layer = ActivationRange()
+    batches = [np.float32([[1.0, 3.0]]), np.float32([[-2.0, 5.0]]), np.float32([[-1.0, -0.5]])]
+    expected = None
+    for number, batch in enumerate(batches):
+        ends = np.array([min(batch.min(), 0), max(batch.max(), 0)])
+        momentum = number / (number + 1)
+        expected = ends if expected is None else momentum * expected + (1 - momentum) * ends
+        layer(batch, training=True)
+        found = [float(layer.minimum), float(layer.maximum)]
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+    before = float(layer.minimum)
+    layer(np.float32([[100.0, -100.0]]), training=False)
+    assert float(layer.minimum) == before
+    step = (expected[1] - expected[0]) / 255
+    x = np.linspace(expected[0], expected[1], 50, dtype="float32")[None]
+    assert np.abs(np.asarray(layer(x)) - x).max() <= 0.51 * step
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_file_computes_what_the_model_does(name, make, tmp_path):
+    model = make(name)
+    x = random_inputs(model)
+    quantized = trained(model, x)
+    result = export_tflite(quantized, tmp_path / "model.tflite", "int8", target="mcu")
+    assert result.lint() == []
+    step = result.outputs[0].scale
+    found, expected = result.predict(x), quantized.predict(x, verbose=0)
+    wrong = np.abs(found - expected) / step
+    assert wrong.max() <= 2.01 and (wrong > 1.01).mean() < 0.01, (wrong.max(), wrong.mean())
+    verified = result.verify(quantized, x[:50])
+    assert verified.passed, str(verified)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_begins_as_the_student_nearly_and_with_its_weights(name, make):
+    model = make(name)
+    x = random_inputs(model)
+    quantized = quantize_aware(model, x)
+    for layer in model.layers:
+        if layer.weights:
+            for old, new in zip(
+                layer.get_weights(), quantized.get_layer(layer.name).get_weights(), strict=True
+            ):
+                np.testing.assert_array_equal(old, new)
+    expected = model.predict(x, verbose=0)
+    error = np.abs(quantized.predict(x, verbose=0) - expected).max()
+    assert 0 < error < 0.04 * np.ptp(expected)
+
+
+def test_training_moves_the_copy_and_not_the_student(make):
+    model = make("residual")
+    before = [weight.copy() for weight in model.get_weights()]
+    quantized = trained(model, random_inputs(model))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert not np.allclose(before[0], quantized.get_weights()[0]) or not np.allclose(
+        before[1], quantized.get_weights()[1]
+    )
+
+
+def test_it_is_distilled_saved_loaded_and_goes_on(tmp_path):
+    teacher = architectures.small_cnn((8, 8, 1), 4, filters=(6, 8))
+    student = architectures.small_cnn((8, 8, 1), 4, filters=(3, 4))
+    rng = np.random.default_rng(0)
+    x, y = rng.random((64, 8, 8, 1), "float32"), rng.integers(0, 4, 64)
+    quantized = quantize_aware(student, x)
+    losses = [SoftTargets(4.0), AttentionTransfer("stage2_out", "stage2_out")]
+    distiller = Distiller(teacher, quantized, losses)
+    distiller.compile("adam", LABELS)
+    distiller.fit(x, y, verbose=0)
+    distiller.save(tmp_path / "distiller.keras")
+    loaded = keras.models.load_model(tmp_path / "distiller.keras")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), distiller.predict(x, verbose=0))
+    for one in (distiller, loaded):
+        one.fit(x, y, shuffle=False, verbose=0)
+    for first, second in zip(distiller.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-6)
+    export_tflite(loaded.student, tmp_path / "student.tflite", "int8", target="arduino")
+
+
+def test_what_can_not_be_quantised_is_named():
+    inputs = keras.Input((8, 8, 2))
+    x = layers.BatchNormalization(name="early")(inputs)
+    x = layers.Conv2D(4, 3, activation="gelu", name="smooth")(x)
+    x = layers.LayerNormalization(name="normal")(x)
+    x = layers.ReLU(negative_slope=0.1, name="leaky")(x)
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+    with pytest.raises(ValueError, match="can't be trained with quantisation") as caught:
+        quantize_aware(model)
+    for name in ("early", "smooth", "normal", "leaky"):
+        assert f"- {name} (" in str(caught.value)
+    assert "flatten" not in str(caught.value).split("These can")[0]
+
+
+def test_a_normalisation_that_no_convolution_does_is_named():
+    inputs = keras.Input((16, 3))
+    x = layers.BatchNormalization(name="of_rows")(layers.Conv1D(5, 3)(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+    with pytest.raises(ValueError, match=r"of_rows .*only after a Conv2D or DepthwiseConv2D"):
+        quantize_aware(model)
+
+
+def test_bad_models_are_refused():
+    with pytest.raises(TypeError, match=r"must be a keras\.Model"):
+        quantize_aware("student")
+    with pytest.raises(ValueError, match="doesn't show its graph"):
+        quantize_aware(keras.Sequential([layers.Dense(2)]))
+    model = FACTORIES["perceptron"]()
+    with pytest.raises(ValueError, match="already"):
+        quantize_aware(quantize_aware(model))
+
+
+def test_exports_of_other_kinds_and_of_unknown_ranges_are_refused(tmp_path):
+    quantized = quantize_aware(FACTORIES["perceptron"]())
+    with pytest.raises(ValueError, match="quantization='int8'"):
+        export_tflite(quantized, tmp_path / "model.tflite")
+    with pytest.raises(ValueError, match=r"input_layer.*_range.* are unknown: train"):
+        export_tflite(quantized, tmp_path / "model.tflite", "int8")
+    assert not list(tmp_path.iterdir())

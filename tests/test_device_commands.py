@@ -1,0 +1,109 @@
+"""The commands for any Keras model and any TensorFlow Lite file."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_distill import architectures, cli
+from keras_distill.tflite import BOARDS, TFLiteModel, export_tflite
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return architectures.digits_student()
+
+
+@pytest.fixture(scope="module")
+def x():
+    return np.random.default_rng(0).random((60, 8, 8, 1), "float32")
+
+
+@pytest.fixture(scope="module")
+def int8(model, x, tmp_path_factory):
+    path = tmp_path_factory.mktemp("int8") / "int8.tflite"
+    export_tflite(model, path, "int8", x)
+    return str(path)
+
+
+def test_export_converts_checks_and_packs(model, tmp_path, capsys):
+    model.save(tmp_path / "student.keras")
+    arguments = ["--quantization", "int8", "--data", "digits", "--target", "arduino"]
+    arguments += ["--board", "arduino_nano_33_ble"]
+    assert cli.main(["export", str(tmp_path / "student.keras"), *arguments]) == 0
+    assert TFLiteModel(tmp_path / "student.tflite").quantization == "int8"
+    assert (tmp_path / "student" / "library.properties").is_file()
+    said = capsys.readouterr().out
+    for word in ("wrote", "accuracy", "arena", "Arduino Nano 33 BLE", "Arduino library"):
+        assert word in said, said
+
+
+@pytest.mark.parametrize(("suffix", "data"), [(".keras", "data.npz"), (".h5", "data.npy")])
+def test_export_takes_saved_models_and_arrays_of_any_origin(suffix, data, model, x, tmp_path):
+    model.save(tmp_path / f"any{suffix}")
+    np.savez(tmp_path / "data.npz", x=x, y=np.zeros(60, "int32"))
+    np.save(tmp_path / "data.npy", x)
+    output = tmp_path / "other.tflite"
+    arguments = ["--quantization", "int8", "--data", str(tmp_path / data)]
+    arguments += ["--output", str(output)]
+    assert cli.main(["export", str(tmp_path / f"any{suffix}"), *arguments]) == 0
+    assert output.is_file()
+
+
+def test_export_without_data_writes_float32(model, tmp_path, capsys):
+    model.save(tmp_path / "student.keras")
+    assert cli.main(["export", str(tmp_path / "student.keras")]) == 0
+    assert TFLiteModel(tmp_path / "student.tflite").quantization is None
+    assert "Arduino library" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["export", "absent.keras"], "no file 'absent.keras'"),
+        (["export", "absent.keras", "--board", "toaster"], "board must be one of"),
+        (["lint", "absent.tflite"], "no file"),
+        (["boards", "absent.tflite"], "no file"),
+        (["inspect", "absent.tflite"], "no file"),
+        (["inspect"], "takes a .tflite file"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("keras-distill: ") and said in error
+
+
+def test_missing_data_is_told_before_anything_is_written(model, tmp_path, capsys):
+    model.save(tmp_path / "student.keras")
+    arguments = ["export", str(tmp_path / "student.keras"), "--quantization", "int8"]
+    assert cli.main(arguments) == 1
+    assert "needs representative_data" in capsys.readouterr().err
+    assert cli.main([*arguments, "--data", "absent.npz"]) == 1
+    assert "no file 'absent.npz'" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["student.keras"]
+
+
+def test_lint_says_what_a_target_refuses(int8, model, tmp_path, capsys):
+    assert cli.main(["lint", int8, "--target", "mcu"]) == 0
+    assert "nothing found" in capsys.readouterr().out
+    export_tflite(model, tmp_path / "half.tflite", "float16")
+    assert cli.main(["lint", str(tmp_path / "half.tflite"), "--target", "mcu"]) == 1
+    assert "error" in capsys.readouterr().out
+
+
+def test_boards_are_listed_with_and_without_a_model(int8, capsys):
+    assert cli.main(["boards"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in BOARDS) and "fits" not in listed
+    assert cli.main(["boards", int8]) == 0
+    assert capsys.readouterr().out.count("fits") == len(BOARDS)
+
+
+def test_inspect_shows_a_file_and_its_time(int8, capsys):
+    assert cli.main(["inspect", int8, "--benchmark", "--threads", "2"]) == 0
+    said = capsys.readouterr().out
+    for word in ("int8 [1, 8, 8, 1], scale", "CONV_2D", "arena", "2 threads", " ms"):
+        assert word in said, said
+    assert cli.main(["inspect", int8, "--benchmark", "--threads", "0"]) == 1

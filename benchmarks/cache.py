@@ -50,8 +50,10 @@ def stages(teacher):
     """Returns the last layer of each of the three spatial stages."""
     last = {}
     for layer in teacher.layers:
-        if len(layer.output.shape) == 4 and layer.output.shape[1] in (32, 16, 8):
-            last[layer.output.shape[1]] = layer.name
+        shape = layer.output.shape
+        # Some shortcuts put their channels first on the way.
+        if len(shape) == 4 and shape[1] == shape[2] and shape[1] in (32, 16, 8):
+            last[shape[1]] = layer.name
     return list(last.values())
 
 

@@ -43,9 +43,9 @@ def _parser():
     inspect = commands.add_parser(
         "inspect", help="show what a .tflite file holds and needs, or what the library knows"
     )
-    inspect.set_defaults(run=_inspect)
-    device_commands.add_inspection(inspect)
-    what = inspect.add_mutually_exclusive_group()
+    inspect.set_defaults(run=device_commands.run_inspect)
+    what = inspect.add_mutually_exclusive_group(required=True)
+    device_commands.add_inspection(inspect, what)
     what.add_argument(
         "--losses",
         dest="run",
@@ -85,12 +85,6 @@ def _demo(options):
         progress.update(task, description="done", completed=len(started))
     _print_result(console, result, demo.summary(result))
     return 0
-
-
-def _inspect(options):
-    if options.model is None:
-        raise ValueError("inspect takes a .tflite file, --losses or --recipes.")
-    return device_commands.run_inspect(options)
 
 
 def _print_losses(options):

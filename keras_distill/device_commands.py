@@ -38,13 +38,14 @@ def add_to(commands):
     boards.set_defaults(run=run_boards)
 
 
-def add_inspection(parser):
+def add_inspection(parser, subjects):
     """Adds the arguments of `inspect MODEL` to its parser.
 
     Args:
         parser: `argparse.ArgumentParser` of the command.
+        subjects: Its group of what can be inspected.
     """
-    parser.add_argument("model", nargs="?", type=pathlib.Path, help="a .tflite file")
+    subjects.add_argument("model", nargs="?", type=pathlib.Path, help="a .tflite file")
     parser.add_argument("--benchmark", action="store_true", help="measure the time per inference")
     parser.add_argument("--threads", type=int, default=1, help="threads of the benchmark")
 

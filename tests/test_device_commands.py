@@ -65,7 +65,6 @@ def test_export_without_data_writes_float32(model, tmp_path, capsys):
         (["lint", "absent.tflite"], "no file"),
         (["boards", "absent.tflite"], "no file"),
         (["inspect", "absent.tflite"], "no file"),
-        (["inspect"], "takes a .tflite file"),
     ],
 )
 def test_mistakes_are_told_in_a_line(arguments, said, capsys, tmp_path, monkeypatch):

@@ -48,7 +48,7 @@ def test_what_a_later_operator_takes_stays_alive(export):
 
 
 @pytest.mark.skipif(not micro.is_available(), reason="needs TensorFlow Lite Micro")
-@pytest.mark.parametrize("name", ["residual", "separable", "resnet8"])
+@pytest.mark.parametrize("name", ["separable", "resnet8"])
 def test_no_arena_is_smaller_than_the_tensors_that_live_together(name, export):
     model = architectures.resnet8() if name == "resnet8" else FACTORIES[name]()
     result = export(model)

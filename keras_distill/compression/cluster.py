@@ -1,0 +1,78 @@
+"""Clustering: a student whose kernels hold few different weights, which it learns."""
+
+import math
+
+from keras_distill.compression import rewriting
+from keras_distill.compression.clustered_layers import CLUSTERED, INITIALIZATIONS
+from keras_distill.compression.toolkit import require
+
+
+def cluster(student, clusters=16, initialization="kmeans++", *, layers=None):
+    """Makes a student whose kernels hold few different weights, which training learns.
+
+    The kernels of Conv1D, Conv2D and Dense layers are clustered, each with centroids of its own;
+    other layers, and kernels that have no more weights than centroids, stay as they are. The file
+    stays as large, and compresses well. The result is a `keras.Model` of its own, with a copy of
+    the weights and the same names of layers: `Distiller` trains it with any loss, saves and
+    resumes it. Mixed precision, `jit_compile` and `tf.distribute` work. A centroid's gradient is
+    the sum over its weights: train with Adam, or with a low rate. `strip` makes it a plain model
+    afterwards.
+
+    Args:
+        student: Built Functional or Sequential `keras.Model`, nested models included. Train it
+            before: the centroids are chosen from its weights.
+        clusters: Number of different weights in each kernel, 2 or more.
+        initialization: How the centroids are chosen: `"kmeans++"`, `"linear"` (evenly between the
+            smallest and the largest weight), `"density"` (evenly along the distribution) or
+            `"random"`.
+        layers: List of names of layers, or of paths through nested models (`"backbone/conv"`);
+            `None` for all.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ImportError: If the extra `compress` isn't installed.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of bounds, a layer is unknown or can't be clustered, or
+            the model doesn't show its graph.
+
+    Example:
+
+    ```python
+    student = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(3)]
+    )
+    x, y = np.random.rand(64, 8).astype("float32"), np.random.randint(0, 3, 64)
+    clustered = cluster(student, clusters=4)
+    clustered.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    clustered.fit(x, y, verbose=0)
+    assert len(np.unique(clustered.layers[1].kernel)) <= 4
+    ```
+
+    Reference:
+        Han, Mao, Dally, "Deep Compression: Compressing Deep Neural Networks with Pruning, Trained
+        Quantization and Huffman Coding", ICLR 2016.
+    """
+    if not isinstance(clusters, int) or isinstance(clusters, bool):
+        raise TypeError(f"clusters must be an integer, got {clusters!r}.")
+    if clusters < 2:
+        raise ValueError(f"clusters must be at least 2, got {clusters}.")
+    if initialization not in INITIALIZATIONS:
+        raise ValueError(
+            f"initialization must be one of {', '.join(INITIALIZATIONS)}, got {initialization!r}."
+        )
+    require("tensorflow_model_optimization")
+    rewriting.refuse_compressed(student)
+    chosen = rewriting.chosen_layers(student, layers, CLUSTERED)
+
+    def replace(layer):
+        if layer not in chosen or math.prod(layer.kernel.shape) <= clusters:
+            return None
+        return CLUSTERED[type(layer)].from_config({**layer.get_config(), "clusters": clusters})
+
+    clustered, made = rewriting.rewrite(student, replace)
+    for layer in made.values():
+        if hasattr(layer, "place_centroids"):
+            layer.place_centroids(initialization)
+    return clustered

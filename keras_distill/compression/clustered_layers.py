@@ -1,0 +1,98 @@
+"""Layers whose kernels hold few different weights, which they learn."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_distill.compression.compressed_kernel import CompressedKernel
+from keras_distill.compression.toolkit import require
+
+_CORE = "tensorflow_model_optimization.python.core.clustering.keras"
+INITIALIZATIONS = {
+    "kmeans++": "KMEANS_PLUS_PLUS",
+    "linear": "LINEAR",
+    "density": "DENSITY_BASED",
+    "random": "RANDOM",
+}
+
+
+class _ClusteredKernel(CompressedKernel):
+    """Makes a layer compute with the centroids in the place of its kernel's weights.
+
+    As in tensorflow-model-optimization each weight is that centroid which is nearest to it. A
+    centroid's gradient is the sum of its weights'; they have their own too, and change places.
+
+    Args:
+        *args: Arguments of the layer's own class.
+        clusters: Number of centroids.
+        **kwargs: Arguments of the layer's own class.
+    """
+
+    compressed_as = "clustered"
+    own_arguments = ("clusters",)
+
+    def __init__(self, *args, clusters, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.clusters = clusters
+        self.centroids = None
+
+    def build(self, input_shape):
+        """Creates the kernel, the bias and the centroids."""
+        super().build(input_shape)
+        self.centroids = self.add_weight(
+            shape=(self.clusters,),
+            initializer="zeros",
+            dtype=self.variable_dtype,
+            name="centroids",
+        )
+
+    def place_centroids(self, initialization):
+        """Chooses the centroids from the kernel.
+
+        Args:
+            initialization: One of `INITIALIZATIONS`.
+        """
+        kind = require(f"{_CORE}.cluster_config").CentroidInitialization
+        factory = require(f"{_CORE}.clustering_centroids").CentroidsInitializerFactory
+        initializer = factory.get_centroid_initializer(kind[INITIALIZATIONS[initialization]])
+        kernel = tf.convert_to_tensor(self._kernel._value)
+        self.centroids.assign(initializer(kernel, self.clusters).get_cluster_centroids())
+
+    @property
+    def kernel(self):
+        """The kernel, with each weight's centroid in its place."""
+        kernel = super().kernel
+        if self.centroids is None:
+            return kernel
+        algorithm = require(f"{_CORE}.clustering_algorithm").ClusteringAlgorithm(
+            self.centroids._value
+        )
+        weights = self._kernel._value
+        clustered = algorithm.get_clustered_weight(algorithm.get_pulling_indices(weights), weights)
+        return ops.cast(clustered, ops.convert_to_tensor(kernel).dtype)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "clusters": self.clusters}
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class ClusteredConv1D(_ClusteredKernel, keras.layers.Conv1D):
+    """`Conv1D` whose kernel holds few different weights."""
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class ClusteredConv2D(_ClusteredKernel, keras.layers.Conv2D):
+    """`Conv2D` whose kernel holds few different weights."""
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class ClusteredDense(_ClusteredKernel, keras.layers.Dense):
+    """`Dense` whose kernel holds few different weights."""
+
+
+CLUSTERED = {
+    keras.layers.Conv1D: ClusteredConv1D,
+    keras.layers.Conv2D: ClusteredConv2D,
+    keras.layers.Dense: ClusteredDense,
+}

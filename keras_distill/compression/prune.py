@@ -1,0 +1,126 @@
+"""Pruning: a student that loses its smallest weights while it learns."""
+
+import numbers
+
+from keras_distill.compression import rewriting
+from keras_distill.compression.pruned_layers import PRUNED, PruningPlan
+from keras_distill.compression.toolkit import require
+
+
+def prune(
+    student,
+    sparsity=0.5,
+    pattern=None,
+    *,
+    begin_step=0,
+    end_step=None,
+    frequency=1,
+    initial_sparsity=0.0,
+    layers=None,
+):
+    """Makes a student whose smallest weights become zero while it trains.
+
+    The kernels of Conv1D, Conv2D and Dense layers are pruned; other layers stay as they are, and
+    so does a frozen one. The result is a `keras.Model` of its own, with a copy of the weights and
+    the same names of layers: `Distiller` trains it with any loss, saves and resumes it. The steps
+    are counted in the layers (no callback is needed), from 1, in training alone. Mixed precision,
+    `jit_compile` and `tf.distribute` work. `strip` makes it a plain model afterwards.
+
+    Args:
+        student: Built Functional or Sequential `keras.Model`, nested models included. Train it
+            before: the weights to keep are chosen by their magnitude.
+        sparsity: Share of each kernel's weights that become zero, in (0, 1).
+        pattern: `None`, which takes the smallest weights anywhere in a kernel, or `"2:4"`: two of
+            every four neighbouring input channels, as sparse hardware wants it. These are chosen
+            once, in the first step; the other arguments of the schedule then have no place.
+            Of channels beyond the last full four, two stay.
+        begin_step: First step of the schedule.
+        end_step: Step at which the sparsity is reached, after growing along a cubic curve from
+            `initial_sparsity`; the choice is final then. `None` for the whole sparsity at once,
+            and weights that may change places as long as training lasts.
+        frequency: Steps between two choices of the weights. They are made at `begin_step`,
+            `begin_step + frequency` and so on, from step 1.
+        initial_sparsity: Share of zeros at `begin_step`.
+        layers: List of names of layers, or of paths through nested models (`"backbone/conv"`);
+            `None` for all.
+
+    Returns:
+        `keras.Model`.
+
+    Raises:
+        ImportError: If the extra `compress` isn't installed.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If a number is out of bounds, the schedule can't end at `end_step`, a layer is
+            unknown or can't be pruned, or the model doesn't show its graph.
+
+    Example:
+
+    ```python
+    student = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(16, "relu"), keras.layers.Dense(3)]
+    )
+    x, y = np.random.rand(64, 8).astype("float32"), np.random.randint(0, 3, 64)
+    pruned = prune(student, sparsity=0.75, end_step=8)
+    pruned.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    pruned.fit(x, y, batch_size=16, epochs=3, verbose=0)
+    assert np.mean(pruned.layers[1].kernel == 0) == 0.75
+    ```
+
+    Reference:
+        - Zhu & Gupta, "To prune, or not to prune: exploring the efficacy of pruning for model
+          compression", ICLR 2018 workshop.
+        - Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021 (2:4).
+    """
+    plan = PruningPlan(sparsity, pattern, begin_step, end_step, frequency, initial_sparsity)
+    _check(plan)
+    require("tensorflow_model_optimization")
+    rewriting.refuse_compressed(student)
+    chosen = rewriting.chosen_layers(student, layers, PRUNED)
+
+    def replace(layer):
+        if layer not in chosen:
+            return None
+        config = {**layer.get_config(), "plan": plan, "calls_per_step": chosen[layer]}
+        return PRUNED[type(layer)].from_config(config)
+
+    pruned, _ = rewriting.rewrite(student, replace)
+    return pruned
+
+
+def _check(plan):
+    for name in ("begin_step", "end_step", "frequency"):
+        value, least = getattr(plan, name), {"frequency": 1, "end_step": plan.begin_step + 1}
+        if name == "end_step" and value is None:
+            continue
+        _check_number(name, value, numbers.Integral, "an integer")
+        if value < least.get(name, 0):
+            raise ValueError(f"{name} must be at least {least.get(name, 0)}, got {value}.")
+    for name in ("sparsity", "initial_sparsity"):
+        _check_number(name, getattr(plan, name), numbers.Real, "a number")
+    if not 0 < plan.sparsity < 1:
+        raise ValueError(f"sparsity must be in (0, 1), got {plan.sparsity}.")
+    if not 0 <= plan.initial_sparsity < plan.sparsity:
+        raise ValueError(
+            f"initial_sparsity must be in [0, sparsity = {plan.sparsity}), got "
+            f"{plan.initial_sparsity}."
+        )
+    if plan.pattern not in (None, "2:4"):
+        raise ValueError(f'pattern must be None or "2:4", got {plan.pattern!r}.')
+    if plan.pattern is not None and plan != PruningPlan(pattern=plan.pattern):
+        raise ValueError(
+            'The pattern "2:4" has a sparsity of 0.5 from the first step on: leave sparsity and '
+            "the schedule out."
+        )
+    if plan.end_step is None and plan.initial_sparsity:
+        raise ValueError("initial_sparsity needs end_step, the step at which sparsity is reached.")
+    if plan.end_step is not None and (plan.end_step - plan.begin_step) % plan.frequency:
+        raise ValueError(
+            f"With frequency={plan.frequency} from begin_step={plan.begin_step} on no choice is "
+            f"made at end_step={plan.end_step}, so the sparsity wouldn't be reached: give an "
+            "end_step that is a multiple of frequency after begin_step."
+        )
+
+
+def _check_number(name, value, kind, wanted):
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{name} must be {wanted}, got {value!r}.")

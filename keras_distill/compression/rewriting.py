@@ -1,0 +1,170 @@
+"""Models made anew along their graphs, with other layers in the place of some."""
+
+import collections
+
+import keras
+
+from keras_distill.layer_paths import layer_at
+
+
+def graph_of(model):
+    """Returns the Functional model that shows a model's graph.
+
+    Args:
+        model: Built Functional or Sequential `keras.Model`.
+
+    Raises:
+        TypeError: If it is no `keras.Model`.
+        ValueError: If it doesn't show its graph.
+    """
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"student must be a keras.Model, got {type(model).__name__}.")
+    graph = model._functional if isinstance(model, keras.Sequential) else model
+    if not hasattr(graph, "_nodes_by_depth") or not model.built:
+        raise ValueError(
+            f"The model {model.name!r} ({type(model).__name__}) doesn't show its graph: give a "
+            "Functional model, or a Sequential one that begins with keras.Input."
+        )
+    return graph
+
+
+def calls_in(model):
+    """Counts how often each layer is called when a model is called once.
+
+    Args:
+        model: Built Functional or Sequential `keras.Model`; nested models are walked too.
+
+    Returns:
+        Dictionary from layer to number of calls, in the order of the graph.
+
+    Raises:
+        TypeError: If it is no `keras.Model`.
+        ValueError: If it, or a model in it, doesn't show its graph.
+    """
+    calls = collections.Counter()
+    graph = graph_of(model)
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if not node.is_input:
+                calls[node.operation] += 1
+                if isinstance(node.operation, keras.Model):
+                    calls.update(calls_in(node.operation))
+    return calls
+
+
+def chosen_layers(model, layers, kinds):
+    """Finds the layers whose kernels are to be compressed.
+
+    Args:
+        model: Built Functional or Sequential `keras.Model`.
+        layers: List of names or paths, or `None` for all of these kinds.
+        kinds: Classes of layers that can be.
+
+    Returns:
+        Dictionary from layer to the number of its calls in one call of the model.
+
+    Raises:
+        TypeError: If `model` is no `keras.Model`, or `layers` no list.
+        ValueError: If a layer is unknown or of another kind, or if there is none at all.
+    """
+    calls = calls_in(model)
+    possible = {
+        layer: count
+        for layer, count in calls.items()
+        if type(layer) in kinds and layer.quantization_mode is None and not layer.lora_enabled
+    }
+    names = ", ".join(sorted(kind.__name__ for kind in kinds))
+    if layers is None:
+        if not possible:
+            raise ValueError(f"The model {model.name!r} has no layer of these kinds: {names}.")
+        return possible
+    if not isinstance(layers, (list, tuple)):
+        raise TypeError(f"layers must be a list of names of layers, got {layers!r}.")
+    chosen = {layer_at(model, path, "student"): path for path in layers}
+    for layer, path in chosen.items():
+        if layer not in possible:
+            raise ValueError(
+                f"The layer {path!r} is a {type(layer).__name__}, whose kernel can't be "
+                f"compressed: possible are {names}, unquantised and without LoRA, in the model's "
+                "own graph."
+            )
+    return {layer: possible[layer] for layer in chosen}
+
+
+def refuse_compressed(model):
+    """Checks that no layer of a model is pruned or clustered already.
+
+    Args:
+        model: A `keras.Model`.
+
+    Raises:
+        ValueError: If one is, by its name.
+    """
+    for layer in model._flatten_layers() if isinstance(model, keras.Model) else ():
+        if hasattr(layer, "compressed_as"):
+            raise ValueError(
+                f"The layer {layer.name!r} of the model {model.name!r} is {layer.compressed_as} "
+                "already: compression.strip(model) makes a plain model of it."
+            )
+
+
+def rewrite(model, replace):
+    """Builds a model of its own with the same graph, names and weights, and some other layers.
+
+    Args:
+        model: Built Functional or Sequential `keras.Model`.
+        replace: Function from a layer to the new one in its place, or to `None` for a copy. A new
+            one's first weights take the values of the old one's.
+
+    Returns:
+        Tuple of the Functional `keras.Model` and the dictionary from old layers to new ones.
+
+    Raises:
+        ValueError: If a layer can't be copied, by its name.
+    """
+    made = {}
+
+    def new(operation):
+        if operation not in made:
+            made[operation] = (
+                build(operation)
+                if isinstance(operation, keras.Model)
+                else replace(operation) or _copy(operation)
+            )
+        return made[operation]
+
+    def build(nested):
+        graph = graph_of(nested)
+        inputs = keras.tree.map_structure(_input, graph._inputs_struct)
+        outputs = graph._run_through_graph(inputs, operation_fn=new)
+        return keras.Model(inputs, outputs, name=nested.name)
+
+    result = build(model)
+    layers = {old: new for old, new in made.items() if isinstance(old, keras.layers.Layer)} | {
+        model: result
+    }
+    # A model's flag is set before those of its layers, which it would overwrite.
+    for old, copy in reversed(layers.items()):
+        copy.trainable = old.trainable
+    for old, copy in layers.items():
+        if not isinstance(old, keras.Model):
+            for before, after in zip(old.weights, copy.weights, strict=False):
+                after.assign(before)
+    return result, layers
+
+
+def _input(tensor):
+    layer = tensor._keras_history.operation
+    return keras.Input(
+        batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, name=layer.name
+    )
+
+
+def _copy(operation):
+    try:
+        return type(operation).from_config(operation.get_config())
+    except Exception as error:
+        raise ValueError(
+            f"The layer {operation.name!r} ({type(operation).__name__}) can't be copied from its "
+            f"config: {error}"
+        ) from error

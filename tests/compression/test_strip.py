@@ -1,0 +1,125 @@
+"""What is left after compression is a plain model, and the summary says what is in it."""
+
+import gzip
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from keras_distill.compression import cluster, prune, strip, summarize
+from keras_distill.tflite import export_tflite
+from tests.compression.models import MODELS, crossentropy, data, sequential
+
+layers = keras.layers
+COMPRESSIONS = {
+    "half": lambda student: prune(student, 0.5, end_step=3),
+    "2:4": lambda student: prune(student, pattern="2:4"),
+    "clustered": lambda student: cluster(student, 4),
+}
+
+
+def trained(name, compression):
+    student = MODELS[name]()
+    compressed = COMPRESSIONS[compression](student)
+    x, y = data(student)
+    # Each optimizer step moves what is masked too, until the next one.
+    compressed.compile("adam", crossentropy(), run_eagerly=True)
+    compressed.fit(x, y, batch_size=16, verbose=0)
+    return compressed, x
+
+
+@pytest.mark.parametrize(
+    ("name", "compression"),
+    [("residual", "half"), ("two_inputs", "2:4"), ("residual", "clustered")],
+)
+def test_it_is_plain_and_computes_the_same(name, compression, tmp_path):
+    compressed, x = trained(name, compression)
+    plain = strip(compressed)
+    expected = compressed.predict(x, verbose=0)
+    np.testing.assert_allclose(plain.predict(x, verbose=0), expected, atol=1e-6)
+    plain.save(tmp_path / "plain.keras")
+    with zipfile.ZipFile(tmp_path / "plain.keras") as archive:
+        config = archive.read("config.json").decode()
+    assert "keras_distill" not in config and json.loads(config)
+    loaded = keras.models.load_model(tmp_path / "plain.keras")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), expected, atol=1e-6)
+    for before, after in zip(compressed._flatten_layers(), plain._flatten_layers(), strict=True):
+        assert before.name == after.name
+        assert type(after).__module__.startswith("keras.")
+    kernels = [np.asarray(weight) for weight in plain.weights if weight.name == "kernel"]
+    assert len(kernels) == len([w for w in compressed.weights if w.name == "kernel"])
+    for kernel in kernels:
+        if compression == "clustered":
+            assert len(np.unique(kernel)) <= 4
+        else:
+            share = 0.5 if kernel.shape[-2] % 4 == 0 else 6 / 14
+            assert np.mean(kernel == 0) == pytest.approx(share)
+
+
+def test_a_schedule_that_did_not_end_warns():
+    pruned = prune(sequential(), 0.75, end_step=100, layers=["first"])
+    pruned(np.zeros((1, 10), "float32"), training=True)
+    with pytest.warns(UserWarning, match=r"'first' was trained for 1 steps, .* 75% .* step 100"):
+        strip(pruned)
+
+
+def test_plain_models_are_refused():
+    with pytest.raises(ValueError, match="neither pruned nor clustered"):
+        strip(sequential())
+    with pytest.raises(TypeError, match=r"must be a keras\.Model"):
+        strip("model")
+
+
+def test_the_file_for_the_device_keeps_two_of_four(tmp_path):
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+    pruned, x = trained("residual", "2:4")
+    result = export_tflite(strip(pruned), tmp_path / "model.tflite", "int8", x, target="mcu")
+    assert result.lint() == []
+    assert result.verify(strip(pruned), x).agreement_litert > 0.9
+    file = interpreter.Interpreter(str(result.path))
+    file.allocate_tensors()
+    kernels = [
+        file.get_tensor(detail["index"])
+        for detail in file.get_tensor_details()
+        if detail["dtype"] == np.int8 and tuple(detail["shape"]) > (1, 99)
+    ]
+    assert sorted(kernel.size for kernel in kernels) == [24, 64, 288, 576]
+    for kernel in kernels:
+        assert np.all(np.count_nonzero(kernel.reshape(-1, 4), axis=1) <= 2)
+
+
+def test_the_summary_counts():
+    inputs = keras.Input((8,))
+    model = keras.Sequential([inputs, layers.Dense(4, name="half"), layers.Dense(2, name="few")])
+    kernel = np.arange(1, 33, dtype="float32").reshape(8, 4)
+    kernel[::2] = 0
+    few = np.float32([[1, 1], [1, 2], [2, 2], [1, 1]])
+    model.set_weights([kernel, np.ones(4), few, np.ones(2)])
+    summary = summarize(model)
+    first, second = summary.kernels
+    assert (first.layer, first.shape, first.sparsity, first.is_2_4) == ("half", (8, 4), 0.5, True)
+    assert first.values == 17 and second.values == 2 and second.is_2_4 is False
+    content = b"".join(np.float32(weight).tobytes() for weight in model.get_weights())
+    assert summary.size == len(content) == 4 * (32 + 4 + 8 + 2)
+    assert summary.compressed_size == len(gzip.compress(content, 9, mtime=0))
+    text = str(summary)
+    assert "half    8x4    50.0%  yes  17" in text and "184 bytes" in text
+
+
+def test_the_summary_is_of_what_will_be_left():
+    pruned, _ = trained("sequential", "half")
+    assert [kernel.sparsity for kernel in summarize(pruned).kernels] == [0.5, 0.5, 0.5]
+    assert summarize(pruned) == summarize(strip(pruned))
+    assert summarize(pruned).compressed_size < 0.8 * summarize(sequential()).compressed_size
+
+
+def test_the_summary_of_a_file(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(bytes(1000))
+    summary = summarize(path)
+    assert (summary.kernels, summary.size) == ((), 1000) and summary.compressed_size < 50
+    assert str(summary).startswith("1,000 bytes, ")
+    with pytest.raises(TypeError, match=r"must be a keras\.Model or a path"):
+        summarize(3)

@@ -1,6 +1,7 @@
 """A few numbers that tell one sample from another: how a cache knows what the teacher saw."""
 
 import functools
+import math
 
 import tensorflow as tf
 
@@ -47,10 +48,10 @@ def _as_rows(leaf):
     if leaf.dtype == tf.string:
         leaf = tf.strings.to_hash_bucket_fast(leaf, 2**20)
     leaf = tf.cast(leaf, "float32")
-    size = 1
-    for side in leaf.shape[1:]:
-        size = None if side is None or size is None else size * side
-    return tf.reshape(leaf, (tf.shape(leaf)[0], -1 if size is None else size))
+    # The number of axes isn't known either to a tf.function that has seen several.
+    sides = (None,) if leaf.shape.rank is None else leaf.shape[1:]
+    size = -1 if None in sides else math.prod(sides)
+    return tf.reshape(leaf, (tf.shape(leaf)[0], size))
 
 
 @functools.lru_cache(8)

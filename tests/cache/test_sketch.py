@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_distill.cache import builder
 from keras_distill.cache.sketch import TOLERANCE, differ, sketch
 
 X = np.random.default_rng(0).random((64, 9, 7, 3), "float32")
@@ -88,3 +89,9 @@ def test_a_length_that_only_the_run_knows_gives_the_same_sketch():
     rows = X.reshape(64, -1)
     unknown = tf.function(sketch, input_signature=[tf.TensorSpec((None, None), "float32")])
     np.testing.assert_allclose(unknown(rows), sketch(rows), rtol=1e-4, atol=1e-4)
+
+
+def test_one_process_sketches_inputs_of_any_number_of_axes():
+    for shape in ((4, 3), (4, 3, 2), (4, 2, 2, 2), (4, 5), (4, 3, 3)):
+        x = np.random.default_rng(0).random(shape, "float32")
+        np.testing.assert_allclose(builder._sketch(x), sketch(x), rtol=1e-5)

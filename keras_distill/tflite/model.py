@@ -159,7 +159,7 @@ class TFLiteModel:
         Returns:
             List of `Finding`, empty when clean.
         """
-        return lint_module.lint(self.graph, target)
+        return lint_module.lint(self.graph, target, self.quantization)
 
     def verify(self, model, x, y=None):
         """Compares the Keras model, LiteRT and TensorFlow Lite Micro on real samples.
@@ -189,26 +189,131 @@ class TFLiteModel:
 
         return report(self)
 
-    def to_arduino(self, folder, labels=None, samples=None, name=None):
+    def to_arduino(self, folder, labels=None, samples=None, name=None, library=None):
         """Writes an Arduino library with a sketch that checks itself on stored samples.
 
         Args:
-            folder: Folder of the library, made with its parents.
+            folder: Folder of the library, made with its parents. One that was written here before
+                is replaced.
             labels: Names of the classes, one per output value. Optional.
             samples: Inputs of shape `(samples, ...)`, scaled as in training, that the sketch
                 runs; some ten are plenty.
             name: Name of the library. Defaults to the folder's name.
+            library: Where TensorFlow Lite Micro comes from: `"Chirale_TensorFLowLite"`,
+                `"Harvard_TinyMLx"` or `"esp-tflite-micro"` (part of the ESP32 board package). By
+                default any of them, decided when the sketch is compiled.
 
         Returns:
             `pathlib.Path` of the library.
 
         Raises:
-            ValueError: If the model can't run on a board, `labels` or `samples` don't suit it, or
-                the folder holds something else.
+            ImportError: If tflite-micro isn't installed: it finds the arena and the right answers.
+            ValueError: If the model can't run on a board or `library` lacks an operator, `labels`
+                or `samples` don't suit the model, or the folder holds something else.
         """
-        from keras_distill.tflite.arduino import export_library
+        from keras_distill.tflite import arduino
 
-        return export_library(self, folder, labels=labels, samples=samples, name=name)
+        return arduino.export(self, folder, labels, samples, name, library)
+
+    def to_cmake(self, folder, labels=None, samples=None, name=None):
+        """Writes a C++ project for Linux and Cortex-M that checks itself on stored samples.
+
+        It is built with CMake against a checkout of TensorFlow Lite Micro.
+
+        Args:
+            folder: Folder of the project, made with its parents. One that was written here before
+                is replaced.
+            labels: Names of the classes, one per output value. Optional.
+            samples: Inputs of shape `(samples, ...)`, scaled as in training; some ten are plenty.
+            name: Name of the project. Defaults to the folder's name.
+
+        Returns:
+            `pathlib.Path` of the project.
+
+        Raises:
+            ImportError: If tflite-micro isn't installed: it finds the arena and the right answers.
+            ValueError: If the model can't run on a microcontroller, `labels` or `samples` don't
+                suit it, or the folder holds something else.
+        """
+        from keras_distill.tflite import cmake
+
+        return cmake.export(self, folder, labels, samples, name)
+
+    def to_raspberry_pi(self, folder, labels=None, samples=None, name=None):
+        """Writes a Python runner that checks itself on stored samples.
+
+        It needs numpy and ai-edge-litert only, and runs on any computer.
+
+        Args:
+            folder: Folder of the runner, made with its parents. One that was written here before
+                is replaced.
+            labels: Names of the classes, one per output value. Optional.
+            samples: Inputs of shape `(samples, ...)`, scaled as in training; some ten are plenty.
+            name: Name of the model. Defaults to the folder's name.
+
+        Returns:
+            `pathlib.Path` of the runner.
+
+        Raises:
+            ValueError: If the model has several inputs or outputs, `labels` or `samples` don't
+                suit it, or the folder holds something else.
+
+        Example:
+
+        ```python
+        from keras_distill.tflite import export_tflite
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        result = export_tflite(model, "model.tflite")
+        runner = result.to_raspberry_pi("pi", ["left", "right"], samples=np.ones((3, 4)))
+        assert (runner / "classify.py").is_file()
+        ```
+        """
+        from keras_distill.tflite import raspberry_pi
+
+        return raspberry_pi.export(self, folder, labels, samples, name)
+
+    def to_android(self, folder, labels=None, samples=None, name=None):
+        """Writes a Kotlin class with its assets that checks itself on stored samples.
+
+        Args:
+            folder: Folder of the files, made with its parents. One that was written here before
+                is replaced.
+            labels: Names of the classes, one per output value. Optional.
+            samples: Inputs of shape `(samples, ...)`, scaled as in training; some ten are plenty.
+            name: Name of the class and the assets. Defaults to the folder's name.
+
+        Returns:
+            `pathlib.Path` of the folder.
+
+        Raises:
+            ValueError: If the model has several inputs or outputs, `labels` or `samples` don't
+                suit it, or the folder holds something else.
+        """
+        from keras_distill.tflite import phones
+
+        return phones.export_android(self, folder, labels, samples, name)
+
+    def to_ios(self, folder, labels=None, samples=None, name=None):
+        """Writes a Swift class with its resources that checks itself on stored samples.
+
+        Args:
+            folder: Folder of the files, made with its parents. One that was written here before
+                is replaced.
+            labels: Names of the classes, one per output value. Optional.
+            samples: Inputs of shape `(samples, ...)`, scaled as in training; some ten are plenty.
+            name: Name of the class and the resources. Defaults to the folder's name.
+
+        Returns:
+            `pathlib.Path` of the folder.
+
+        Raises:
+            ValueError: If the model has several inputs or outputs, `labels` or `samples` don't
+                suit it, or the folder holds something else.
+        """
+        from keras_distill.tflite import phones
+
+        return phones.export_ios(self, folder, labels, samples, name)
 
 
 def _info(tensor):

@@ -79,3 +79,22 @@ def int8_cnn(tmp_path_factory):
     x = random_inputs(model)
     path = tmp_path_factory.mktemp("int8_cnn") / "cnn.tflite"
     return model, export_tflite(model, path, "int8", x, target="arduino"), x
+
+
+@pytest.fixture(scope="session")
+def perceptron_as(tmp_path_factory):
+    """Returns a function from quantisation and target to (TFLiteModel, inputs), exported once."""
+    keras.utils.set_random_seed(6)
+    model = perceptron()
+    x = random_inputs(model)
+    folder = tmp_path_factory.mktemp("perceptron")
+    done = {}
+
+    def export(quantization, target="arduino"):
+        key = (quantization, target)
+        if key not in done:
+            path = folder / f"{quantization}_{target}.tflite"
+            done[key] = export_tflite(model, path, quantization, x, target=target)
+        return done[key], x
+
+    return export

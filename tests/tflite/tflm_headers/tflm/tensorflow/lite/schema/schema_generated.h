@@ -4,8 +4,6 @@
 
 #include <cstdint>
 
-#define TFLITE_SCHEMA_VERSION 3
-
 namespace tflite {
 
 struct Model {

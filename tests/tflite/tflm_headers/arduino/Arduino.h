@@ -16,7 +16,7 @@ struct SerialPort {
   void println() { std::cout << "\n"; }
 };
 
-inline SerialPort Serial;
+static SerialPort Serial;
 inline unsigned long micros() { static unsigned long now = 0; return now += 7; }
 inline void delay(unsigned long) {}
 

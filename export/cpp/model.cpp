@@ -2,20 +2,20 @@
 
 #include <math.h>
 
-// Where TensorFlow Lite Micro comes from: the ESP32 board package has it built in; the sketch may
-// include Harvard_TinyMLx's <TensorFlowLite.h>; otherwise it is Chirale_TensorFLowLite.
-#if !defined(ESP32)
-#if __has_include(<TensorFlowLite.h>)
-#include <TensorFlowLite.h>
-#else
-#include <Chirale_TensorFlowLite.h>
-#endif
-#endif
-
-#include "${name}_model_data.h"
+${includes}#include "${name}_model_data.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
+
+// TensorFlow Lite Micro of 2020, which Harvard_TinyMLx has, keeps the schema's version in a header
+// of its own, and its interpreter takes an error reporter.
+#ifndef TFLITE_SCHEMA_VERSION
+#include "tensorflow/lite/version.h"
+#endif
+#if __has_include("tensorflow/lite/micro/micro_error_reporter.h")
+#include "tensorflow/lite/micro/micro_error_reporter.h"
+#define ${guard}_TAKES_REPORTER
+#endif
 
 namespace ${name} {
 namespace {
@@ -49,7 +49,12 @@ const char* begin() {
     if (missing != nullptr) {
       return missing;
     }
+#ifdef ${guard}_TAKES_REPORTER
+    static tflite::MicroErrorReporter reporter;
+    static tflite::MicroInterpreter prepared(model, resolver, arena, kArenaSize, &reporter);
+#else
     static tflite::MicroInterpreter prepared(model, resolver, arena, kArenaSize);
+#endif
     interpreter = &prepared;
   }
   if (interpreter->AllocateTensors() != kTfLiteOk) {

@@ -1,0 +1,37 @@
+// The one file that you edit: where the input of the model comes from.
+//
+// loop() calls readInput() again and again. Set all ${input_size} input values (shape ${input_shape})
+// with ${name}::setInput(index, value), scaled as in training, and return true when they are
+// complete. It doesn't have to happen in one call: return false until then.
+bool readInput() {
+  return false;
+}
+
+// An analog sensor, read every 10 ms. Take the rate and the scale of your training data:
+//
+//   bool readInput() {
+//     for (size_t index = 0; index < ${name}::kInputSize; ++index) {
+//       ${name}::setInput(index, analogRead(A0) / 1023.0f);
+//       delay(10);
+//     }
+//     return true;
+//   }
+//
+// The accelerometer of a Nano 33 BLE Sense, three values at a time. It needs
+// #include <Arduino_LSM9DS1.h> at the top of the sketch and IMU.begin() in setup():
+//
+//   bool readInput() {
+//     static size_t filled = 0;
+//     float x, y, z;
+//     if (!IMU.accelerationAvailable() || !IMU.readAcceleration(x, y, z)) {
+//       return false;
+//     }
+//     for (float value : {x, y, z}) {
+//       if (filled < ${name}::kInputSize) {
+//         ${name}::setInput(filled++, value);
+//       }
+//     }
+//     const bool isComplete = filled == ${name}::kInputSize;
+//     filled = isComplete ? 0 : filled;
+//     return isComplete;
+//   }

@@ -5,6 +5,15 @@ import pathlib
 
 import numpy as np
 
+# What can be packed, and what it is called when it is done.
+_PACKS = {
+    "arduino": "Arduino library",
+    "cmake": "CMake project",
+    "raspberry_pi": "Python runner",
+    "android": "Android files",
+    "ios": "iOS files",
+}
+
 
 def add_to(commands):
     """Adds the commands `export`, `lint` and `boards` to a parser.
@@ -28,6 +37,13 @@ def add_to(commands):
     export.add_argument("--data-dir", help="folder of tensorflow-datasets")
     export.add_argument("--target", choices=["mobile", "mcu", "arduino"], default="mobile")
     export.add_argument("--board", help="a board of `keras-distill boards` that it must fit")
+    export.add_argument(
+        "--pack",
+        nargs="+",
+        choices=list(_PACKS),
+        help="projects to write beside the file, with samples of --data; default: arduino for "
+        "--target arduino",
+    )
     export.set_defaults(run=run_export, quantization="float32")
     lint = commands.add_parser("lint", help="list what would fail on a device")
     _add_file(lint)
@@ -55,7 +71,7 @@ def _add_file(parser):
 
 
 def run_export(options):
-    """Converts a model, prints how it compares, and packs it for Arduino if that is the target.
+    """Converts a model, prints how it compares, and packs it for devices.
 
     Args:
         options: Parsed arguments of `keras-distill export`.
@@ -72,8 +88,9 @@ def run_export(options):
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {options.board!r}.")
     if not options.model.is_file():
         raise ValueError(f"There is no file {str(options.model)!r}.")
-    model = keras.models.load_model(options.model, compile=False)
     x, y = _data(options.data, options.data_dir)
+    packs = _packs(options, x)
+    model = keras.models.load_model(options.model, compile=False)
     output = options.output or options.model.with_suffix(".tflite")
     quantization = None if options.quantization == "float32" else options.quantization
     result = export_tflite(model, output, quantization, x, target=options.target)
@@ -86,14 +103,30 @@ def run_export(options):
         print(verification)
     report = result.report()
     print(report)
-    if options.target == "arduino":
-        library = output.with_suffix("")
-        result.to_arduino(library, samples=None if x is None else x[:10])
-        print(f"wrote the Arduino library {library}")
+    for pack in packs:
+        print(f"wrote the {_PACKS[pack]} {_pack(result, pack, output, x[:10])}")
     if options.board and report.boards.get(options.board, ""):
         print(f"{BOARDS[options.board].title}: {report.boards[options.board]}")
         return 1
     return 0 if verification is None or verification.passed else 1
+
+
+def _packs(options, x):
+    """Returns what is to be packed, each once."""
+    packs = options.pack or (["arduino"] if options.target == "arduino" else [])
+    if packs and x is None:
+        raise ValueError(
+            f"Packing for {', '.join(packs)} needs --data: stored samples with which the device "
+            "checks itself."
+        )
+    return list(dict.fromkeys(packs))
+
+
+def _pack(result, pack, output, samples):
+    """Writes a project beside the file: the Arduino library under its name, others with theirs."""
+    name = output.stem
+    folder = output.with_name(name if pack == "arduino" else f"{name}_{pack}")
+    return getattr(result, f"to_{pack}")(folder, samples=samples, name=name)
 
 
 def _data(source, data_dir):

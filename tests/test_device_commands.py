@@ -106,3 +106,31 @@ def test_inspect_shows_a_file_and_its_time(int8, capsys):
     for word in ("int8 [1, 8, 8, 1], scale", "CONV_2D", "arena", "2 threads", " ms"):
         assert word in said, said
     assert cli.main(["inspect", int8, "--benchmark", "--threads", "0"]) == 1
+
+
+def test_export_packs_what_is_asked_for(model, x, tmp_path, capsys):
+    model.save(tmp_path / "student.keras")
+    np.save(tmp_path / "x.npy", x)
+    arguments = ["--quantization", "int8", "--target", "mcu", "--data", str(tmp_path / "x.npy")]
+    arguments += ["--pack", "cmake", "raspberry_pi", "android", "ios"]
+    assert cli.main(["export", str(tmp_path / "student.keras"), *arguments]) == 0
+    said = capsys.readouterr().out
+    assert "Arduino library" not in said and not (tmp_path / "student").exists()
+    for written in (
+        "student_cmake/src/student.h",
+        "student_raspberry_pi/classify.py",
+        "student_android/app/src/main/assets/student.tflite",
+        "student_ios/StudentModel.swift",
+    ):
+        assert (tmp_path / written).is_file(), written
+        assert str(tmp_path / written.split("/")[0]) in said
+
+
+def test_packing_without_data_is_told_before_anything_is_written(model, tmp_path, capsys):
+    model.save(tmp_path / "student.keras")
+    arguments = ["export", str(tmp_path / "student.keras")]
+    assert cli.main([*arguments, "--pack", "ios", "cmake"]) == 1
+    assert "Packing for ios, cmake needs --data" in capsys.readouterr().err
+    assert cli.main([*arguments, "--target", "arduino"]) == 1
+    assert "Packing for arduino needs --data" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["student.keras"]

@@ -1,12 +1,9 @@
 """From a Keras model to a TensorFlow Lite file, with every known trap of the converter closed."""
 
 import json
-import os
 import pathlib
 import re
 import signal
-import subprocess
-import sys
 import tempfile
 import warnings
 
@@ -14,8 +11,8 @@ import keras
 import numpy as np
 
 from keras_distill.files import write_whole
+from keras_distill.tflite import converter, memory_plan, schema
 from keras_distill.tflite import lint as lint_module
-from keras_distill.tflite import schema
 from keras_distill.tflite.model import QUANTIZATIONS, TFLiteModel
 
 TARGETS = ("mobile", "mcu", "arduino")
@@ -28,8 +25,8 @@ def export_tflite(model, path, quantization=None, representative_data=None, targ
     """Converts a Keras model to a TensorFlow Lite file for a target.
 
     The batch is fixed to 1, only builtin operators are let in, and for microcontrollers the result
-    is checked before it is written. The converter runs in a process of its own, which it is known
-    to kill.
+    is checked before it is written, with a plan of the arena where that makes it smaller. The
+    converter runs in a process of its own, which it is known to kill.
 
     Args:
         model: Built `keras.Model`. It need not have been distilled.
@@ -77,14 +74,15 @@ def export_tflite(model, path, quantization=None, representative_data=None, targ
         }
         (job / "settings.json").write_text(json.dumps(settings))
         content = _run_converter(job, model)
-    errors = [f for f in lint_module.lint(schema.parse(content), target) if f.severity == "error"]
+    findings = lint_module.lint(schema.parse(content), target, quantization)
+    errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         listed = "\n".join(f"- {line}" for line in lint_module.summarize(errors))
         raise ValueError(
             f"This model with quantization={quantization!r} would not run on target={target!r}, "
             f"so {path} was not written:\n{listed}"
         )
-    write_whole(path, content)
+    write_whole(path, content if target == "mobile" else memory_plan.with_plan(content))
     return TFLiteModel(path, quantization, target)
 
 
@@ -249,40 +247,37 @@ def _write_job(folder, model, specs, samples):
 
 
 def _run_converter(folder, model):
-    script = pathlib.Path(__file__).with_name("converter_process.py")
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    result = subprocess.run(
-        [sys.executable, str(script), str(folder)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    if result.returncode == 0:
+    status, log = converter.convert(folder)
+    if status == 0:
         return (folder / "model.tflite").read_bytes()
-    if result.returncode < 0:
-        recurrent = [
-            layer.name for layer in model._flatten_layers() if isinstance(layer, _RECURRENT)
-        ]
-        advice = (
-            f" Recurrent layers that loop do that when they are quantised: set unroll=True in "
-            f"{', '.join(recurrent)}."
-            if recurrent
-            else ""
+    if status < 0:
+        raise RuntimeError(
+            f"The TensorFlow Lite converter died of {signal.Signals(-status).name}."
+            f"{_advice_on_loops(model)}"
         )
-        name = signal.Signals(-result.returncode).name
-        raise RuntimeError(f"The TensorFlow Lite converter died of {name}.{advice}")
-    foreign = re.search(r"TF Select ops: (.*)", result.stderr)
+    foreign = re.search(r"TF Select ops: (.*)", log)
     if foreign:
         raise ValueError(
             f"The model {model.name!r} uses operations that TensorFlow Lite doesn't have: "
             f"{foreign[1]}. Replace the layers that need them."
         )
-    raise RuntimeError(f"The TensorFlow Lite converter failed: {_reason(result.stderr)}")
+    raise RuntimeError(f"The TensorFlow Lite converter failed: {_reason(log)}")
 
 
-def _reason(stderr):
+def _advice_on_loops(model):
+    looped = [layer.name for layer in model._flatten_layers() if isinstance(layer, _RECURRENT)]
+    if not looped:
+        return ""
+    return (
+        f" Recurrent layers that loop do that when they are quantised to integers: set unroll=True "
+        f"in {', '.join(looped)}, or export with quantization=None, 'float16' or 'dynamic'."
+    )
+
+
+def _reason(log):
     """Returns the lines of the converter's errors that say something to its user."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    # What TensorFlow logs of missing graphics cards begins with a letter and digits.
+    lines = [line for line in lines if not re.match(r"[IWE]\d{4} ", line)]
     telling = [line for line in lines if "error:" in line or "Error:" in line]
     return "\n".join(telling[-6:] or lines[-6:])

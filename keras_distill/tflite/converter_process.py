@@ -1,14 +1,21 @@
 """The process in which the TensorFlow Lite converter runs, and may die, alone.
 
-It is run as a script, so that it imports nothing but TensorFlow and NumPy.
+It is run as a script, so that it imports nothing but TensorFlow and NumPy. With a folder it does
+one job. Without, it reads the folders of jobs from its input, a line of JSON each, does each job in
+a child, and prints the child's exit status; when nothing has come for a while, it ends.
 """
 
 import json
+import os
 import pathlib
+import select
 import sys
+import traceback
 
 import numpy as np
 import tensorflow as tf
+
+PATIENCE = 60.0
 
 
 def convert(folder):
@@ -69,5 +76,36 @@ def calibrate(converter, samples_path):
     converter.representative_dataset = representative_dataset
 
 
+def work(folder):
+    """Does a job; what is printed meanwhile, also by C++, goes to `folder/log.txt`."""
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        convert(folder)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def serve():
+    """Does jobs until there are no more."""
+    while select.select([sys.stdin], [], [], PATIENCE)[0]:
+        line = sys.stdin.readline()
+        if not line:
+            return
+        child = os.fork()
+        if child == 0:
+            status = work(pathlib.Path(json.loads(line)))
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        _, status = os.waitpid(child, 0)
+        print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
+
+
 if __name__ == "__main__":
-    convert(pathlib.Path(sys.argv[1]))
+    if len(sys.argv) > 1:
+        sys.exit(work(pathlib.Path(sys.argv[1])))
+    serve()

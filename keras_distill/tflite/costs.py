@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-# Their output can lie where their input is.
-_IN_PLACE = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE")
+# Its output can lie where its input is: TensorFlow Lite Micro copies only if it doesn't.
+_IN_PLACE = ("RESHAPE",)
 _BRANCHING = ("CALL_ONCE", "IF", "WHILE")
 
 
@@ -78,6 +78,68 @@ def multiplications(operator):
     return 0
 
 
+@dataclasses.dataclass(frozen=True)
+class Lifetime:
+    """When memory is needed.
+
+    Args:
+        indices: Numbers of the tensors that lie there.
+        size: Bytes.
+        first: Step of the operator that writes it; -1 for inputs of the model.
+        last: Step of the last operator that reads it; the number of operators for outputs.
+    """
+
+    indices: tuple
+    size: int
+    first: int
+    last: int
+
+
+def lifetimes(graph, in_place=True):
+    """Lists when the memory of each tensor is needed, constants left out.
+
+    Args:
+        graph: `Graph`.
+        in_place: Whether what only changes the shape writes where it reads.
+
+    Returns:
+        List of `Lifetime`; `None` for models with branches or loops, whose order isn't fixed.
+    """
+    if any(operator.name in _BRANCHING for operator in graph.operators):
+        return None
+    home, sizes, first, last = {}, {}, {}, {}
+
+    def appears(tensor, step, place=None):
+        place = home.setdefault(tensor.index, tensor.index if place is None else place)
+        sizes.setdefault(place, _bytes(tensor))
+        first.setdefault(place, step)
+        last.setdefault(place, step)
+
+    for tensor in graph.inputs:
+        appears(tensor, -1)
+    for step, operator in enumerate(graph.operators):
+        inputs = _variable(operator.inputs)
+        for tensor in inputs:
+            appears(tensor, step)
+            last[home[tensor.index]] = step
+        for tensor in _variable(operator.outputs):
+            shares = in_place and operator.name in _IN_PLACE and inputs
+            appears(tensor, step, home[inputs[0].index] if shares else None)
+            last[home[tensor.index]] = step
+    for tensor in graph.outputs:
+        appears(tensor, len(graph.operators))
+        last[home[tensor.index]] = len(graph.operators)
+    return [
+        Lifetime(
+            tuple(index for index, at in home.items() if at == place),
+            size,
+            first[place],
+            last[place],
+        )
+        for place, size in sizes.items()
+    ]
+
+
 def live_bytes(graph):
     """Returns the largest sum of bytes of the tensors that are needed at the same time.
 
@@ -90,29 +152,11 @@ def live_bytes(graph):
     Returns:
         Bytes; `None` for models with branches or loops, whose order isn't fixed.
     """
-    if any(operator.name in _BRANCHING for operator in graph.operators):
+    lives = lifetimes(graph)
+    if lives is None:
         return None
-    home, last, sizes = {}, {}, {}
-    for tensor in graph.inputs:
-        sizes[tensor.index], home[tensor.index] = _bytes(tensor), tensor.index
-    for step, operator in enumerate(graph.operators):
-        inputs = _variable(operator.inputs)
-        for tensor in inputs:
-            last[home.setdefault(tensor.index, tensor.index)] = step
-            sizes.setdefault(tensor.index, _bytes(tensor))
-        for tensor in _variable(operator.outputs):
-            shares = operator.name in _IN_PLACE and inputs
-            home[tensor.index] = home[inputs[0].index] if shares else tensor.index
-            last[home[tensor.index]] = step
-            sizes.setdefault(home[tensor.index], _bytes(tensor))
-    for tensor in graph.outputs:
-        last[home.get(tensor.index, tensor.index)] = len(graph.operators)
-    alive, largest = {home[tensor.index] for tensor in graph.inputs}, 0
-    for step, operator in enumerate(graph.operators):
-        alive |= {home[tensor.index] for tensor in _variable(operator.outputs)}
-        largest = max(largest, sum(sizes[index] for index in alive))
-        alive = {index for index in alive if last[index] > step}
-    return largest
+    steps = {life.first for life in lives} | {0}
+    return max(sum(life.size for life in lives if life.first <= s <= life.last) for s in steps)
 
 
 def _variable(tensors):

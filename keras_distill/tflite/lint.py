@@ -6,6 +6,8 @@ from keras_distill.tflite import operators
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
 _CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
+# What remains of a batch or another axis whose size was left open.
+_RUN_TIME_SHAPES = ("SHAPE", "FILL")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,20 +32,24 @@ class Finding:
         return f"{self.severity} {self.code}: {self.message} (at {self.where}). {self.fix}"
 
 
-def lint(graph, target):
+def lint(graph, target, quantization=None):
     """Checks a graph against a target.
 
     Args:
         graph: `Graph`.
         target: `"mobile"`, `"mcu"` or `"arduino"`.
+        quantization: How it was meant to be quantised, if that is known.
 
     Returns:
         List of `Finding`, empty when clean.
     """
     findings = [*_custom(graph), *_float_islands(graph)]
+    if quantization == "dynamic":
+        findings += _left_in_float(graph)
     if target != "mobile":
         findings += [*_dynamic(graph), *_unsupported(graph, target), *_unquantised_kinds(graph)]
         findings += [*_sliced_loops(graph), *_scaled_relu6(graph)]
+        findings += [*_run_time_shapes(graph), *_states(graph)]
     if target == "arduino":
         findings += _dense_per_channel(graph)
     return findings
@@ -158,6 +164,46 @@ def _sliced_loops(graph):
             "WHILE with SLICE",
             "Use unroll=True, or return_sequences=False.",
         )
+
+
+def _left_in_float(graph):
+    """Weights that dynamic range quantisation silently left as they were."""
+    for operator in graph.operators:
+        weights = [t for t in operator.inputs[1:2] if t is not None and t.is_constant]
+        if operator.name in _WEIGHTED and any(tensor.dtype == "float32" for tensor in weights):
+            yield Finding(
+                "left-in-float",
+                "warning",
+                "dynamic range quantisation leaves weights of fewer than 1,024 elements in float",
+                _place(operator),
+                'Export with quantization="int8" and representative_data to have all of them in '
+                "8 bits.",
+            )
+
+
+def _run_time_shapes(graph):
+    for operator in graph.operators:
+        if operator.name in _RUN_TIME_SHAPES:
+            yield Finding(
+                "run-time-shape",
+                "error",
+                f"{operator.name} computes a shape at run time, which needs a dynamic arena",
+                _place(operator),
+                "Build the model with fixed shapes and export it with "
+                "keras_distill.export_tflite, which fixes the batch.",
+            )
+
+
+def _states(graph):
+    for operator in graph.operators:
+        if operator.name == "VAR_HANDLE":
+            yield Finding(
+                "state",
+                "error",
+                "the model keeps a variable between its calls, which the arena doesn't hold",
+                _place(operator),
+                "Make the state an input and an output of the model.",
+            )
 
 
 def _scaled_relu6(graph):

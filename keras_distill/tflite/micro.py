@@ -77,7 +77,25 @@ def minimum_arena(content):
         ImportError: If tflite-micro isn't installed.
         MicroError: If it can't run the model in any arena.
     """
-    return int(_work("arena", content, {})["arena"])
+    return measure_arena(content)[0]
+
+
+def measure_arena(content):
+    """Finds the smallest arena, and what TensorFlow Lite Micro keeps in it for itself.
+
+    Args:
+        content: The file's bytes.
+
+    Returns:
+        Tuple of numbers of bytes: the arena, as of `minimum_arena`, and the part of it that holds
+        no tensors but the interpreter's own records of them, as the interpreter accounts for it.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+        MicroError: If it can't run the model in any arena.
+    """
+    answer = _work("arena", content, {})
+    return int(answer["arena"]), int(answer["persistent"])
 
 
 def runs_in_arena(content, arena_bytes):

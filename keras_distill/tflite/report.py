@@ -21,6 +21,8 @@ class Report:
             that isn't installed or can't run the model.
         live_bytes: What the tensors that are needed at the same time take, the bound below which
             no arena can be; `None` for models with loops.
+        persistent_bytes: What TensorFlow Lite Micro keeps in the arena beside the tensors (a little
+            more than half of it on a 32-bit device); `None` where `arena_bytes` is.
         arena_constant: The arena for a sketch: 5 % and 1 KiB more, in whole KiB.
         boards: Dictionary from board to why the model doesn't fit, empty where it does; empty
             altogether where the arena isn't known.
@@ -34,6 +36,7 @@ class Report:
     flash_bytes: int
     arena_bytes: int | None
     live_bytes: int | None
+    persistent_bytes: int | None
     arena_constant: int | None
     boards: dict
     notes: tuple
@@ -52,7 +55,9 @@ class Report:
             f"arena      {arena}",
         ]
         if self.live_bytes is not None:
-            lines.append(f"           of it {self.live_bytes:,} B tensors, the least there can be")
+            lines.append(f"           tensors alone: {self.live_bytes:,} B, the least there can be")
+        if self.persistent_bytes is not None:
+            lines.append(f"           TensorFlow Lite Micro's own: {self.persistent_bytes:,} B")
         for name, obstacle in self.boards.items():
             verdict = f"no: {obstacle}" if obstacle else "fits"
             lines.append(f"  {BOARDS[name].title:<38}{verdict}")
@@ -68,11 +73,11 @@ def report(tflite_model):
     Returns:
         `Report`.
     """
-    notes, arena = [], None
+    notes, arena, persistent = [], None, None
     of_operators = costs.operator_costs(tflite_model.graph)
     if micro.is_available():
         try:
-            arena = micro.minimum_arena(tflite_model.content)
+            arena, persistent = micro.measure_arena(tflite_model.content)
         except micro.MicroError as error:
             notes.append(str(error))
     else:
@@ -89,6 +94,7 @@ def report(tflite_model):
         flash_bytes=tflite_model.size + RUNTIME_FLASH,
         arena_bytes=arena,
         live_bytes=costs.live_bytes(tflite_model.graph),
+        persistent_bytes=persistent,
         arena_constant=constant,
         boards=fits,
         notes=tuple(notes),

@@ -4,6 +4,9 @@ import dataclasses
 import math
 from typing import Any
 
+import flatbuffers
+import numpy as np
+
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
@@ -66,6 +69,7 @@ class Graph:
         output_indices: Tensor indices of the outputs.
         input_positions: Places of the inputs in the file's own order.
         output_positions: Places of the outputs in the file's own order.
+        tensor_count: Number of tensors of the main subgraph, constants included.
     """
 
     operators: tuple
@@ -75,6 +79,7 @@ class Graph:
     output_indices: tuple
     input_positions: tuple
     output_positions: tuple
+    tensor_count: int
 
 
 def parse(content):
@@ -91,12 +96,7 @@ def parse(content):
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    if len(content) < 8 or content[4:8] != b"TFL3":
-        raise ValueError("This is no TensorFlow Lite file: the identifier TFL3 is missing.")
-    try:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-    except Exception as error:
-        raise ValueError(f"This TensorFlow Lite file is damaged: {error}.") from error
+    model = _unpack(schema, content)
     operators = [
         _operator(schema, model, subgraph, operator)
         for subgraph in model.subgraphs
@@ -112,7 +112,75 @@ def parse(content):
         output_indices=outputs,
         input_positions=tuple(list(main.inputs).index(index) for index in inputs),
         output_positions=tuple(list(main.outputs).index(index) for index in outputs),
+        tensor_count=len(main.tensors),
     )
+
+
+def metadata(content):
+    """Returns what a file carries beside its graphs.
+
+    Args:
+        content: The file's bytes.
+
+    Returns:
+        Dictionary from name to bytes.
+
+    Raises:
+        ValueError: If the bytes are no TensorFlow Lite file.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = _unpack(schema, content)
+    return {
+        entry.name.decode(): bytes(model.buffers[entry.buffer].data)
+        for entry in model.metadata or []
+    }
+
+
+def with_metadata(content, name, value):
+    """Adds an entry to what a file carries beside its graphs.
+
+    Args:
+        content: The file's bytes.
+        name: Name of the entry; one of the same name is replaced.
+        value: Its bytes.
+
+    Returns:
+        The new file's bytes.
+
+    Raises:
+        ValueError: If the bytes are no TensorFlow Lite file.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = _unpack(schema, content)
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(value, "uint8")
+    entries = [entry for entry in model.metadata or [] if entry.name != name.encode()]
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = name, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*entries, entry]
+    builder = _AligningBuilder(len(content) + len(value) + 1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+class _AligningBuilder(flatbuffers.Builder):
+    """Begins every array of bytes at a multiple of 16, as devices need that read in place."""
+
+    def StartVector(self, elemSize, numElems, alignment):  # noqa: N802, N803
+        """Begins an array."""
+        return super().StartVector(elemSize, numElems, 16 if elemSize == 1 else alignment)
+
+
+def _unpack(schema, content):
+    if len(content) < 8 or content[4:8] != b"TFL3":
+        raise ValueError("This is no TensorFlow Lite file: the identifier TFL3 is missing.")
+    try:
+        return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    except Exception as error:
+        raise ValueError(f"This TensorFlow Lite file is damaged: {error}.") from error
 
 
 def _ends(model, main):

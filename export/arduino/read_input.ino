@@ -17,13 +17,15 @@ bool readInput() {
 //     return true;
 //   }
 //
-// The accelerometer of a Nano 33 BLE Sense, three values at a time. It needs
-// #include <Arduino_LSM9DS1.h> at the top of the sketch and IMU.begin() in setup():
+// The accelerometer of a Nano 33 BLE Sense, three values at a time:
+//
+//   #include <Arduino_LSM9DS1.h>
 //
 //   bool readInput() {
+//     static const bool isStarted = IMU.begin();
 //     static size_t filled = 0;
 //     float x, y, z;
-//     if (!IMU.accelerationAvailable() || !IMU.readAcceleration(x, y, z)) {
+//     if (!isStarted || !IMU.accelerationAvailable() || !IMU.readAcceleration(x, y, z)) {
 //       return false;
 //     }
 //     for (float value : {x, y, z}) {
@@ -31,7 +33,9 @@ bool readInput() {
 //         ${name}::setInput(filled++, value);
 //       }
 //     }
-//     const bool isComplete = filled == ${name}::kInputSize;
-//     filled = isComplete ? 0 : filled;
-//     return isComplete;
+//     if (filled < ${name}::kInputSize) {
+//       return false;
+//     }
+//     filled = 0;
+//     return true;
 //   }

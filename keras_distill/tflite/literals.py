@@ -4,13 +4,15 @@ import re
 
 import numpy as np
 
+# Words of C++, then names that Arduino and C have at the top level.
 _RESERVED = frozenset(
     """
     alignas alignof and asm auto bool break case catch char class const constexpr continue default
     delete do double else enum explicit export extern false float for friend goto if inline int
     long mutable namespace new not nullptr operator or private protected public register return
     short signed sizeof static struct switch template this throw true try typedef typename union
-    unsigned using virtual void volatile while xor std tflite setup loop main
+    unsigned using virtual void volatile while xor
+    abs bit boolean byte clock loop main map max min random round setup std tflite time tone word
     """.split()
 )
 

@@ -83,22 +83,21 @@ def pack(tflite_model, folder, *, target, answer, advice, labels=None, samples=N
     projects.check_folder(folder)
     _check_ends(tflite_model)
     _check_target(tflite_model, target, advice)
-    package = Package(
-        name=literals.c_name(name or pathlib.Path(folder).resolve().name),
-        content=tflite_model.content,
-        operators=tuple(tflite_model.operators),
-        input=tflite_model.inputs[0],
-        output=tflite_model.outputs[0],
-        labels=(),
-        golden=None,
-    )
-    labels = _labels(labels, package.output_size)
+    labels = _labels(labels, math.prod(tflite_model.outputs[0].shape[1:]))
     if samples is None:
         raise ValueError(
             "The project needs samples: some ten real inputs, scaled as in training, with which "
             "the device checks itself."
         )
-    return dataclasses.replace(package, labels=labels, golden=answer(tflite_model, samples))
+    return Package(
+        name=literals.c_name(name or pathlib.Path(folder).resolve().name),
+        content=tflite_model.content,
+        operators=tuple(tflite_model.operators),
+        input=tflite_model.inputs[0],
+        output=tflite_model.outputs[0],
+        labels=labels,
+        golden=answer(tflite_model, samples),
+    )
 
 
 def _check_ends(tflite_model):

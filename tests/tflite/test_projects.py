@@ -98,6 +98,7 @@ def test_golden_vectors_let_pass_what_fast_kernels_round(int8_cnn, perceptron_as
     [
         ("2nd model", "model_2nd_model"),
         ("class", "model_class"),
+        ("map", "model_map"),
         ("späti", "sp_ti"),
         ("", "model"),
         ("a--b", "a_b"),

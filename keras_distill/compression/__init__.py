@@ -1,5 +1,6 @@
 """Smaller students: quantised, pruned or clustered while they train."""
 
+from keras_distill.compression.bridge import from_tf_keras, to_tf_keras
 from keras_distill.compression.cluster import cluster
 from keras_distill.compression.clustered_layers import (
     ClusteredConv1D,
@@ -34,8 +35,10 @@ __all__ = [
     "QuantizedDense",
     "QuantizedDepthwiseConv2D",
     "cluster",
+    "from_tf_keras",
     "prune",
     "quantize_aware",
     "strip",
     "summarize",
+    "to_tf_keras",
 ]

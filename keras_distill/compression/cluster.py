@@ -15,8 +15,8 @@ def cluster(student, clusters=16, initialization="kmeans++", *, layers=None):
     stays as large, and compresses well. The result is a `keras.Model` of its own, with a copy of
     the weights and the same names of layers: `Distiller` trains it with any loss, saves and
     resumes it. Mixed precision, `jit_compile` and `tf.distribute` work. A centroid's gradient is
-    the sum over its weights: train with Adam, or with a low rate. `strip` makes it a plain model
-    afterwards.
+    the sum over its weights: train with Adam, or with a low rate. Zeros of a student that was
+    pruned don't stay zero. `strip` makes it a plain model afterwards.
 
     Args:
         student: Built Functional or Sequential `keras.Model`, nested models included. Train it

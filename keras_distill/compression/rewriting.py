@@ -7,18 +7,19 @@ import keras
 from keras_distill.layer_paths import layer_at
 
 
-def graph_of(model):
+def graph_of(model, name="student"):
     """Returns the Functional model that shows a model's graph.
 
     Args:
         model: Built Functional or Sequential `keras.Model`.
+        name: What to call it in errors.
 
     Raises:
         TypeError: If it is no `keras.Model`.
         ValueError: If it doesn't show its graph.
     """
     if not isinstance(model, keras.Model):
-        raise TypeError(f"student must be a keras.Model, got {type(model).__name__}.")
+        raise TypeError(f"{name} must be a keras.Model, got {type(model).__name__}.")
     graph = model._functional if isinstance(model, keras.Sequential) else model
     if not hasattr(graph, "_nodes_by_depth") or not model.built:
         raise ValueError(

@@ -41,7 +41,7 @@ def strip(model):
     assert type(plain.layers[1]) is keras.layers.Dense
     ```
     """
-    rewriting.graph_of(model)
+    rewriting.graph_of(model, "model")
     compressed = _compressed_layers(model)
     if not compressed:
         raise ValueError(f"The model {model.name!r} is neither pruned nor clustered.")

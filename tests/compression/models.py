@@ -58,9 +58,9 @@ def crossentropy():
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def fit(model, x, y, optimizer="adam", epochs=2, **settings):
-    """Trains for four steps an epoch."""
-    model.compile(optimizer, crossentropy(), **settings)
+def fit(model, x, y, optimizer="adam", epochs=2, run_eagerly=True, jit_compile=False):
+    """Trains for four steps an epoch; eagerly, as tracing takes longer than so few steps."""
+    model.compile(optimizer, crossentropy(), run_eagerly=run_eagerly, jit_compile=jit_compile)
     model.fit(x, y, batch_size=16, epochs=epochs, shuffle=False, verbose=0)
 
 
@@ -75,7 +75,7 @@ def resumes_as_if_uninterrupted(make, x, y, path):
     for _ in range(2):
         keras.utils.set_random_seed(5)
         distillers.append(make())
-        distillers[-1].compile(keras.optimizers.Adam(0.01), crossentropy())
+        distillers[-1].compile(keras.optimizers.Adam(0.01), crossentropy(), run_eagerly=True)
     whole, parts = distillers
     settings = {"batch_size": 16, "shuffle": False, "verbose": 0}
     whole.fit(x, y, epochs=2, **settings)

@@ -98,7 +98,7 @@ def test_compiled_by_xla_it_learns_the_same():
     student = MODELS["two_inputs"]()
     x, y = data(student)
     results = []
-    for settings in ({}, {"jit_compile": True}):
+    for settings in ({}, {"run_eagerly": False, "jit_compile": True}):
         clustered = cluster(student, 4)
         fit(clustered, x, y, "sgd", epochs=1, **settings)
         results.append(clustered.get_weights())

@@ -28,7 +28,8 @@ bool readInput() {
 //     if (!isStarted || !IMU.accelerationAvailable() || !IMU.readAcceleration(x, y, z)) {
 //       return false;
 //     }
-//     for (float value : {x, y, z}) {
+//     const float values[] = {x, y, z};
+//     for (float value : values) {
 //       if (filled < ${name}::kInputSize) {
 //         ${name}::setInput(filled++, value);
 //       }

@@ -23,11 +23,12 @@ bool readInput();
 int main() {{
   setup();
   loop();
-  for (float value : {{-1e9f, 0.3f, 0.7f, 1e9f, NAN}}) {{
+  const float values[] = {{-1e9f, 0.3f, 0.7f, 1e9f, NAN}};
+  for (float value : values) {{
     {name}::setInput(0, value);
-    std::cout << "input " << +{name}::input()[0] << "\\n";
+    printf("input %g\\n", static_cast<double>({name}::input()[0]));
   }}
-  std::cout << "score " << {name}::score(1) << "\\n";
+  printf("score %.9g\\n", static_cast<double>({name}::score(1)));
 }}
 """
 

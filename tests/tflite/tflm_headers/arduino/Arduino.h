@@ -2,22 +2,30 @@
 #ifndef STAND_IN_ARDUINO_H_
 #define STAND_IN_ARDUINO_H_
 
-#include <cstddef>
-#include <cstdint>
-#include <iostream>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 
 struct SerialPort {
   void begin(unsigned long) {}
   explicit operator bool() const { return true; }
+  void print(const char* text) { printf("%s", text); }
+  void print(unsigned int number) { printf("%u", number); }
+  void print(unsigned long number) { printf("%lu", number); }
+  void print(double number) { printf("%.2f", number); }
   template <typename T>
-  void print(const T& value) { std::cout << value; }
-  template <typename T>
-  void println(const T& value) { std::cout << value << "\n"; }
-  void println() { std::cout << "\n"; }
+  void println(const T& value) {
+    print(value);
+    println();
+  }
+  void println() { printf("\n"); }
 };
 
 static SerialPort Serial;
-inline unsigned long micros() { static unsigned long now = 0; return now += 7; }
+inline unsigned long micros() {
+  static unsigned long now = 0;
+  return now += 7;
+}
 inline void delay(unsigned long) {}
 
 #endif  // STAND_IN_ARDUINO_H_

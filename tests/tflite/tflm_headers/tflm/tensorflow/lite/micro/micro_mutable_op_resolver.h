@@ -2,8 +2,7 @@
 #ifndef STAND_IN_RESOLVER_H_
 #define STAND_IN_RESOLVER_H_
 
-#include <set>
-#include <string>
+#include <string.h>
 
 enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
 
@@ -12,7 +11,6 @@ namespace tflite {
 class OpResolver {
  public:
   virtual ~OpResolver() = default;
-  std::set<std::string> added;
 };
 
 template <unsigned int kCount>
@@ -33,11 +31,20 @@ class MicroMutableOpResolver : public OpResolver {
 
  private:
   TfLiteStatus Add(const char* name) {
-    if (added.size() >= kCount || !added.insert(name).second) {
+    for (unsigned int i = 0; i < length_; ++i) {
+      if (strcmp(names_[i], name) == 0) {
+        return kTfLiteError;
+      }
+    }
+    if (length_ == kCount) {
       return kTfLiteError;
     }
+    names_[length_++] = name;
     return kTfLiteOk;
   }
+
+  const char* names_[kCount];
+  unsigned int length_ = 0;
 };
 
 }  // namespace tflite

@@ -21,7 +21,7 @@ constexpr size_t kArenaSize = ${arena_bytes};
 // Names of the classes, one per output value.
 extern const char* const kLabels[kOutputSize];
 
-// Prepares the model. Returns nullptr, or what went wrong. Call it once, in setup().
+// Prepares the model. Returns nullptr, or what went wrong. Call it once, before anything else.
 const char* begin();
 
 // Sets one value of the input, in the unit and scale that the model was trained with.

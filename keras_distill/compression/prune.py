@@ -1,7 +1,5 @@
 """Pruning: a student that loses its smallest weights while it learns."""
 
-import numbers
-
 from keras_distill.compression import rewriting
 from keras_distill.compression.pruned_layers import PRUNED, PruningPlan
 from keras_distill.compression.toolkit import require
@@ -71,8 +69,10 @@ def prune(
           compression", ICLR 2018 workshop.
         - Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021 (2:4).
     """
+    _check_steps(begin_step, end_step, frequency)
+    _check_shares(sparsity, initial_sparsity, end_step)
     plan = PruningPlan(sparsity, pattern, begin_step, end_step, frequency, initial_sparsity)
-    _check(plan)
+    _check_pattern(plan)
     require("tensorflow_model_optimization")
     rewriting.refuse_compressed(student)
     chosen = rewriting.chosen_layers(student, layers, PRUNED)
@@ -87,23 +87,35 @@ def prune(
     return pruned
 
 
-def _check(plan):
-    for name in ("begin_step", "end_step", "frequency"):
-        value, least = getattr(plan, name), {"frequency": 1, "end_step": plan.begin_step + 1}
-        if name == "end_step" and value is None:
-            continue
-        _check_number(name, value, numbers.Integral, "an integer")
-        if value < least.get(name, 0):
-            raise ValueError(f"{name} must be at least {least.get(name, 0)}, got {value}.")
-    for name in ("sparsity", "initial_sparsity"):
-        _check_number(name, getattr(plan, name), numbers.Real, "a number")
-    if not 0 < plan.sparsity < 1:
-        raise ValueError(f"sparsity must be in (0, 1), got {plan.sparsity}.")
-    if not 0 <= plan.initial_sparsity < plan.sparsity:
+def _check_steps(begin_step, end_step, frequency):
+    _check_integer("begin_step", begin_step, 0)
+    _check_integer("frequency", frequency, 1)
+    if end_step is None:
+        return
+    _check_integer("end_step", end_step, begin_step + 1)
+    if (end_step - begin_step) % frequency:
         raise ValueError(
-            f"initial_sparsity must be in [0, sparsity = {plan.sparsity}), got "
-            f"{plan.initial_sparsity}."
+            f"With frequency={frequency} from begin_step={begin_step} on no choice is made at "
+            f"end_step={end_step}, so the sparsity wouldn't be reached: give an end_step that is a "
+            "multiple of frequency after begin_step."
         )
+
+
+def _check_shares(sparsity, initial_sparsity, end_step):
+    for name, value in (("sparsity", sparsity), ("initial_sparsity", initial_sparsity)):
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a number, got {value!r}.")
+    if not 0 < sparsity < 1:
+        raise ValueError(f"sparsity must be in (0, 1), got {sparsity}.")
+    if not 0 <= initial_sparsity < sparsity:
+        raise ValueError(
+            f"initial_sparsity must be in [0, sparsity = {sparsity}), got {initial_sparsity}."
+        )
+    if initial_sparsity and end_step is None:
+        raise ValueError("initial_sparsity needs end_step, the step at which sparsity is reached.")
+
+
+def _check_pattern(plan):
     if plan.pattern not in (None, "2:4"):
         raise ValueError(f'pattern must be None or "2:4", got {plan.pattern!r}.')
     if plan.pattern is not None and plan != PruningPlan(pattern=plan.pattern):
@@ -111,16 +123,10 @@ def _check(plan):
             'The pattern "2:4" has a sparsity of 0.5 from the first step on: leave sparsity and '
             "the schedule out."
         )
-    if plan.end_step is None and plan.initial_sparsity:
-        raise ValueError("initial_sparsity needs end_step, the step at which sparsity is reached.")
-    if plan.end_step is not None and (plan.end_step - plan.begin_step) % plan.frequency:
-        raise ValueError(
-            f"With frequency={plan.frequency} from begin_step={plan.begin_step} on no choice is "
-            f"made at end_step={plan.end_step}, so the sparsity wouldn't be reached: give an "
-            "end_step that is a multiple of frequency after begin_step."
-        )
 
 
-def _check_number(name, value, kind, wanted):
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise TypeError(f"{name} must be {wanted}, got {value!r}.")
+def _check_integer(name, value, least):
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}.")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}.")

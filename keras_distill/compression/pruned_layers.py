@@ -148,9 +148,7 @@ class _PrunedKernel(CompressedKernel):
     def _prune(self):
         self.pruning_calls.assign_add(1)
         variables = self._kernel, self.pruning_mask, self.pruning_threshold
-        pruning = self.plan.pruning(
-            ops.convert_to_tensor(self.pruning_step), *(variable._value for variable in variables)
-        )
+        pruning = self.plan.pruning(self.pruning_step, *(variable._value for variable in variables))
         pruning.conditional_mask_update()
         pruning.weight_mask_op()
 

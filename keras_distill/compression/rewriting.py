@@ -157,7 +157,11 @@ def rewrite(model, replace):
 def _input(tensor):
     layer = tensor._keras_history.operation
     return keras.Input(
-        batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, name=layer.name
+        batch_shape=tensor.shape,
+        dtype=tensor.dtype,
+        sparse=tensor.sparse,
+        name=layer.name,
+        optional=layer.optional,
     )
 
 

@@ -58,7 +58,8 @@ const char* begin() {
     interpreter = &prepared;
   }
   if (interpreter->AllocateTensors() != kTfLiteOk) {
-    return "the tensors don't fit the arena: raise kArenaSize in ${name}.h";
+    return "the tensors can't be allocated: raise kArenaSize in ${name}.h; if that doesn't help, "
+           "this TensorFlow Lite Micro can't run one of the operators";
   }
   return nullptr;
 }

@@ -97,7 +97,7 @@ def test_one_step_is_rounding_and_two_are_a_failure(sketch, golden, tmp_path):
 
 def test_an_arena_that_is_too_small_fails_with_advice(sketch, golden, tmp_path):
     output = run_sketch(sketch, golden, tmp_path, arena=10**9)
-    assert output.startswith("FAIL: the tensors don't fit the arena: raise kArenaSize")
+    assert output.startswith("FAIL: the tensors can't be allocated: raise kArenaSize in tiny.h;")
 
 
 @pytest.mark.parametrize("quantization", [None, "int16x8"])

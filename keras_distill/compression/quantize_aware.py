@@ -9,6 +9,7 @@ from keras_distill.compression.quantized_layers import (
     QuantizedConv2D,
     QuantizedDense,
     QuantizedDepthwiseConv2D,
+    SequenceNormalization,
 )
 
 _kl = keras.layers
@@ -18,7 +19,7 @@ _WITH_KERNEL = {
     _kl.DepthwiseConv2D: QuantizedDepthwiseConv2D,
     _kl.Dense: QuantizedDense,
 }
-_FOLDING = (_kl.Conv2D, _kl.DepthwiseConv2D)
+_FOLDING = (_kl.Conv1D, _kl.Conv2D, _kl.DepthwiseConv2D)
 _WITH_RANGE = (
     _kl.Activation,
     _kl.ReLU,
@@ -145,9 +146,10 @@ def _check_supported(student, nodes, consumers):
             alone = len(consumers[id(node.input_tensors[0])]) == 1
             if type(before) not in _FOLDING or _activation(before) != "linear" or not alone:
                 reason = (
-                    "only after a Conv2D or DepthwiseConv2D without activation, whose output "
-                    "nothing else reads"
+                    "only after a convolution without activation, whose output nothing else reads"
                 )
+            elif layer.axis not in (-1, len(node.output_tensors[0].shape) - 1):
+                reason = f"axis {layer.axis}; possible is the last one"
         if reason is not None:
             refused.append(f"{layer.name} ({type(layer).__name__}): {reason}")
     if refused:
@@ -155,8 +157,8 @@ def _check_supported(student, nodes, consumers):
         raise ValueError(
             f"The model {student.name!r} can't be trained with quantisation:\n- "
             + "\n- ".join(refused)
-            + f"\nThese can: {', '.join(names)}, BatchNormalization after a Conv2D or "
-            "DepthwiseConv2D. "
+            + f"\nThese can: {', '.join(names)}, BatchNormalization after a "
+            "convolution. "
             'export_tflite(..., quantization="int8", representative_data=...) quantises any model '
             "after training."
         )
@@ -244,6 +246,8 @@ class _Rewriter:
         if id(layer) not in self._layers:
             config = layer.get_config()
             kind = _WITH_KERNEL.get(type(layer), type(layer))
+            if kind is _kl.BatchNormalization and layer.input_spec.ndim == 3:
+                kind = SequenceNormalization
             if kind is not type(layer) and _activation(layer) not in _FUSED:
                 config["activation"] = "linear"
             self._layers[id(layer)] = layer, kind.from_config(config)

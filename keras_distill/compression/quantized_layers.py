@@ -64,7 +64,7 @@ class QuantizedConv1D(keras.layers.Conv1D):
         # As a convolution of planes of height 1: the converter reads no scale per channel through
         # the axis that it would add to the kernel itself.
         outputs = ops.conv(
-            inputs[:, None],
+            ops.expand_dims(inputs, 1),
             round_kernel(self.kernel[None]),
             strides=[1, *self.strides],
             padding=padding,
@@ -72,7 +72,27 @@ class QuantizedConv1D(keras.layers.Conv1D):
         )
         if self.bias is not None:
             outputs = outputs + self.bias
-        return self.activation(outputs)[:, 0]
+        return ops.squeeze(self.activation(outputs), 1)
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class SequenceNormalization(keras.layers.BatchNormalization):
+    """`BatchNormalization` of sequences, computed on planes of height 1 as `QuantizedConv1D` is.
+
+    So the converter sees that the two belong together, and makes one operator of them.
+    """
+
+    def build(self, input_shape):
+        """Creates the weights for inputs of shape `(batch, steps, channels)`."""
+        self.axis = -1
+        super().build((input_shape[0], 1, *input_shape[1:]))
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: input_shape[-1]})
+
+    def call(self, inputs, training=None, mask=None):
+        """Returns the normalised inputs."""
+        mask = None if mask is None else mask[:, None]
+        outputs = super().call(ops.expand_dims(inputs, 1), training=training, mask=mask)
+        return ops.squeeze(outputs, 1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")

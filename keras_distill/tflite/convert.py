@@ -65,6 +65,7 @@ def export_tflite(model, path, quantization=None, representative_data=None, targ
     has_ranges = _has_ranges(model, quantization)
     samples = None if has_ranges else _samples_of(model, representative_data, quantization)
     specs = _input_specs(model, samples)
+    _check_integers(specs, quantization)
     with tempfile.TemporaryDirectory() as folder:
         job = _write_job(pathlib.Path(folder), model, specs, samples)
         settings = {
@@ -223,6 +224,17 @@ def _check_shapes(inputs, samples):
             )
 
 
+def _check_integers(specs, quantization):
+    if quantization != "int16x8":
+        return
+    for index, spec in enumerate(keras.tree.flatten(specs)):
+        if not keras.backend.is_float_dtype(spec.dtype):
+            raise ValueError(
+                f"quantization='int16x8' takes float inputs only, but input {index} is of type "
+                f"{spec.dtype}: use 'int8', 'float16', 'dynamic' or None."
+            )
+
+
 def _write_job(folder, model, specs, samples):
     flat = keras.tree.flatten(specs)
     archive = keras.export.ExportArchive()
@@ -255,6 +267,13 @@ def _run_converter(folder, model):
             f"The TensorFlow Lite converter died of {signal.Signals(-status).name}."
             f"{_advice_on_loops(model)}"
         )
+    lacking = re.search(r"16x8-bit not yet supported for op: '(\w+)'", log)
+    if lacking:
+        raise ValueError(
+            f"quantization='int16x8' has no {lacking[1]}, which the model {model.name!r} needs in "
+            f"{_places_of(lacking[1], folder)}: replace that layer, or use 'int8', 'float16', "
+            "'dynamic' or None."
+        )
     foreign = re.search(r"TF Select ops: (.*)", log)
     if foreign:
         raise ValueError(
@@ -262,6 +281,18 @@ def _run_converter(folder, model):
             f"{foreign[1]}. Replace the layers that need them."
         )
     raise RuntimeError(f"The TensorFlow Lite converter failed: {_reason(log)}")
+
+
+def _places_of(operator, folder):
+    """Names what an operator makes, which tells the layer, from a conversion in float."""
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps({**settings, "quantization": None}))
+    status, _ = converter.convert(folder)
+    if status != 0:
+        return "one of its layers"
+    graph = schema.parse((folder / "model.tflite").read_bytes())
+    made = [made for made in graph.operators if made.name == operator]
+    return ", ".join(f"{one.outputs[0].name!r}" for one in made) or "one of its layers"
 
 
 def _advice_on_loops(model):

@@ -1,6 +1,15 @@
 """Knowledge distillation for Keras, from the teacher to a verified model on the device."""
 
-from keras_distill import architectures, cache, datasets, losses, recipes, tflite, visualization
+from keras_distill import (
+    architectures,
+    cache,
+    compression,
+    datasets,
+    losses,
+    recipes,
+    tflite,
+    visualization,
+)
 from keras_distill.cache import TeacherCache
 from keras_distill.distiller import Distiller
 from keras_distill.features import FeatureExtractor, FeatureModel
@@ -88,6 +97,7 @@ __all__ = [
     "__version__",
     "architectures",
     "cache",
+    "compression",
     "datasets",
     "export_tflite",
     "losses",

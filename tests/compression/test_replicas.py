@@ -1,4 +1,4 @@
-"""Pruning and clustering are the same on one replica and on two, in a process with two devices."""
+"""In a process of its own with two devices: two replicas prune and cluster as one does."""
 
 import subprocess
 import sys
@@ -8,6 +8,10 @@ import keras, numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+import keras_distill
+for kind in ("PrunedDense", "ClusteredDense", "QuantizedDense"):
+    # What load_model needs to find, with the package imported and nothing else of it.
+    assert keras.saving.get_registered_object(f"keras_distill>{kind}"), kind
 from keras_distill import Distiller, SoftTargets, compression
 
 rng = np.random.default_rng(0)

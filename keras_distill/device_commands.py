@@ -36,6 +36,11 @@ def add_to(commands):
     )
     export.add_argument("--data-dir", help="folder of tensorflow-datasets")
     export.add_argument("--target", choices=["mobile", "mcu", "arduino"], default="mobile")
+    export.add_argument(
+        "--labels",
+        help="names of the classes, for what is packed: a text file with one a line, or names "
+        "with commas between; default: those of a named data set",
+    )
     export.add_argument("--board", help="a board of `keras-distill boards` that it must fit")
     export.add_argument(
         "--pack",
@@ -64,6 +69,13 @@ def add_inspection(parser, subjects):
     subjects.add_argument("model", nargs="?", type=pathlib.Path, help="a .tflite file")
     parser.add_argument("--benchmark", action="store_true", help="measure the time per inference")
     parser.add_argument("--threads", type=int, default=1, help="threads of the benchmark")
+    parser.add_argument(
+        "--ethos-u",
+        metavar="PROCESSOR",
+        nargs="?",
+        const="ethos-u55-128",
+        help="estimate it on Arm's Ethos-U; default: ethos-u55-128",
+    )
 
 
 def _add_file(parser):
@@ -88,7 +100,7 @@ def run_export(options):
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {options.board!r}.")
     if not options.model.is_file():
         raise ValueError(f"There is no file {str(options.model)!r}.")
-    x, y = _data(options.data, options.data_dir)
+    x, y, labels = _data(options.data, options.data_dir)
     packs = _packs(options, x)
     model = keras.models.load_model(options.model, compile=False)
     output = options.output or options.model.with_suffix(".tflite")
@@ -103,8 +115,12 @@ def run_export(options):
         print(verification)
     report = result.report()
     print(report)
+    if options.labels is not None:
+        labels = _labels(options.labels)
+    elif labels is not None and len(labels) != result.outputs[0].shape[-1]:
+        labels = None
     for pack in packs:
-        print(f"wrote the {_PACKS[pack]} {_pack(result, pack, output, x[:10])}")
+        print(f"wrote the {_PACKS[pack]} {_pack(result, pack, output, x[:10], labels)}")
     if options.board and report.boards.get(options.board, ""):
         print(f"{BOARDS[options.board].title}: {report.boards[options.board]}")
         return 1
@@ -122,30 +138,39 @@ def _packs(options, x):
     return list(dict.fromkeys(packs))
 
 
-def _pack(result, pack, output, samples):
+def _labels(source):
+    """Returns the names of classes that a file or the command holds."""
+    path = pathlib.Path(source)
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [line.strip() for line in lines if line.strip()]
+    return [name.strip() for name in source.split(",")]
+
+
+def _pack(result, pack, output, samples, labels):
     """Writes a project beside the file: the Arduino library under its name, others with theirs."""
     name = output.stem
     folder = output.with_name(name if pack == "arduino" else f"{name}_{pack}")
-    return getattr(result, f"to_{pack}")(folder, samples=samples, name=name)
+    return getattr(result, f"to_{pack}")(folder, labels, samples, name)
 
 
 def _data(source, data_dir):
-    """Returns the inputs and labels that were named, or `None` for what wasn't given."""
+    """Returns inputs, labels and names of classes that were named; `None` for what isn't there."""
     if source is None:
-        return None, None
+        return None, None, None
     path = pathlib.Path(source)
     if path.suffix in (".npy", ".npz"):
         if not path.is_file():
             raise ValueError(f"There is no file {source!r}.")
         loaded = np.load(path, allow_pickle=False)
         if path.suffix == ".npy":
-            return loaded, None
+            return loaded, None, None
         x = loaded["x"] if "x" in loaded.files else loaded[loaded.files[0]]
-        return x, loaded["y"] if "y" in loaded.files else None
+        return x, loaded["y"] if "y" in loaded.files else None, None
     from keras_distill import datasets
 
     data = datasets.load(source, data_dir=data_dir, max_train=500, max_test=500)
-    return data.x_test, data.y_test
+    return data.x_test, data.y_test, data.labels
 
 
 def run_lint(options):
@@ -219,4 +244,6 @@ def run_inspect(options):
     print(f"\n{report}")
     if options.benchmark:
         print(latency(model, options.threads))
+    if options.ethos_u:
+        print(model.estimate_ethos_u(options.ethos_u))
     return 0

@@ -33,6 +33,7 @@ def test_export_converts_checks_and_packs(model, tmp_path, capsys):
     assert cli.main(["export", str(tmp_path / "student.keras"), *arguments]) == 0
     assert TFLiteModel(tmp_path / "student.tflite").quantization == "int8"
     assert (tmp_path / "student" / "library.properties").is_file()
+    assert '"7", "8", "9"' in (tmp_path / "student" / "src" / "student.cpp").read_text()
     said = capsys.readouterr().out
     for word in ("wrote", "accuracy", "arena", "Arduino Nano 33 BLE", "Arduino library"):
         assert word in said, said
@@ -124,6 +125,19 @@ def test_export_packs_what_is_asked_for(model, x, tmp_path, capsys):
     ):
         assert (tmp_path / written).is_file(), written
         assert str(tmp_path / written.split("/")[0]) in said
+
+
+@pytest.mark.parametrize("source", ["left, right", "labels.txt"])
+def test_packed_classes_have_the_names_that_are_given(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels.txt").write_text("left\nright\n")
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save("two.keras")
+    np.save("x.npy", np.random.default_rng(0).random((20, 3), "float32"))
+    arguments = ["export", "two.keras", "--data", "x.npy", "--pack", "raspberry_pi"]
+    assert cli.main([*arguments, "--labels", source]) == 0
+    written = "".join(p.read_text() for p in (tmp_path / "two_raspberry_pi").glob("*.*s*n"))
+    assert "left" in written and "right" in written
+    assert cli.main([*arguments, "--labels", "one"]) == 1
 
 
 def test_packing_without_data_is_told_before_anything_is_written(model, tmp_path, capsys):

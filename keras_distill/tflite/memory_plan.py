@@ -57,7 +57,7 @@ def with_plan(content):
     places = _search(blocks, _bound(blocks))
     if usual_bytes(graph) - _height(places) < _WORTHWHILE:
         return content
-    return schema.with_metadata(content, METADATA_NAME, _encode(graph, places))
+    return schema.with_metadata(content, METADATA_NAME, encode(graph, places))
 
 
 def usual_bytes(graph):
@@ -126,7 +126,13 @@ def _search(blocks, bound):
     return best
 
 
-def _encode(graph, places):
+def encode(graph, places):
+    """Returns a plan as TensorFlow Lite Micro reads it.
+
+    Args:
+        graph: `Graph`.
+        places: Pairs of block and offset; tensors without one are placed at run time.
+    """
     offsets = [_AT_RUN_TIME] * graph.tensor_count
     for block, offset in places:
         for index in block.indices:

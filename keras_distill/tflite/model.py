@@ -189,6 +189,24 @@ class TFLiteModel:
 
         return report(self)
 
+    def estimate_ethos_u(self, accelerator="ethos-u55-128"):
+        """Estimates the model on Arm's Ethos-U, a neural processor beside some microcontrollers.
+
+        Args:
+            accelerator: Processor and its multiplications per cycle, such as `"ethos-u55-128"`,
+                `"ethos-u65-256"` or `"ethos-u85-512"`.
+
+        Returns:
+            `EthosUEstimate`: cycles, time, memory, and the operators that are left to the CPU.
+
+        Raises:
+            ImportError: If ethos-u-vela isn't installed (extra `ethos-u`).
+            ValueError: If the accelerator is unknown or the model isn't quantised to integers.
+        """
+        from keras_distill.tflite.ethos_u import estimate
+
+        return estimate(self, accelerator)
+
     def to_arduino(self, folder, labels=None, samples=None, name=None, library=None):
         """Writes an Arduino library with a sketch that checks itself on stored samples.
 

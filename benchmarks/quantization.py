@@ -6,10 +6,11 @@ MNIST (random images without --data-dir, which says nothing of accuracy). A teac
 (soft targets) into a small CNN and into a tiny student of depthwise convolutions. After the same
 first epochs each goes on for the same further ones, once in float and once with int8's rounding
 (compression.quantize_aware), with the same losses, data and learning rates. The third row is made
-hard for int8: before the further epochs the channels of the depthwise student are scaled against
-each other by factors of e^-1.5 to e^1.5, and what reads them by the inverse. That changes nothing
-in float, and is what batch normalisation does to MobileNets by itself (Nagel et al., 2019,
-https://arxiv.org/abs/1906.04721): one scale per tensor no longer suits all channels.
+hard for int8: the channels of the depthwise student are scaled against each other by factors of
+e^-1.5 to e^1.5, and what reads them by the inverse, before the training with rounding and after the
+one in float. That changes no answer in float, and is what batch normalisation does to MobileNets by
+itself (Nagel et al., 2019, https://arxiv.org/abs/1906.04721): one scale per tensor no longer suits
+all channels.
 Accuracy on the test images: of the float student, of its int8 file (500 representative images), and
 of the int8 file of the other one. Writes benchmarks/results/quantization.md.
 """
@@ -93,12 +94,15 @@ def run(teacher, make, spread, data, seed):
     keras.utils.set_random_seed(seed)
     student = make()
     distill(teacher, student, data, 5e-3, epochs=6)
-    scale_channels(student, spread, seed)
-    quantized = compression.quantize_aware(student, data.x_train[:500])
+    scaled = keras.models.clone_model(student)
+    scaled.set_weights(student.get_weights())
+    scale_channels(scaled, spread, seed)
+    quantized = compression.quantize_aware(scaled, data.x_train[:500])
     for model in (student, quantized):
         keras.utils.set_random_seed(100 + seed)
         distill(teacher, model, data, 1e-3, epochs=4)
     right = student.predict(data.x_test, verbose=0).argmax(axis=-1) == data.y_test
+    scale_channels(student, spread, seed)
     return {
         "float": 100 * np.mean(right),
         "int8 after training": accuracy_of_file(student, data, data.x_train[:500]),

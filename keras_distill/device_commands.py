@@ -235,6 +235,8 @@ def run_inspect(options):
             scale = f", scale {info.scale:g}, zero {info.zero_point}" if info.scale else ""
             shape = json.dumps(list(info.shape))
             print(f"{side:<11}{info.name}: {info.dtype} {shape}{scale}")
+    if model.metadata is not None:
+        print(f"classes    {', '.join(model.metadata.labels) or 'without names'}")
     report = model.report()
     print(f"\n{'operator':<22}{'output':<20}{'MACs':>12}{'weights':>12}{'output':>12}  where")
     for cost in report.costs:

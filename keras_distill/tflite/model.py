@@ -6,8 +6,10 @@ import pathlib
 import keras
 import numpy as np
 
+from keras_distill.files import write_whole
 from keras_distill.tflite import lint as lint_module
 from keras_distill.tflite import litert, schema
+from keras_distill.tflite import metadata as metadata_module
 
 QUANTIZATIONS = (None, "float16", "dynamic", "int8", "int16x8")
 
@@ -188,6 +190,61 @@ class TFLiteModel:
         from keras_distill.tflite.report import report
 
         return report(self)
+
+    @property
+    def metadata(self):
+        """`Metadata` that the file carries (name, classes, scaling), or `None`."""
+        return metadata_module.read(self.content)
+
+    def add_metadata(self, labels=(), mean=0.0, std=1.0, name=None, description=""):
+        """Writes names of classes and scaling into the file, where phone tools look for them.
+
+        In the published form of TensorFlow Lite Metadata, as MediaPipe and Android Studio read it
+        (MediaPipe takes images and float32 inputs only). Metadata that the file has is replaced.
+
+        Args:
+            labels: Names of the classes, one per output value. Optional.
+            mean: What is subtracted from an input value, a number or one per channel. For images
+                in the unit of pixels from 0 to 255.
+            std: What the difference is divided by: `255.0` for models trained on 0 to 1.
+            name: Name of the model. Defaults to the file's.
+            description: What it does. Optional.
+
+        Returns:
+            `Metadata`, as the file now has it.
+
+        Raises:
+            ValueError: If the model has several inputs or outputs, or the numbers of labels or
+                channels don't suit it. The file is as before then.
+
+        Example:
+
+        ```python
+        from keras_distill.tflite import export_tflite
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        result = export_tflite(model, "model.tflite")
+        result.add_metadata(["left", "right"])
+        assert TFLiteModel("model.tflite").metadata.labels == ("left", "right")
+        ```
+        """
+        if len(self.inputs) != 1 or len(self.outputs) != 1:
+            raise ValueError(
+                f"Metadata is for models with one input and one output, this one has "
+                f"{len(self.inputs)} and {len(self.outputs)}."
+            )
+        metadata = metadata_module.Metadata(
+            name=name or self.path.stem,
+            description=description,
+            labels=tuple(map(str, labels)),
+            mean=tuple(map(float, np.atleast_1d(mean))),
+            std=tuple(map(float, np.atleast_1d(std))),
+        )
+        outputs, shape = self.outputs[0].shape[-1], self.inputs[0].shape
+        content = metadata_module.add(self.content, outputs, shape, metadata)
+        write_whole(self.path, content)
+        self.content = content
+        return metadata
 
     def estimate_ethos_u(self, accelerator="ethos-u55-128"):
         """Estimates the model on Arm's Ethos-U, a neural processor beside some microcontrollers.

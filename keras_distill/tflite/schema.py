@@ -154,13 +154,14 @@ def with_metadata(content, name, value):
     from ai_edge_litert import schema_py_generated as schema
 
     model = _unpack(schema, content)
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(value, "uint8")
-    entries = [entry for entry in model.metadata or [] if entry.name != name.encode()]
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = name, len(model.buffers)
-    model.buffers.append(buffer)
-    model.metadata = [*entries, entry]
+    model.metadata = model.metadata or []
+    entry = next((entry for entry in model.metadata if entry.name == name.encode()), None)
+    if entry is None:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name, len(model.buffers)
+        model.metadata.append(entry)
+        model.buffers.append(schema.BufferT())
+    model.buffers[entry.buffer].data = np.frombuffer(value, "uint8")
     builder = _AligningBuilder(len(content) + len(value) + 1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -1,0 +1,238 @@
+"""TensorFlow Lite Metadata: names, classes and scaling that phones read from the file itself."""
+
+import dataclasses
+import io
+import zipfile
+
+import flatbuffers
+import numpy as np
+from flatbuffers import encode, number_types, packer, table
+
+from keras_distill.tflite import schema
+
+# The published schema's name, identifier and numbers of fields (metadata_schema.fbs).
+_ENTRY, _IDENTIFIER, _PARSER = "TFLITE_METADATA", b"M001", "1.0.0"
+_MODEL = {"name": 0, "description": 1, "subgraphs": 3, "parser": 7, "count": 8}
+_SUBGRAPH = {"inputs": 2, "outputs": 3, "count": 9}
+_TENSOR = {"name": 0, "content": 3, "units": 4, "stats": 5, "files": 6, "count": 7}
+_FEATURE, _IMAGE, _NORMALIZATION, _AXIS_LABELS = 1, 2, 1, 2
+_COLOR_SPACES = {1: 2, 3: 1}
+LABELS_FILE = "labels.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What a file says of itself.
+
+    Args:
+        name: Name of the model.
+        description: What it does.
+        labels: Tuple of the classes' names; empty if they aren't named.
+        mean: Tuple of what is subtracted from each channel of the input.
+        std: Tuple of what the difference is divided by.
+    """
+
+    name: str
+    description: str
+    labels: tuple
+    mean: tuple
+    std: tuple
+
+
+def add(content, outputs, shape, metadata):
+    """Adds metadata to a file, in place of what it had.
+
+    Args:
+        content: The file's bytes.
+        outputs: Number of values of the output.
+        shape: Shape of the input, the batch included.
+        metadata: `Metadata`.
+
+    Returns:
+        The new file's bytes.
+
+    Raises:
+        ValueError: If the numbers of labels or of channels don't suit the model.
+    """
+    _check(outputs, shape, metadata)
+    described = schema.with_metadata(content, _ENTRY, _encode(shape, metadata))
+    if not metadata.labels:
+        return described
+    file = io.BytesIO(described)
+    with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr(LABELS_FILE, "\n".join(metadata.labels) + "\n")
+    return file.getvalue()
+
+
+def read(content):
+    """Returns the metadata of a file.
+
+    Args:
+        content: The file's bytes.
+
+    Returns:
+        `Metadata`, or `None` if there is none.
+    """
+    raw = schema.metadata(content).get(_ENTRY)
+    if raw is None:
+        return None
+    model = _Reader.root(raw)
+    [subgraph] = model.tables(_MODEL["subgraphs"])
+    tensor = subgraph.tables(_SUBGRAPH["inputs"])[0]
+    units = tensor.tables(_TENSOR["units"])
+    options = units[0].table(1) if units else None
+    return Metadata(
+        name=model.text(_MODEL["name"]),
+        description=model.text(_MODEL["description"]),
+        labels=_labels(content),
+        mean=options.floats(0) if options else (),
+        std=options.floats(1) if options else (),
+    )
+
+
+def _check(outputs, shape, metadata):
+    if metadata.labels and len(metadata.labels) != outputs:
+        raise ValueError(
+            f"The model has {outputs} output values, but there are {len(metadata.labels)} labels: "
+            f"{list(metadata.labels)}."
+        )
+    for name in ("mean", "std"):
+        values = getattr(metadata, name)
+        if len(values) not in (1, shape[-1]):
+            raise ValueError(
+                f"{name} is one number or one per channel ({shape[-1]}), got {list(values)}."
+            )
+    if len(metadata.mean) != len(metadata.std):
+        raise ValueError(
+            f"mean and std are of one length, got {len(metadata.mean)} and {len(metadata.std)}."
+        )
+    if not all(value > 0 for value in metadata.std):
+        raise ValueError(f"std must be above 0, got {list(metadata.std)}.")
+
+
+def _labels(content):
+    file = io.BytesIO(content)
+    if not zipfile.is_zipfile(file):
+        return ()
+    with zipfile.ZipFile(file) as archive:
+        if LABELS_FILE not in archive.namelist():
+            return ()
+        return tuple(archive.read(LABELS_FILE).decode("utf-8").splitlines())
+
+
+def _encode(shape, metadata):
+    builder = flatbuffers.Builder(512)
+    channels = shape[-1] if len(shape) == 4 else None
+    if channels in _COLOR_SPACES:
+        color = _COLOR_SPACES[channels]
+        kind = _IMAGE, _table(builder, 2, [(0, builder.PrependInt8Slot, color)])
+    else:
+        kind = _FEATURE, _table(builder, 0, [])
+    mean, std = (
+        builder.CreateNumpyVector(np.float32(values)) for values in (metadata.mean, metadata.std)
+    )
+    options = _table(builder, 2, _offsets(builder, {0: mean, 1: std}))
+    unit = _union(builder, _NORMALIZATION, options)
+    fields = {
+        _TENSOR["name"]: builder.CreateString("input"),
+        _TENSOR["content"]: _union(builder, *kind),
+        _TENSOR["units"]: _vector(builder, [unit]),
+    }
+    given = _table(builder, _TENSOR["count"], _offsets(builder, fields))
+    answered = _table(builder, _TENSOR["count"], _offsets(builder, _output(builder, metadata)))
+    fields = {
+        _SUBGRAPH["inputs"]: _vector(builder, [given]),
+        _SUBGRAPH["outputs"]: _vector(builder, [answered]),
+    }
+    subgraph = _table(builder, _SUBGRAPH["count"], _offsets(builder, fields))
+    fields = {
+        _MODEL["name"]: builder.CreateString(metadata.name),
+        _MODEL["description"]: builder.CreateString(metadata.description),
+        _MODEL["subgraphs"]: _vector(builder, [subgraph]),
+        _MODEL["parser"]: builder.CreateString(_PARSER),
+    }
+    builder.Finish(_table(builder, _MODEL["count"], _offsets(builder, fields)), _IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _output(builder, metadata):
+    fields = {
+        _TENSOR["name"]: builder.CreateString("scores"),
+        _TENSOR["content"]: _union(builder, _FEATURE, _table(builder, 0, [])),
+    }
+    if metadata.labels:
+        name = builder.CreateString(LABELS_FILE)
+        file = [(0, builder.PrependUOffsetTRelativeSlot, name)]
+        file.append((2, builder.PrependInt8Slot, _AXIS_LABELS))
+        fields[_TENSOR["files"]] = _vector(builder, [_table(builder, 5, file)])
+    return fields
+
+
+def _union(builder, kind, value):
+    fields = [(0, builder.PrependUint8Slot, kind)]
+    return _table(builder, 3, [*fields, (1, builder.PrependUOffsetTRelativeSlot, value)])
+
+
+def _offsets(builder, fields):
+    return [(slot, builder.PrependUOffsetTRelativeSlot, value) for slot, value in fields.items()]
+
+
+def _table(builder, slots, fields):
+    builder.StartObject(slots)
+    for slot, prepend, value in fields:
+        prepend(slot, value, 0)
+    return builder.EndObject()
+
+
+def _vector(builder, offsets):
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+class _Reader:
+    """Reads the fields of one table by their numbers.
+
+    Args:
+        content: Bytes of the metadata.
+        position: Place of the table.
+    """
+
+    def __init__(self, content, position):
+        self._table = table.Table(content, position)
+
+    @classmethod
+    def root(cls, content):
+        """Returns the reader of the outermost table."""
+        return cls(content, encode.Get(packer.uoffset, content, 0))
+
+    def table(self, slot):
+        """Returns the reader of a table inside, or `None`."""
+        offset = self._at(slot)
+        if not offset:
+            return None
+        return _Reader(self._table.Bytes, self._table.Indirect(self._table.Pos + offset))
+
+    def tables(self, slot):
+        """Returns the readers of a list of tables."""
+        offset = self._at(slot)
+        if not offset:
+            return []
+        start = self._table.Vector(offset)
+        places = (start + 4 * index for index in range(self._table.VectorLen(offset)))
+        return [_Reader(self._table.Bytes, self._table.Indirect(place)) for place in places]
+
+    def text(self, slot):
+        """Returns a text, empty if it isn't there."""
+        offset = self._at(slot)
+        return self._table.String(self._table.Pos + offset).decode("utf-8") if offset else ""
+
+    def floats(self, slot):
+        """Returns a tuple of numbers."""
+        offset = self._at(slot)
+        values = self._table.GetVectorAsNumpy(number_types.Float32Flags, offset) if offset else ()
+        return tuple(float(value) for value in values)
+
+    def _at(self, slot):
+        return self._table.Offset(4 + 2 * slot)

@@ -77,7 +77,8 @@ def test_the_file_for_the_device_keeps_two_of_four(tmp_path):
     pruned, x = trained("residual", "2:4")
     result = export_tflite(strip(pruned), tmp_path / "model.tflite", "int8", x, target="mcu")
     assert result.lint() == []
-    assert result.verify(strip(pruned), x).agreement_litert > 0.9
+    answers = [model.argmax(axis=-1) for model in (result.predict(x), pruned.predict(x, verbose=0))]
+    assert np.mean(answers[0] == answers[1]) > 0.9
     file = interpreter.Interpreter(str(result.path))
     file.allocate_tensors()
     kernels = [

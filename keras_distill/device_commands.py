@@ -182,7 +182,7 @@ def run_lint(options):
     Returns:
         Exit status: 1 if there is an error among the findings.
     """
-    from keras_distill.tflite import TFLiteModel
+    from keras_distill.tflite.model import TFLiteModel
 
     findings = TFLiteModel(options.model).lint_for(options.target)
     for finding in findings:
@@ -201,7 +201,8 @@ def run_boards(options):
     Returns:
         Exit status 0.
     """
-    from keras_distill.tflite import BOARDS, TFLiteModel
+    from keras_distill.tflite.boards import BOARDS
+    from keras_distill.tflite.model import TFLiteModel
 
     fits = {} if options.model is None else TFLiteModel(options.model).report().boards
     if options.model is not None and not fits:
@@ -225,8 +226,8 @@ def run_inspect(options):
     Returns:
         Exit status 0.
     """
-    from keras_distill.tflite import TFLiteModel
     from keras_distill.tflite.latency import latency
+    from keras_distill.tflite.model import TFLiteModel
 
     model = TFLiteModel(options.model)
     print(f"kind       {model.quantization or 'float32'}")

@@ -3,7 +3,6 @@
 import dataclasses
 import pathlib
 
-import keras
 import numpy as np
 
 from keras_distill.files import write_whole
@@ -118,6 +117,9 @@ class TFLiteModel:
         Raises:
             ValueError: If number or shapes of the inputs are wrong, or there are no samples.
         """
+        # Not before: what only looks into a file needs no Keras.
+        import keras
+
         arrays = [np.asarray(array) for array in keras.tree.flatten(x)]
         if len(arrays) != len(self.inputs):
             raise ValueError(f"The model has {len(self.inputs)} inputs, got {len(arrays)}.")

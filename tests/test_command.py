@@ -1,0 +1,62 @@
+"""The installed command: what needs no Keras doesn't wait for it."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = "{'keras', 'tensorflow', 'sklearn'} & set(sys.modules)"
+SCRIPT = f"""
+import sys
+from keras_distill_command import main
+sys.argv = ["keras-distill", *sys.argv[1:]]
+status = main()
+print("imported", sorted({HEAVY}))
+sys.exit(status)
+"""
+
+
+def run(*arguments):
+    command = [sys.executable, "-c", SCRIPT, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", ["inspect", "lint", "boards"])
+def test_looking_into_a_file_imports_neither_keras_nor_tensorflow(command, int8_file):
+    result = run(command, int8_file)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "imported []"
+
+
+def test_inspect_measures_without_them_too(int8_file):
+    result = run("inspect", int8_file, "--benchmark")
+    assert " ms" in result.stdout and "imported []" in result.stdout, result.stderr
+
+
+def test_what_needs_keras_imports_it():
+    result = run("inspect", "--recipes")
+    assert result.returncode == 0 and "reviewkd" in result.stdout
+    assert "'keras'" in result.stdout
+
+
+def test_the_installed_program_is_this_command(int8_file):
+    program = shutil.which("keras-distill", path=str(sys.prefix) + "/bin")
+    if program is None:
+        pytest.skip("keras-distill isn't installed here")
+    command = [program, "boards", str(int8_file)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Arduino Nano 33 BLE" in result.stdout
+
+
+@pytest.fixture(scope="module")
+def int8_file(tmp_path_factory):
+    import keras
+    import numpy as np
+
+    from keras_distill.tflite import export_tflite
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    x = np.random.default_rng(0).random((20, 3), "float32")
+    path = tmp_path_factory.mktemp("file") / "model.tflite"
+    return export_tflite(model, path, "int8", x, target="mcu").path

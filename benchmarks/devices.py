@@ -132,8 +132,9 @@ def main():
     lines = [
         f"Made by `benchmarks/devices.py --inputs {options.inputs}`. Steps: the largest difference "
         "between TensorFlow Lite Micro and LiteRT's reference kernels on all inputs, in steps of "
-        "the int8 output, and how many in a million differ by more than one. Arena: the smallest that works; the bound is the tensors that live "
-        "together plus what TensorFlow Lite Micro keeps for itself.",
+        "the int8 output; beyond 1: how many values in a million differ by more than one step. "
+        "Arena: the smallest that works; its bound is the tensors that live together plus what "
+        "TensorFlow Lite Micro keeps for itself.",
         "",
         "| model | parameters | MACs | steps | beyond 1 | arena | tensors + own | arena / bound | "
         "without plan | 64 B less | sketch's constant | lint | export, s | report, s |",

@@ -55,7 +55,7 @@ def accuracy(model, data):
     return 100 * np.mean(np.argmax(logits, axis=-1) == data[1])
 
 
-def main():
+def main(seeds=3):
     test = sequences(2_000, seed=2)
     keras.utils.set_random_seed(0)
     teacher = transformer(heads=4, width=32)
@@ -69,7 +69,7 @@ def main():
     }
     for name, losses in methods.items():
         accuracies = []
-        for seed in range(3):
+        for seed in range(seeds):
             keras.utils.set_random_seed(seed)
             student = transformer(heads=2, width=16)
             distiller = losses and Distiller(teacher, student, losses, student_loss_weight=None)

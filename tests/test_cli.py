@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 
 from keras_distill import cli, demo, losses, recipes
@@ -85,12 +82,6 @@ def test_the_table_is_printed(made, capsys, monkeypatch, tmp_path):
     printed = capsys.readouterr().out
     assert "student distilled" in printed and "int8, on TFLM" in printed
     assert "report.html" in printed
-
-
-def test_the_command_is_installed():
-    command = [sys.executable, "-m", "keras_distill.cli", "--help"]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "demo" in result.stdout
 
 
 def test_inspect_lists_every_loss(capsys, monkeypatch):

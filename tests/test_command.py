@@ -29,6 +29,12 @@ def test_looking_into_a_file_imports_neither_keras_nor_tensorflow(command, int8_
     assert result.stdout.splitlines()[-1] == "imported []"
 
 
+def test_help_names_the_commands_at_once():
+    result = run("--help")
+    assert result.returncode == 0
+    assert all(name in result.stdout for name in ("demo", "export", "inspect", "lint", "boards"))
+
+
 def test_inspect_measures_without_them_too(int8_file):
     result = run("inspect", int8_file, "--benchmark")
     assert " ms" in result.stdout and "imported []" in result.stdout, result.stderr

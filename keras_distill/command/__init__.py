@@ -7,7 +7,7 @@ Keras, which takes longer than to inspect a file.
 import importlib.util
 import sys
 
-_LIGHT = ("boards", "inspect", "lint")
+_LIGHT = ("-h", "--help", "boards", "inspect", "lint")
 
 
 def main():

@@ -12,14 +12,15 @@ from tests.cache.conftest import COUNT, LOSSES
 LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def trained(teacher, student, batches, chosen=LOSSES, epochs=1, **kwargs):
+def trained(teacher, student, batches, chosen=LOSSES, epochs=1, run_eagerly=False, **kwargs):
     """Returns the weights of a student after some epochs, and the history."""
     keras.utils.set_random_seed(5)
     copy = keras.models.clone_model(student)
     copy.set_weights(student.get_weights())
     weights = [1.0] * (len(chosen) if isinstance(chosen, list) else 1)
     distiller = Distiller(teacher, copy, chosen, weights, student_loss_weight=None, **kwargs)
-    distiller.compile(keras.optimizers.SGD(0.05), LABELS, metrics=["accuracy"])
+    optimizer = keras.optimizers.SGD(0.05)
+    distiller.compile(optimizer, LABELS, metrics=["accuracy"], run_eagerly=run_eagerly)
     history = distiller.fit(batches, epochs=epochs, verbose=0).history
     return copy.get_weights(), history
 
@@ -58,8 +59,10 @@ def test_every_loss_is_cached_exactly_or_refused_by_name(name, build, teacher, s
         refused = ("gat", "sals", "simkd", "catkd", "amad", "tinybert", "minilm")
         assert name in refused, error
         return
-    live, _ = trained(teacher, student, batched(data), chosen)
-    found, _ = trained(cache, student, cache.join(batched(data)), losses.get(name))
+    # Eagerly: making two graphs for each loss takes longer than all of their steps.
+    live, _ = trained(teacher, student, batched(data), chosen, run_eagerly=True)
+    joined = cache.join(batched(data))
+    found, _ = trained(cache, student, joined, losses.get(name), run_eagerly=True)
     assert_same(found, live, 2e-5)
 
 

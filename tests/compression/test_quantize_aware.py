@@ -58,7 +58,7 @@ def trained(model, x, epochs=2):
     quantized = quantize_aware(model, x)
     classes = model.output_shape[-1]
     y = np.random.default_rng(1).integers(0, classes, len(x))
-    quantized.compile(keras.optimizers.SGD(0.01), LABELS)
+    quantized.compile(keras.optimizers.SGD(0.01), LABELS, run_eagerly=True)
     quantized.fit(x, y, epochs=epochs, verbose=0)
     return quantized
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -138,3 +140,15 @@ def test_without_tflite_micro_the_rest_goes_on(int8_cnn, monkeypatch):
     assert result.report().arena_constant is None
     with pytest.raises(ImportError, match=r'pip install "keras_distill\[micro\]"'):
         micro.minimum_arena(result.content)
+
+
+@pytest.mark.parametrize(
+    ("steps", "share", "passed"),
+    [(0, 0.0, True), (1, 0.0, True), (3, 0.01, True), (2, 0.02, False), (4, 1e-6, False)],
+)
+def test_single_roundings_may_add_up_and_nothing_more(int8_cnn, steps, share, passed):
+    model, result, x = int8_cnn
+    verification = result.verify(model, x[:5])
+    assert verification.share_beyond_tflm == 0.0
+    changed = dataclasses.replace(verification, max_steps_tflm=steps, share_beyond_tflm=share)
+    assert changed.passed == passed

@@ -58,6 +58,14 @@ def test_export_without_data_writes_float32(model, tmp_path, capsys):
     assert "Arduino library" not in capsys.readouterr().out
 
 
+def test_export_for_phones_needs_no_microcontroller_to_run_it(model, x, tmp_path, capsys):
+    model.save(tmp_path / "student.keras")
+    np.save(tmp_path / "x.npy", x)
+    arguments = ["--quantization", "float16", "--data", str(tmp_path / "x.npy")]
+    assert cli.main(["export", str(tmp_path / "student.keras"), *arguments]) == 0
+    assert "TensorFlow Lite Micro can't run this model" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -8,6 +8,8 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"
 _CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 # What remains of a batch or another axis whose size was left open.
 _RUN_TIME_SHAPES = ("SHAPE", "FILL")
+# The kernels multiply the softmax's input scale by its inverse, and need the product above 1.
+_SMALLEST_SOFTMAX_SCALE = 2.0**-26
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,7 @@ def lint(graph, target, quantization=None):
     Returns:
         List of `Finding`, empty when clean.
     """
-    findings = [*_custom(graph), *_float_islands(graph)]
+    findings = [*_custom(graph), *_float_islands(graph), *_vanishing_softmax(graph)]
     if quantization == "dynamic":
         findings += _left_in_float(graph)
     if target != "mobile":
@@ -151,6 +153,21 @@ def _float_islands(graph):
                 _place(operator),
                 "Replace the layer by one with integer kernels: BatchNormalization for "
                 "LayerNormalization, ReLU for GELU.",
+            )
+
+
+def _vanishing_softmax(graph):
+    for operator in graph.operators:
+        scales = operator.inputs[0].scales if operator.name == "SOFTMAX" else ()
+        if scales and scales[0] * operator.options.beta <= _SMALLEST_SOFTMAX_SCALE:
+            yield Finding(
+                "vanishing-softmax",
+                "error",
+                f"the softmax's inputs are all but equal (quantisation scale {scales[0]:.1g}), and "
+                "the interpreters end their process on that",
+                _place(operator),
+                "Train the model first, or look for why its logits are near zero on the "
+                "representative data.",
             )
 
 

@@ -169,6 +169,15 @@ def test_attention_in_int8_is_computed_by_kernels_that_are_right(tmp_path):
     assert verification.max_steps_tflm <= 3
 
 
+def test_a_softmax_of_nothing_which_kills_interpreters_is_refused(tmp_path):
+    small = keras.initializers.RandomUniform(-1e-8, 1e-8)
+    layers = [keras.layers.Dense(3, kernel_initializer=small), keras.layers.Softmax()]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    with pytest.raises(ValueError, match=r"vanishing-softmax: .*Train the model first"):
+        export_tflite(model, tmp_path / "m.tflite", "int8", random_inputs(model, 20))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(not micro.is_available(), reason="needs TensorFlow Lite Micro")
 def test_the_interpreters_own_account_of_the_arena_is_too_small(tmp_path):
     layers = keras.layers

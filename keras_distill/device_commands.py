@@ -31,8 +31,8 @@ def add_to(commands):
     )
     export.add_argument(
         "--data",
-        help="inputs as in training: a .npy file, a .npz file (x or its first array; y for "
-        "accuracies), digits, or a tensorflow-datasets name",
+        help="inputs as in training: a .npy file, a .npz file (x, or arrays named like the "
+        "model's inputs; y for accuracies), digits, or a tensorflow-datasets name",
     )
     export.add_argument("--data-dir", help="folder of tensorflow-datasets")
     export.add_argument("--target", choices=["mobile", "mcu", "arduino"], default="mobile")
@@ -111,7 +111,7 @@ def run_export(options):
         print(finding)
     verification = None
     if x is not None:
-        verification = result.verify(model, x[:500], None if y is None else y[:500])
+        verification = result.verify(model, _first(x, 500), None if y is None else y[:500])
         print(verification)
     report = result.report()
     print(report)
@@ -120,7 +120,7 @@ def run_export(options):
     elif labels is not None and len(labels) != result.outputs[0].shape[-1]:
         labels = None
     for pack in packs:
-        print(f"wrote the {_PACKS[pack]} {_pack(result, pack, output, x[:10], labels)}")
+        print(f"wrote the {_PACKS[pack]} {_pack(result, pack, output, _first(x, 10), labels)}")
     if options.board and report.boards.get(options.board, ""):
         print(f"{BOARDS[options.board].title}: {report.boards[options.board]}")
         return 1
@@ -137,6 +137,11 @@ def _packs(options, x):
             "checks itself."
         )
     return list(dict.fromkeys(packs))
+
+
+def _first(x, count):
+    """Returns the first samples of an array, or of each of several."""
+    return {name: x[name][:count] for name in x} if isinstance(x, dict) else x[:count]
 
 
 def _labels(source):
@@ -166,8 +171,12 @@ def _data(source, data_dir):
         loaded = np.load(path, allow_pickle=False)
         if path.suffix == ".npy":
             return loaded, None, None
-        x = loaded["x"] if "x" in loaded.files else loaded[loaded.files[0]]
-        return x, loaded["y"] if "y" in loaded.files else None, None
+        y = loaded["y"] if "y" in loaded.files else None
+        arrays = {name: loaded[name] for name in loaded.files if name != "y"}
+        if not arrays:
+            raise ValueError(f"{source} holds no inputs: name them x, or like the model's inputs.")
+        several = len(arrays) > 1 and "x" not in arrays
+        return arrays if several else arrays.get("x", next(iter(arrays.values()))), y, None
     from keras_distill import datasets
 
     data = datasets.load(source, data_dir=data_dir, max_train=500, max_test=500)

@@ -51,6 +51,17 @@ def test_export_takes_saved_models_and_arrays_of_any_origin(suffix, data, model,
     assert output.is_file()
 
 
+def test_export_takes_several_inputs_by_their_names(tmp_path):
+    first, second = keras.Input((2,), name="b"), keras.Input((3,), name="a")
+    outputs = keras.layers.Dense(2)(keras.layers.Concatenate()([first, second]))
+    keras.Model([first, second], outputs).save(tmp_path / "two.keras")
+    rng = np.random.default_rng(0)
+    arrays = {"a": rng.random((20, 3), "float32"), "b": rng.random((20, 2), "float32")}
+    np.savez(tmp_path / "data.npz", y=np.zeros(20, "int32"), **arrays)
+    arguments = ["--quantization", "int8", "--data", str(tmp_path / "data.npz")]
+    assert cli.main(["export", str(tmp_path / "two.keras"), *arguments]) == 0
+
+
 def test_export_without_data_writes_float32(model, tmp_path, capsys):
     model.save(tmp_path / "student.keras")
     assert cli.main(["export", str(tmp_path / "student.keras")]) == 0

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_distill.files import write_whole
-from keras_distill.tflite import converter, memory_plan, schema
+from keras_distill.tflite import converter, inputs, memory_plan, schema
 from keras_distill.tflite import lint as lint_module
 from keras_distill.tflite.model import QUANTIZATIONS, TFLiteModel
 
@@ -131,7 +131,9 @@ def _samples_of(model, data, quantization):
                 "like those of training, scaled the same way."
             )
         return None
-    arrays = [np.asarray(array)[:MAX_SAMPLES] for array in keras.tree.flatten(_first_arrays(data))]
+    arrays = [
+        np.asarray(array)[:MAX_SAMPLES] for array in inputs.in_order(model, _first_arrays(data))
+    ]
     if not arrays or any(len(array) == 0 for array in arrays):
         raise ValueError("representative_data is empty: give some hundred inputs.")
     if any(not np.isfinite(array.astype("float64")).all() for array in arrays):
@@ -193,8 +195,7 @@ def _input_specs(model, samples):
                 "representative_data, a few samples are enough."
             ) from None
         structure = samples[0] if len(samples) == 1 else samples
-    inputs = keras.tree.flatten(structure)
-    _check_shapes(inputs, samples)
+    _check_shapes(keras.tree.flatten(structure), samples)
     return keras.tree.map_structure(
         lambda t: keras.InputSpec(
             shape=(1, *t.shape[1:]), dtype=keras.backend.standardize_dtype(t.dtype)
@@ -203,8 +204,8 @@ def _input_specs(model, samples):
     )
 
 
-def _check_shapes(inputs, samples):
-    for index, tensor in enumerate(inputs):
+def _check_shapes(tensors, samples):
+    for index, tensor in enumerate(tensors):
         if None in tensor.shape[1:]:
             raise ValueError(
                 f"Input {index} has the shape {tuple(tensor.shape)}: every axis but the batch must "
@@ -212,11 +213,11 @@ def _check_shapes(inputs, samples):
             )
     if samples is None:
         return
-    if len(samples) != len(inputs):
+    if len(samples) != len(tensors):
         raise ValueError(
-            f"The model has {len(inputs)} inputs, representative_data has {len(samples)}."
+            f"The model has {len(tensors)} inputs, representative_data has {len(samples)}."
         )
-    for index, (tensor, array) in enumerate(zip(inputs, samples, strict=True)):
+    for index, (tensor, array) in enumerate(zip(tensors, samples, strict=True)):
         if tuple(tensor.shape[1:]) != array.shape[1:]:
             raise ValueError(
                 f"representative_data for input {index} has the shape {array.shape}, the model "

@@ -51,6 +51,19 @@ def test_several_inputs_and_outputs_keep_their_order(tmp_path):
     assert result.verify(model, x).max_error_tflm < 1e-5
 
 
+def test_a_dictionary_is_read_by_the_names_of_the_inputs(tmp_path):
+    large, small = keras.Input((3,), name="z_large"), keras.Input((3,), name="a_small")
+    outputs = keras.layers.Subtract()([large, small])
+    model = keras.Model([large, small], outputs, name="difference")
+    rng = np.random.default_rng(0)
+    x = {"a_small": rng.random((20, 3), "float32"), "z_large": 50 + rng.random((20, 3), "float32")}
+    result = export_tflite(model, tmp_path / "m.tflite", "int8", x)
+    assert result.inputs[0].scale > 10 * result.inputs[1].scale
+    assert result.verify(model, x).max_error_keras < 1.0
+    with pytest.raises(ValueError, match=r"inputs z_large, a_small, .*: z_large is missing"):
+        export_tflite(model, tmp_path / "m.tflite", "int8", {"a_small": x["a_small"]})
+
+
 def test_a_dataset_of_batches_is_representative_data(make_model, tmp_path):
     model = make_model("cnn")
     x = random_inputs(model)

@@ -11,6 +11,7 @@ from keras_distill.compression.quantized_layers import (
     QuantizedDepthwiseConv2D,
     SequenceNormalization,
 )
+from keras_distill.compression.rewriting import graph_of
 
 _kl = keras.layers
 _WITH_KERNEL = {
@@ -107,16 +108,9 @@ def quantize_aware(student, representative_data=None):
 
 
 def _graph_of(student):
-    if not isinstance(student, keras.Model):
-        raise TypeError(f"student must be a keras.Model, got {type(student).__name__}.")
+    graph = graph_of(student)
     if any(getattr(layer, "holds_range", False) for layer in student._flatten_layers()):
         raise ValueError(f"The model {student.name!r} is quantisation-aware already.")
-    graph = student._functional if isinstance(student, keras.Sequential) else student
-    if not hasattr(graph, "_nodes_by_depth") or not student.built:
-        raise ValueError(
-            f"The model {student.name!r} doesn't show its graph: give a Functional model, or a "
-            "Sequential one that begins with keras.Input."
-        )
     if student.compute_dtype != "float32":
         raise ValueError(
             f"The model {student.name!r} computes in {student.compute_dtype}: build it with the "

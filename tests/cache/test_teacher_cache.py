@@ -60,8 +60,8 @@ def test_every_loss_is_cached_exactly_or_refused_by_name(name, build, teacher, s
         assert name in refused, error
         return
     # Eagerly: making two graphs for each loss takes longer than all of their steps.
-    live, _ = trained(teacher, student, batched(data), chosen, run_eagerly=True)
-    joined = cache.join(batched(data))
+    live, _ = trained(teacher, student, batched(data, 20), chosen, run_eagerly=True)
+    joined = cache.join(batched(data, 20))
     found, _ = trained(cache, student, joined, losses.get(name), run_eagerly=True)
     assert_same(found, live, 2e-5)
 

@@ -158,6 +158,16 @@ def test_small_weights_that_dynamic_range_leaves_in_float_are_named(tmp_path):
     assert "StatefulPartitionedCall" in findings[0].where or "small" in findings[0].where
 
 
+@pytest.mark.parametrize("quantization", [None, "int8"])
+def test_an_embedding_which_tflm_fails_to_run_is_refused(tmp_path, quantization):
+    layers = [keras.layers.Embedding(20, 4, name="vectors"), keras.layers.Flatten()]
+    model = keras.Sequential([keras.Input((6,), dtype="int32"), *layers, keras.layers.Dense(2)])
+    x = np.random.default_rng(0).integers(0, 20, (20, 6)).astype("int32")
+    with pytest.raises(ValueError, match=r"can't run .*vectors"):
+        export_tflite(model, tmp_path / "m.tflite", quantization, x, target="mcu")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_attention_in_int8_is_computed_by_kernels_that_are_right(tmp_path):
     inputs = keras.Input((16, 16))
     x = keras.layers.MultiHeadAttention(4, 8)(inputs, inputs)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 
+# On macOS a child of a process that has imported as much as this may die for that alone.
+_CAN_FORK = sys.platform == "linux"
 _SCRIPT = pathlib.Path(__file__).with_name("converter_process.py")
 
 
@@ -17,8 +19,8 @@ def convert(folder):
     """Converts what lies in a folder.
 
     Importing the converter takes longer than most conversions, so the process that has imported it
-    waits for the next one for a while. Each conversion runs in a child of it, where the platform
-    has `fork`, and in a process of its own elsewhere.
+    waits for the next one for a while. Each conversion runs in a child of it on Linux, and in a
+    process of its own elsewhere.
 
     Args:
         folder: Folder of a job, as `converter_process` describes it.
@@ -26,7 +28,7 @@ def convert(folder):
     Returns:
         Tuple of the exit status, negative for a signal, and what the converter printed.
     """
-    status = _waiting.convert(folder) if hasattr(os, "fork") else _alone(folder)
+    status = _waiting.convert(folder) if _CAN_FORK else _alone(folder)
     log = folder / "log.txt"
     return status, log.read_text("utf-8", "replace") if log.is_file() else ""
 

@@ -4,8 +4,7 @@ import dataclasses
 import math
 import pathlib
 
-from keras_distill.tflite import literals, projects
-from keras_distill.tflite.golden import Golden
+from keras_distill.tflite import golden, literals, projects
 
 DTYPES = ("int8", "int16", "float32")
 
@@ -30,7 +29,7 @@ class Package:
     input: object
     output: object
     labels: tuple
-    golden: Golden
+    golden: golden.Golden
 
     @property
     def input_size(self):
@@ -97,6 +96,34 @@ def pack(tflite_model, folder, *, target, answer, advice, labels=None, samples=N
         output=tflite_model.outputs[0],
         labels=labels,
         golden=answer(tflite_model, samples),
+    )
+
+
+def pack_for_litert(tflite_model, folder, labels, samples, name):
+    """Checks a model and what was given for a project of a computer or a phone.
+
+    Args:
+        tflite_model: `TFLiteModel` with one input and one output.
+        folder: Folder of the project.
+        labels: Names of the classes, or `None` for their numbers.
+        samples: Float array of shape `(samples, ...)`.
+        name: Name of the project, or `None` for the folder's name.
+
+    Returns:
+        `Package`, with the answers of LiteRT.
+
+    Raises:
+        ValueError: If arguments don't suit the model.
+    """
+    return pack(
+        tflite_model,
+        folder,
+        target="mobile",
+        answer=golden.on_litert,
+        advice="Export it with keras_distill.export_tflite.",
+        labels=labels,
+        samples=samples,
+        name=name,
     )
 
 

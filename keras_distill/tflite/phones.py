@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_distill.tflite import golden, literals, packing, projects
+from keras_distill.tflite import literals, packing, projects
 
 _KOTLIN = {
     "int8": ("Byte", "put", "get", 1),
@@ -28,7 +28,7 @@ def export_android(tflite_model, folder, labels=None, samples=None, name=None):
     Raises:
         ValueError: If arguments don't suit the model.
     """
-    package = _pack(tflite_model, folder, labels, samples, name)
+    package = packing.pack_for_litert(tflite_model, folder, labels, samples, name)
     input_type, put, _, input_bytes = _KOTLIN[package.input.dtype]
     _, _, get, output_bytes = _KOTLIN[package.output.dtype]
     values = {
@@ -71,7 +71,7 @@ def export_ios(tflite_model, folder, labels=None, samples=None, name=None):
     Raises:
         ValueError: If arguments don't suit the model.
     """
-    package = _pack(tflite_model, folder, labels, samples, name)
+    package = packing.pack_for_litert(tflite_model, folder, labels, samples, name)
     input_type = _SWIFT[package.input.dtype]
     values = {
         **_values(package),
@@ -90,19 +90,6 @@ def export_ios(tflite_model, folder, labels=None, samples=None, name=None):
             projects.README: projects.fill("ios/README.md", values),
             **_assets(package, "", values["asset"]),
         },
-    )
-
-
-def _pack(tflite_model, folder, labels, samples, name):
-    return packing.pack(
-        tflite_model,
-        folder,
-        target="mobile",
-        answer=golden.on_litert,
-        advice="Export it with keras_distill.export_tflite.",
-        labels=labels,
-        samples=samples,
-        name=name,
     )
 
 

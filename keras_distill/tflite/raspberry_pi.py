@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from keras_distill.tflite import golden, packing, projects
+from keras_distill.tflite import packing, projects
 
 
 def export(tflite_model, folder, labels=None, samples=None, name=None):
@@ -24,16 +24,7 @@ def export(tflite_model, folder, labels=None, samples=None, name=None):
     Raises:
         ValueError: If arguments don't suit the model.
     """
-    package = packing.pack(
-        tflite_model,
-        folder,
-        target="mobile",
-        answer=golden.on_litert,
-        advice="Export it with keras_distill.export_tflite.",
-        labels=labels,
-        samples=samples,
-        name=name,
-    )
+    package = packing.pack_for_litert(tflite_model, folder, labels, samples, name)
     vectors = io.BytesIO()
     np.savez(vectors, samples=package.golden.samples, answers=package.golden.answers)
     about = {

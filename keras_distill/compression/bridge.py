@@ -6,6 +6,7 @@ import inspect
 import keras
 import numpy as np
 
+from keras_distill.compression import rewriting
 from keras_distill.compression.toolkit import require
 
 _LAYERS = (
@@ -130,8 +131,7 @@ def _nodes_of(graph, model):
             f"The model {model.name!r} ({type(model).__name__}) doesn't show its graph: give a "
             "Functional model, or a Sequential one that begins with Input."
         )
-    by_depth = graph._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return rewriting.nodes_of(graph)
 
 
 class _Carrier:

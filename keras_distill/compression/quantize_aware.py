@@ -11,7 +11,7 @@ from keras_distill.compression.quantized_layers import (
     QuantizedDepthwiseConv2D,
     SequenceNormalization,
 )
-from keras_distill.compression.rewriting import graph_of
+from keras_distill.compression.rewriting import graph_of, nodes_of
 
 _kl = keras.layers
 _WITH_KERNEL = {
@@ -94,11 +94,7 @@ def quantize_aware(student, representative_data=None):
         Integer-Arithmetic-Only Inference", CVPR 2018.
     """
     graph = _graph_of(student)
-    nodes = [
-        node
-        for depth in sorted(graph._nodes_by_depth, reverse=True)
-        for node in graph._nodes_by_depth[depth]
-    ]
+    nodes = nodes_of(graph)
     consumers = _consumers(nodes)
     _check_supported(student, nodes, consumers)
     quantized = _Rewriter(graph, nodes, consumers).rewrite()

@@ -29,6 +29,16 @@ def graph_of(model, name="student"):
     return graph
 
 
+def nodes_of(graph):
+    """Returns the nodes of a Functional model's graph, each after those that it depends on.
+
+    Args:
+        graph: Functional model, of Keras 3 or of tf_keras.
+    """
+    by_depth = graph._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
 def calls_in(model):
     """Counts how often each layer is called when a model is called once.
 
@@ -43,13 +53,11 @@ def calls_in(model):
         ValueError: If it, or a model in it, doesn't show its graph.
     """
     calls = collections.Counter()
-    graph = graph_of(model)
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            if not node.is_input:
-                calls[node.operation] += 1
-                if isinstance(node.operation, keras.Model):
-                    calls.update(calls_in(node.operation))
+    for node in nodes_of(graph_of(model)):
+        if not node.is_input:
+            calls[node.operation] += 1
+            if isinstance(node.operation, keras.Model):
+                calls.update(calls_in(node.operation))
     return calls
 
 

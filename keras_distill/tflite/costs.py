@@ -94,6 +94,10 @@ class Lifetime:
     first: int
     last: int
 
+    def meets(self, other):
+        """Whether both are needed at the same time."""
+        return self.first <= other.last and other.first <= self.last
+
 
 def lifetimes(graph, in_place=True):
     """Lists when the memory of each tensor is needed, constants left out.
@@ -153,10 +157,18 @@ def live_bytes(graph):
         Bytes; `None` for models with branches or loops, whose order isn't fixed.
     """
     lives = lifetimes(graph)
-    if lives is None:
-        return None
-    steps = {life.first for life in lives} | {0}
-    return max(sum(life.size for life in lives if life.first <= s <= life.last) for s in steps)
+    return None if lives is None else most_at_once(lives)
+
+
+def most_at_once(lives):
+    """Returns the largest sum of bytes that are needed at the same time.
+
+    Args:
+        lives: List of `Lifetime`.
+    """
+    steps = {life.first for life in lives}
+    sums = (sum(life.size for life in lives if life.first <= s <= life.last) for s in steps)
+    return max(sums, default=0)
 
 
 def _variable(tensors):

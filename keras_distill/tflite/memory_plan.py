@@ -17,27 +17,6 @@ _ATTEMPTS = 2_000
 _WORTHWHILE = 256
 
 
-@dataclasses.dataclass(frozen=True)
-class _Block:
-    """Memory that one tensor takes, or several that share it.
-
-    Args:
-        indices: Numbers of the tensors.
-        size: Bytes, a multiple of the alignment.
-        first: Step at which it is written.
-        last: Last step at which it is read.
-    """
-
-    indices: tuple
-    size: int
-    first: int
-    last: int
-
-    def meets(self, other):
-        """Whether both are needed at the same time."""
-        return self.first <= other.last and other.first <= self.last
-
-
 def with_plan(content):
     """Adds a memory plan to a model if that makes its arena smaller.
 
@@ -54,7 +33,7 @@ def with_plan(content):
     if costs.lifetimes(graph) is None:
         return content
     blocks = _blocks(graph)
-    places = _search(blocks, _bound(blocks))
+    places = _search(blocks, costs.most_at_once(blocks))
     if usual_bytes(graph) - _height(places) < _WORTHWHILE:
         return content
     return schema.with_metadata(content, METADATA_NAME, encode(graph, places))
@@ -70,20 +49,13 @@ def usual_bytes(graph):
 
 
 def _blocks(graph, in_place=True):
-    """Returns the blocks of memory of a graph, in the order in which TFLM places them."""
+    """Returns the lifetimes of a graph, sizes aligned, in the order in which TFLM places them."""
     blocks = [
-        _Block(life.indices, -(-life.size // ALIGNMENT) * ALIGNMENT, life.first, life.last)
+        dataclasses.replace(life, size=-(-life.size // ALIGNMENT) * ALIGNMENT)
         for life in costs.lifetimes(graph, in_place)
         if life.size
     ]
     return sorted(blocks, key=lambda block: (-block.size, -block.indices[0]))
-
-
-def _bound(blocks):
-    """Returns the bytes below which no plan can be."""
-    steps = {block.first for block in blocks}
-    sums = (sum(b.size for b in blocks if b.first <= step <= b.last) for step in steps)
-    return max(sums, default=0)
 
 
 def _place(blocks):

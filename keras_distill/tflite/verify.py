@@ -97,10 +97,11 @@ def verify(tflite_model, model, x, y=None):
     Raises:
         ValueError: If `x` doesn't suit the model or `y` isn't as long as `x`.
     """
-    inputs = tflite_model.quantize_inputs(in_order(model, x))
+    arrays = in_order(model, x)
+    inputs = tflite_model.quantize_inputs(arrays)
     count = len(inputs[0])
     labels = _labels(y, count)
-    notes = _range_notes(tflite_model, in_order(model, x))
+    notes = _range_notes(tflite_model, arrays)
     expected = keras.tree.flatten(model.predict(x, batch_size=256, verbose=0))
     reference = litert.run(tflite_model.content, tflite_model.graph, inputs)
     answers, micro_note = _on_micro(tflite_model, inputs)

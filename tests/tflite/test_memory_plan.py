@@ -18,14 +18,14 @@ def random_blocks(seed, count=12):
     for index in range(count):
         first = rng.randrange(8)
         size = 16 * rng.randrange(1, 20)
-        blocks.append(memory_plan._Block((index,), size, first, first + rng.randrange(4)))
+        blocks.append(costs.Lifetime((index,), size, first, first + rng.randrange(4)))
     return sorted(blocks, key=lambda block: -block.size)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_what_is_needed_together_never_overlaps(seed):
     blocks = random_blocks(seed)
-    bound = memory_plan._bound(blocks)
+    bound = costs.most_at_once(blocks)
     places = memory_plan._search(blocks, bound)
     assert sorted(block.indices for block, _ in places) == sorted(b.indices for b in blocks)
     for block, start in places:
@@ -40,7 +40,7 @@ def test_searching_finds_what_placing_the_largest_first_misses():
     gains = []
     for seed in range(20):
         blocks = random_blocks(seed)
-        found = memory_plan._search(blocks, memory_plan._bound(blocks))
+        found = memory_plan._search(blocks, costs.most_at_once(blocks))
         gains.append(memory_plan._height(memory_plan._place(blocks)) - memory_plan._height(found))
     assert min(gains) >= 0 and sum(gain > 0 for gain in gains) >= 5
 

@@ -1,12 +1,29 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, by one writer at a time."""
 
+import contextlib
+import hashlib
 import os
 import pathlib
-import tempfile
+import secrets
+import stat
+import time
+
+try:
+    import fcntl
+except ImportError:
+    # Windows: files still take their place whole, but writers don't wait for each other.
+    fcntl = None
+
+_PATIENCE_SECONDS = 60
+_POLL_SECONDS = 0.02
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
 def write_whole(path, content):
     """Writes a file whole or not at all: to a temporary file beside it, which takes its place.
+
+    A link is followed, and a file that exists keeps its permissions. What a killed run left is
+    removed by the next one that writes the same file.
 
     Args:
         path: File to write, in an existing folder.
@@ -14,29 +31,158 @@ def write_whole(path, content):
 
     Raises:
         FileNotFoundError: If the folder doesn't exist.
+        PermissionError: If the file exists and may not be written.
+        TimeoutError: If another process has been writing it for a minute.
+        ValueError: If `path` is a folder, a device or a pipe.
     """
-    path = pathlib.Path(path)
-    if not path.absolute().parent.is_dir():
+    target = pathlib.Path(os.path.realpath(path))
+    if not target.parent.is_dir():
         raise FileNotFoundError(
-            f"The output folder {str(path.absolute().parent)!r} doesn't exist: create it first."
+            f"The output folder {str(target.parent)!r} doesn't exist: create it first."
         )
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    mode = _mode(path, target)
+    # One name for all writers of this file, short whatever its own length.
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    temporary = target.with_name(f".{digest}.kd")
+    descriptor = _claim(temporary)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        give_usual_permissions(temporary)
-        os.replace(temporary, path)
+            file.flush()
+            if mode is not None:
+                os.chmod(temporary, mode)
+            if fcntl is None:
+                # Windows can't replace an open file; elsewhere closing would give up the lock.
+                file.close()
+            os.replace(temporary, target)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def give_usual_permissions(path):
-    """Gives a file that `tempfile` made, for its owner alone, the permissions of any new file.
+def new_temporary(folder, prefix, suffix):
+    """Makes an empty file with a name of its own and the permissions of any new file.
 
     Args:
-        path: The file.
+        folder: Existing folder.
+        prefix: How its name starts.
+        suffix: How its name ends.
+
+    Returns:
+        `pathlib.Path` of the file.
     """
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(path, 0o666 & ~mask)
+    path = pathlib.Path(folder) / f"{prefix}{secrets.token_hex(8)}{suffix}"
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666))
+    return path
+
+
+@contextlib.contextmanager
+def locked_folder(folder):
+    """Makes a folder with its parents if needed, and keeps all other writers out of it.
+
+    Where the block fails, the folders that were made for it are removed again.
+
+    Args:
+        folder: `pathlib.Path` of the folder, no link.
+
+    Raises:
+        TimeoutError: If another process has been writing there for a minute.
+    """
+    made, descriptor = [], None
+    try:
+        descriptor = _hold_folder(folder, made)
+        yield
+    except BaseException:
+        for path in reversed(made):
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+    finally:
+        if descriptor is not None:
+            # Not left to the closing: a forked child may still hold the descriptor.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)
+
+
+def _hold_folder(folder, made):
+    """Returns the locked descriptor of a folder, `None` on Windows, and lists what it made."""
+    while True:
+        lacking = [path for path in (folder, *folder.parents) if not path.exists()]
+        for path in reversed(lacking):
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                made.append(path)
+        if fcntl is None:
+            return None
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            # The writer that made it failed, and has removed it since.
+            continue
+        if _holds(descriptor, folder):
+            return descriptor
+
+
+def _mode(path, target):
+    """Returns the permissions of a file that is to be replaced, or `None` if there is none."""
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+        raise ValueError(f"The output must be a file, but there is {kind}. Received: path={path}")
+    if not os.access(target, os.W_OK):
+        raise PermissionError(f"The file {str(path)!r} is read-only: give another path.")
+    return stat.S_IMODE(found.st_mode)
+
+
+def _claim(path):
+    """Returns the locked descriptor of a new, empty file; one that a killed run left goes."""
+    while True:
+        flags = os.O_RDWR | _NO_LINKS
+        try:
+            descriptor, is_new = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666), True
+        except FileExistsError:
+            try:
+                descriptor, is_new = os.open(path, flags), False
+            except FileNotFoundError:
+                continue
+        if fcntl is not None and not _holds(descriptor, path):
+            continue
+        if is_new:
+            return descriptor
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+
+
+def _holds(descriptor, path):
+    """Locks what was opened. Returns whether it still has its name; closes it if not."""
+    try:
+        _lock(descriptor, path)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return True
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return False
+
+
+def _lock(descriptor, path):
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise TimeoutError(
+                    f"Another process has been writing {str(path)!r} for {_PATIENCE_SECONDS} s: "
+                    "wait for it, or give another path."
+                ) from None
+        except OSError:
+            # Some network file systems have no locks.
+            return
+        time.sleep(_POLL_SECONDS)

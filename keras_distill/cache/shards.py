@@ -3,13 +3,12 @@
 import contextlib
 import os
 import pathlib
-import tempfile
 
 import numpy as np
 import tensorflow as tf
 
 from keras_distill.cache import sketch
-from keras_distill.files import give_usual_permissions
+from keras_distill.files import new_temporary
 
 _VIEW = "view"
 _START = "start"
@@ -52,8 +51,7 @@ def writing(path, view):
         arrays, the sketches among them.
     """
     path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.", suffix=".partial")
-    os.close(handle)
+    temporary = str(new_temporary(path.parent, prefix=f"{path.name}.", suffix=".partial"))
     try:
         with tf.io.TFRecordWriter(temporary) as writer:
             records = _Records(writer, view)
@@ -69,7 +67,6 @@ def _take_name(temporary, path):
     try:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        give_usual_permissions(temporary)
         os.replace(temporary, path)
     except FileNotFoundError:
         # A worker that was started twice: the other one was first with the same bytes, and tidied.

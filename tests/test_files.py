@@ -137,10 +137,9 @@ def test_many_writers_of_one_file_leave_one_of_theirs(tmp_path):
 def test_a_folder_is_locked_and_the_wait_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_PATIENCE_SECONDS", 0.1)
     folder = tmp_path / "new" / "folder"
-    with locked_folder(folder):
-        with pytest.raises(TimeoutError, match=r"Another process has been writing .*folder"):
-            with locked_folder(folder):
-                pass
+    busy = pytest.raises(TimeoutError, match=r"Another process has been writing .*folder")
+    with locked_folder(folder), busy, locked_folder(folder):
+        pass
     with locked_folder(folder):
         pass
     assert folder.is_dir()

@@ -3,9 +3,9 @@
 import keras
 
 from keras_distill.folding import folded_calls
-from keras_distill.layer_paths import layer_at
+from keras_distill.layer_paths import layers_along, symbolic
 from keras_distill.losses.logits import activation_of
-from keras_distill.observation import SUFFIXES, check_observable, make_observable, recording
+from keras_distill.observation import SUFFIXES, check_observable, recording
 
 
 class FeatureExtractor:
@@ -51,7 +51,6 @@ class FeatureExtractor:
         self._taps = {}
         for path in self.paths:
             layer, what = self._resolve(path)
-            make_observable(layer)
             self._taps[path] = (layer, what)
         self._folded = folded_calls(model, self._taps.values()) if folds else {}
 
@@ -98,7 +97,10 @@ class FeatureExtractor:
         layer, what = self._taps[path]
         if what == "kernel":
             return keras.ops.convert_to_tensor(layer.kernel)
-        seen = records[id(layer)].seen[what]
+        record = records[layer]
+        seen = record.seen[what]
+        if not seen and record.is_hidden:
+            raise ValueError(_runs_in_own_graph(f"{path!r} of the {self.side}", "has a loop"))
         if len(seen) != 1:
             raise ValueError(
                 f"Layer {path!r} of the {self.side} is called {len(seen)} times in one forward "
@@ -114,7 +116,8 @@ class FeatureExtractor:
                 f"Allowed: {', '.join(':' + suffix for suffix in SUFFIXES)}, or none for the "
                 "layer's output."
             )
-        layer = layer_at(self.model, layer_path, self.side)
+        *around, layer = layers_along(self.model, layer_path, self.side)
+        _check_can_be_seen(layer_path, [self.model, *around], what, self.side)
         if getattr(layer, "data_format", None) == "channels_first":
             raise ValueError(
                 f"Layer {path!r} of the {self.side} has data_format='channels_first'. Features are "
@@ -125,13 +128,45 @@ class FeatureExtractor:
         return layer, what or "output"
 
 
+def _check_can_be_seen(path, around, what, side):
+    """Refuses what runs out of sight, in a loop or a `tf.function` of a layer around it."""
+    loops = (keras.layers.RNN, keras.layers.TimeDistributed)
+    for depth, layer in enumerate(around):
+        if what == "kernel":
+            return
+        if isinstance(layer, loops):
+            loop = "/".join(path.split("/")[:depth])
+            raise ValueError(
+                f"Layer {path!r} of the {side} runs once per time step, in the loop of the "
+                f"{type(layer).__name__} {loop!r}, so that it has no single output: tap {loop!r} "
+                "in its place, a recurrent layer with return_sequences=True where each step "
+                "counts."
+            )
+        if hasattr(layer.call, "get_concrete_function"):
+            raise ValueError(
+                _runs_in_own_graph(f"{path!r} of the {side}", f"of {layer.name!r} is a tf.function")
+            )
+
+
+def _runs_in_own_graph(layer, why):
+    return (
+        f"Layer {layer} runs in a graph of its own, whose tensors can't be reached: `call` {why}. "
+        "Leave @tf.function away from `call` (Keras compiles the whole training step anyway), or "
+        "tap a layer outside of it."
+    )
+
+
+@keras.saving.register_keras_serializable("keras_distill")
 class FeatureModel(keras.Model):
     """A model with several outputs: those of the tapped layers of another model.
+
+    It is saved and loaded like any Keras model, the other model within it.
 
     Args:
         model: The `keras.Model`.
         paths: Layer paths, as for `FeatureExtractor`.
         name: Name of the model.
+        **kwargs: Arguments of `keras.Model`.
 
     Raises:
         ValueError: If a path is unknown.
@@ -145,11 +180,40 @@ class FeatureModel(keras.Model):
     ```
     """
 
-    def __init__(self, model, paths, name=None):
-        super().__init__(name=name or f"{model.name}_features")
+    def __init__(self, model, paths, name=None, **kwargs):
+        super().__init__(name=name or f"{model.name}_features", **kwargs)
         self.model = model
         self.extractor = FeatureExtractor(model, paths)
+        inputs = symbolic(model, "input")
+        if inputs is not None:
+            self(keras.tree.map_structure(_like, inputs))
 
     def call(self, inputs, training=None):
         """Returns a dictionary from path to feature."""
         return self.extractor(inputs, training=bool(training))[1]
+
+    def build(self, input_shape):
+        """Builds the other model."""
+        if not self.model.built:
+            self.model.build(input_shape)
+        self.built = True
+
+    def get_config(self):
+        """Returns the constructor's arguments, the other model among them."""
+        model = keras.saving.serialize_keras_object(self.model)
+        return {**super().get_config(), "model": model, "paths": self.extractor.paths}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Returns the model that `get_config` described."""
+        deserialize = keras.saving.deserialize_keras_object
+        config = {
+            **config,
+            "model": deserialize(config["model"], custom_objects),
+            "dtype": deserialize(config["dtype"], custom_objects),
+        }
+        return cls(**config)
+
+
+def _like(tensor):
+    return keras.KerasTensor(tensor.shape, tensor.dtype)

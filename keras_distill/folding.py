@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from keras_distill.observation import make_observable
 from keras_distill.reweighting import Reweighted
 
 _CONVOLUTIONS = (
@@ -32,8 +31,7 @@ def folded_calls(model, tapped=()):
         tapped: Tuples of a layer and what of it is tapped (`"output"`, `"input"`, ...).
 
     Returns:
-        Dictionary from the identity of a layer to the function that takes the place of its `call`
-        in inference.
+        Dictionary from layer to the function that takes the place of its `call` in inference.
     """
     graphs = list(_graphs(model))
     nodes = [node for graph in graphs for node in _nodes_of(graph) if not node.is_input]
@@ -55,10 +53,7 @@ def folded_calls(model, tapped=()):
         is_alone = all(uses[id(part)] == 1 and id(part) not in hidden for part in pair)
         between = {(id(layer), "output"), (id(layer), "preactivation"), (id(after[0]), "input")}
         if is_alone and not between & seen:
-            calls[id(layer)] = _folded_call(*pair)
-            calls[id(after[0])] = _pass_on
-            for part in pair:
-                make_observable(part)
+            calls |= {layer: _folded_call(*pair), after[0]: _pass_on}
     return calls
 
 

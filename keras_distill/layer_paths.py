@@ -1,4 +1,4 @@
-"""Layer paths: names joined by `/` through nested models and layers."""
+"""Layer paths, names joined by `/` through nested models, and the symbolic ends of a model."""
 
 import difflib
 
@@ -17,12 +17,27 @@ def layer_at(model, path, side="model"):
     Raises:
         ValueError: If there is none; the error lists the closest paths.
     """
-    layer = model
+    return layers_along(model, path, side)[-1]
+
+
+def layers_along(model, path, side="model"):
+    """Returns the list of layers that the parts of a path name, from outer to inner.
+
+    Args:
+        model: As for `layer_at`.
+        path: As for `layer_at`.
+        side: As for `layer_at`.
+
+    Raises:
+        ValueError: As for `layer_at`.
+    """
+    layers = [model]
     for part in path.split("/"):
-        layer = children(layer).get(part) or _attribute_layer(layer, part)
+        layer = children(layers[-1]).get(part) or _attribute_layer(layers[-1], part)
         if layer is None:
             raise ValueError(_unknown(model, path, side))
-    return layer
+        layers.append(layer)
+    return layers[1:]
 
 
 def layer_paths(model, prefix=""):
@@ -44,6 +59,21 @@ def layer_paths(model, prefix=""):
 def children(layer):
     """Returns a dictionary from name to layer of the layers directly inside a layer."""
     return {child.name: child for child in layer._flatten_layers(False, False)}
+
+
+def symbolic(model, what):
+    """Returns the structure of a model's symbolic inputs or outputs, `None` if it has none.
+
+    Args:
+        model: A `keras.Model`.
+        what: `"input"` or `"output"`.
+    """
+    try:
+        if isinstance(model, keras.Sequential):
+            return getattr(model, f"{what}s")[0]
+        return getattr(model, what)
+    except (AttributeError, ValueError, TypeError):
+        return None
 
 
 def _attribute_layer(layer, name):

@@ -1,5 +1,6 @@
 """What a layer shows while its model runs: input, output, attention scores, pre-activation."""
 
+import collections
 import contextlib
 import functools
 import inspect
@@ -12,7 +13,13 @@ from keras import ops
 _ATTENTION = ("scores", "query", "key", "value")
 SUFFIXES = ("input", "preactivation", "kernel", *_ATTENTION)
 
+_EXPLICIT_SCORES = {"_flash_attention": False, "_return_attention_scores": True}
+
 _recorder = threading.local()
+_watchers = {}
+_lock = threading.Lock()
+
+_Pass = collections.namedtuple("_Pass", ["records", "calls", "graph"])
 
 
 class Record:
@@ -20,13 +27,26 @@ class Record:
 
     Args:
         wanted: Names of what is to be kept: `"output"` or one of `SUFFIXES`.
+
+    Attributes:
+        seen: Dictionary from name to the list of tensors, one per call.
+        is_hidden: Whether something ran in a graph of its own, whose tensors can't be kept.
     """
 
     def __init__(self, wanted):
         self.seen = {what: [] for what in wanted}
+        self.is_hidden = False
+        self._graph = _current_graph()
+
+    def wants(self, *names):
+        """Returns whether one of the names is wanted."""
+        return any(name in self.seen for name in names)
 
     def keep(self, **tensors):
         """Keeps those of the tensors that are wanted."""
+        if self._graph is not _current_graph():
+            self.is_hidden = True
+            return
         for what, tensor in tensors.items():
             if what in self.seen:
                 self.seen[what].append(tensor)
@@ -36,24 +56,28 @@ class Record:
 def recording(taps, calls=None):
     """Records what layers show to the current thread.
 
+    Nothing is set on a layer but its `call`, for as long as some thread records: it does what it
+    did, and reports to the recorder of the thread that calls it, if that thread has one.
+
     Args:
-        taps: Tuples of a layer that was made observable, and what of it is wanted.
-        calls: Dictionary from the identity of a layer that was made observable to the function
-            that takes the place of its `call`, or `None`.
+        taps: Tuples of a layer and what of it is wanted.
+        calls: Dictionary from layer to the function that takes the place of its `call`, or `None`.
 
     Yields:
-        Dictionary from the identity of a layer to its `Record`.
+        Dictionary from layer to its `Record`.
     """
     wanted = {}
     for layer, what in taps:
-        wanted.setdefault(id(layer), []).append(what)
+        wanted.setdefault(layer, []).append(what)
     records = {layer: Record(names) for layer, names in wanted.items()}
+    calls = calls or {}
     outer = getattr(_recorder, "pass_", None)
-    _recorder.pass_ = (records, calls or {}, _current_graph())
-    try:
-        yield records
-    finally:
-        _recorder.pass_ = outer
+    with _watched(records.keys() | calls.keys()):
+        _recorder.pass_ = _Pass(records, calls, _current_graph())
+        try:
+            yield records
+        finally:
+            _recorder.pass_ = outer
 
 
 def check_observable(layer, what, path):
@@ -73,100 +97,153 @@ def check_observable(layer, what, path):
             "keras.layers.MultiHeadAttention and its like have attention heads."
         )
     if what == "preactivation" and not _has_activation(layer):
-        raise ValueError(f"Layer {path} is a {type(layer).__name__}, which has no activation.")
+        raise ValueError(
+            f"Layer {path} is a {type(layer).__name__}, which has no activation that runs once on "
+            "its output."
+        )
     if what == "kernel" and not hasattr(type(layer), "kernel") and not hasattr(layer, "kernel"):
         raise ValueError(f"Layer {path} is a {type(layer).__name__}, which has no kernel.")
 
 
-def make_observable(layer):
-    """Lets a layer report its calls to the recorder of the current thread, if there is one.
+@contextlib.contextmanager
+def _watched(layers):
+    """Lets layers report their calls, until the last of the threads that watch them is done."""
+    with _lock:
+        for layer in layers:
+            _watchers.setdefault(layer, _Watcher(layer)).enter()
+    try:
+        yield
+    finally:
+        with _lock:
+            for layer in layers:
+                if _watchers[layer].leave():
+                    del _watchers[layer]
+
+
+class _Watcher:
+    """What stands in the place of a layer's `call` while a thread records.
 
     Args:
-        layer: A Keras layer. It keeps no trace in what it saves.
+        layer: A Keras layer.
     """
-    if getattr(layer.call, "is_observable", False):
-        return
-    # Written past Keras's attribute tracking: functions on the instance are no state of the layer.
-    layer.__dict__["call"] = _observable_call(layer, layer.call)
-    if hasattr(layer, "_compute_attention"):
-        layer.__dict__["_compute_attention"] = _observable_attention(
-            layer, layer._compute_attention
-        )
+
+    def __init__(self, layer):
+        self.layer = layer
+        is_quantized = getattr(layer, "quantization_mode", None) is not None
+        self.method = "quantized_call" if is_quantized else "call"
+        self.replaced = None
+        self.call = None
+        self.threads = 0
+
+    def enter(self):
+        """Counts one more thread that watches, and takes the place of `call` for the first."""
+        if not self.threads:
+            # Past Keras's attribute tracking: functions on the instance are no state of the layer.
+            self.replaced = self.layer.__dict__.get(self.method)
+            self.call = self._reporting(getattr(self.layer, self.method))
+            self.layer.__dict__[self.method] = self.call
+        self.threads += 1
+
+    def leave(self):
+        """Counts one thread less; returns whether it was the last, and all is as it was."""
+        self.threads -= 1
+        if not self.threads and self.layer.__dict__.get(self.method) is self.call:
+            del self.layer.__dict__[self.method]
+            if self.replaced is not None:
+                self.layer.__dict__[self.method] = self.replaced
+        return not self.threads
+
+    def _reporting(self, original):
+        layer = self.layer
+
+        @functools.wraps(original, updated=())
+        def call(*args, **kwargs):
+            pass_ = getattr(_recorder, "pass_", None)
+            record = pass_ and pass_.records.get(layer)
+            # A layer is also traced in a graph of its own, by Keras to build it, or by
+            # `tf.function` and loops, whose tensors mean nothing outside.
+            if pass_ is None or pass_.graph is not _current_graph():
+                if record is not None:
+                    record.is_hidden = True
+                return original(*args, **kwargs)
+            run = pass_.calls.get(layer, original)
+            if record is None:
+                return run(*args, **kwargs)
+            entered = args[0] if args else next(iter(kwargs.values()))
+            output = self._shown(record, entered, run)(*args, **kwargs)
+            record.keep(input=entered, output=output)
+            return output
+
+        return call
+
+    def _shown(self, record, entered, run):
+        """Returns a function that does what `run` does, and shows what happens within."""
+        is_inner = record.wants("preactivation") and _has_own_function(self.layer)
+        if record.wants("preactivation") and not is_inner:
+            record.keep(preactivation=entered)
+        if not is_inner and not record.wants(*_ATTENTION):
+            return run
+        if self.replaced is not None:
+            raise ValueError(
+                f"What happens within layer {self.layer.name!r} can't be tapped, since its "
+                f"{self.method!r} was replaced: {self.replaced!r}."
+            )
+        return _on_twin(self.layer, self.method, record)
 
 
-def _observable_call(layer, original):
-    @functools.wraps(original)
+def _on_twin(layer, method, record):
+    """Returns the method of a twin, which has the layer's state and shows what happens within.
+
+    The layer may be in use by other threads, so that nothing may be set on it.
+    """
+    twin = object.__new__(type(layer))
+    twin.__dict__.update(layer.__dict__)
+    del twin.__dict__[method]
+    if record.wants("preactivation"):
+        twin.__dict__["activation"] = _showing_preactivation(layer.activation, record)
+    if record.wants(*_ATTENTION):
+        twin.__dict__["_compute_attention"] = _showing_attention(twin, record)
+    own = {method, "activation", "_compute_attention", *_EXPLICIT_SCORES}
+
     def call(*args, **kwargs):
-        run = _call_of(layer, original)
-        record = _record_of(layer)
-        if record is None:
-            return run(*args, **kwargs)
-        entered = args[0] if args else next(iter(kwargs.values()))
-        with _observed_activation(layer, record, entered):
-            output = run(*args, **kwargs)
-        record.keep(input=entered, output=output)
+        before = dict(twin.__dict__)
+        output = getattr(twin, method)(*args, **kwargs)
+        for name, value in twin.__dict__.items():
+            # What a layer remembers of its call.
+            if name not in own and before.get(name, own) is not value:
+                layer.__dict__[name] = value
         return output
 
-    call.is_observable = True
     return call
 
 
-@contextlib.contextmanager
-def _observed_activation(layer, record, entered):
-    """Keeps what enters the layer's activation, for the time of one call."""
-    if "preactivation" not in record.seen:
-        yield
-        return
-    if not _has_own_function(layer):
-        record.keep(preactivation=entered)
-        yield
-        return
-    original = layer.activation
-
+def _showing_preactivation(original, record):
     def activation(tensor):
         record.keep(preactivation=tensor)
         return original(tensor)
 
-    layer.__dict__["activation"] = activation
-    try:
-        yield
-    finally:
-        layer.__dict__["activation"] = original
+    return activation
 
 
-def _observable_attention(layer, original):
+def _showing_attention(twin, record):
+    original = twin._compute_attention
     arguments = inspect.signature(original)
 
-    @functools.wraps(original)
     def compute_attention(*args, **kwargs):
-        record = _record_of(layer)
-        if record is None or not set(_ATTENTION) & set(record.seen):
-            return original(*args, **kwargs)
         bound = arguments.bind(*args, **kwargs)
         given = bound.arguments
         record.keep(**{name: given[name] for name in ("query", "key", "value")})
-        if "scores" not in record.seen:
+        if not record.wants("scores"):
             return original(*args, **kwargs)
-        with _explicit_scores(layer):
-            if "return_attention_scores" in arguments.parameters:
-                given["return_attention_scores"] = True
-            output, scores = original(*bound.args, **bound.kwargs)
+        # A fused kernel would skip the scores.
+        twin.__dict__.update(_EXPLICIT_SCORES)
+        if "return_attention_scores" in arguments.parameters:
+            given["return_attention_scores"] = True
+        output, scores = original(*bound.args, **bound.kwargs)
         record.keep(scores=_without_padded_queries(scores, given.get("attention_mask")))
         return output, scores
 
     return compute_attention
-
-
-@contextlib.contextmanager
-def _explicit_scores(layer):
-    """Makes an attention layer compute its scores, where a fused kernel would skip them."""
-    settings = {"_flash_attention": False, "_return_attention_scores": True}
-    before = {name: layer.__dict__[name] for name in settings if name in layer.__dict__}
-    layer.__dict__.update({name: settings[name] for name in before})
-    try:
-        yield
-    finally:
-        layer.__dict__.update(before)
 
 
 def _without_padded_queries(scores, mask):
@@ -180,23 +257,12 @@ def _without_padded_queries(scores, mask):
 
 def _has_activation(layer):
     kinds = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU, keras.layers.ELU)
-    return isinstance(layer, kinds) or callable(getattr(layer, "activation", None))
+    return isinstance(layer, (*kinds, keras.layers.Activation)) or _has_own_function(layer)
 
 
 def _has_own_function(layer):
     is_activation = isinstance(layer, keras.layers.Activation)
     return not is_activation and callable(layer.__dict__.get("activation"))
-
-
-def _record_of(layer):
-    records, _, graph = getattr(_recorder, "pass_", None) or ({}, {}, None)
-    # Keras builds a layer by tracing its call in a graph of its own, which is no pass.
-    return records.get(id(layer)) if graph is _current_graph() else None
-
-
-def _call_of(layer, original):
-    _, calls, graph = getattr(_recorder, "pass_", None) or ({}, {}, None)
-    return calls.get(id(layer), original) if graph is _current_graph() else original
 
 
 def _current_graph():

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_distill.features import FeatureExtractor
+from keras_distill.layer_paths import symbolic
 from keras_distill.losses.logits import final_activation, logits_of, remembered_logits
 
 
@@ -121,7 +122,7 @@ class Side:
     @property
     def symbolic_inputs(self):
         """The model's own description of its inputs, or `None` for a subclassed model."""
-        return _symbolic(self.model, "input")
+        return symbolic(self.model, "input")
 
     def activation_of(self, layer_name, loss=None):
         """Names the activation of what a loss taps, as in `LossContext`.
@@ -167,7 +168,7 @@ class Side:
 
     def _described_shapes(self):
         """Returns the shapes that the model's own layers tell, `None` where they don't."""
-        output = _symbolic(self.model, "output")
+        output = symbolic(self.model, "output")
         features = self.extractor.symbolic_features()
         if output is None or features is None:
             return None
@@ -302,16 +303,6 @@ def _describe(tensor):
 
 def _shape_of(tensor):
     return tuple(tensor.shape)
-
-
-def _symbolic(model, what):
-    """Returns the structure of a model's symbolic inputs or outputs, `None` if it has none."""
-    try:
-        if isinstance(model, keras.Sequential):
-            return getattr(model, f"{what}s")[0]
-        return getattr(model, what)
-    except (AttributeError, ValueError, TypeError):
-        return None
 
 
 def _batch_spec(tensor):

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from keras_distill.layer_paths import children
-from keras_distill.observation import make_observable, recording
+from keras_distill.layer_paths import children, symbolic
+from keras_distill.observation import recording
 
 _ACTIVATION_LAYERS = (
     keras.layers.Activation,
@@ -186,28 +186,23 @@ def _described_shape(layer):
 
 
 def _traced_shapes(model, layers):
-    for layer in layers:
-        make_observable(layer)
     shapes = [None] * len(layers)
 
     def trace(inputs):
         with recording([(layer, "output") for layer in layers]) as records:
             model(inputs, training=False)
         for index, layer in enumerate(layers):
-            outputs = records[id(layer)].seen["output"]
+            outputs = records[layer].seen["output"]
             if len(outputs) == 1:
                 shapes[index] = tuple(outputs[0].shape)
         return 0
 
     specs = keras.tree.map_structure(
-        lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype), _inputs(model)
+        lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype),
+        symbolic(model, "input"),
     )
     tf.function(trace).get_concrete_function(specs)
     return shapes
-
-
-def _inputs(model):
-    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
 def _makes_features(layer):

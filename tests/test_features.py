@@ -90,6 +90,28 @@ def test_feature_model_predicts_a_dictionary(x):
     assert features["backbone/hidden"].shape == (3, 6)
 
 
+@pytest.mark.parametrize("make", [nested_functional, Subclassed])
+def test_a_feature_model_is_saved_and_exported(make, x, tmp_path):
+    model = FeatureModel(make(), ["head" if make is nested_functional else "first"])
+    expected = model(x)
+    model.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(str(tmp_path / "exported"))
+    for path, feature in exported.serve(x).items():
+        np.testing.assert_allclose(feature, expected[path], rtol=1e-6)
+    if make is nested_functional:
+        model.save(tmp_path / "features.keras")
+        loaded = keras.models.load_model(tmp_path / "features.keras")
+        keras.tree.map_structure(np.testing.assert_array_equal, loaded(x), expected)
+        assert loaded.extractor.paths == ["head"]
+
+
+def test_a_feature_model_of_a_graph_is_saved_before_it_runs(x, tmp_path):
+    model = FeatureModel(nested_functional(), ["backbone/hidden"])
+    model.save(tmp_path / "features.keras")
+    loaded = keras.models.load_model(tmp_path / "features.keras")
+    np.testing.assert_array_equal(loaded(x)["backbone/hidden"], model(x)["backbone/hidden"])
+
+
 def test_a_tapped_model_is_saved_and_cloned_as_before(x, tmp_path):
     model = nested_functional()
     config = model.get_config()
@@ -124,3 +146,50 @@ def test_a_layer_called_twice_has_no_single_output(x):
     model = keras.Model(inputs, shared(shared(inputs)))
     with pytest.raises(ValueError, match=r"called 2 times"):
         FeatureExtractor(model, ["shared"])(x)
+
+
+@pytest.mark.parametrize(
+    ("path", "loop"), [("gru/gru_cell", "GRU 'gru'"), ("steps/inner", "TimeDistributed 'steps'")]
+)
+def test_a_layer_in_a_loop_over_time_is_refused_by_name(path, loop):
+    layers = keras.layers
+    inputs = keras.Input((5, 4))
+    x = layers.TimeDistributed(layers.Dense(4, name="inner"), name="steps")(inputs)
+    model = keras.Model(inputs, layers.GRU(3, name="gru")(x))
+    with pytest.raises(ValueError, match=f"'{path}' of the student runs once per .*{loop}"):
+        FeatureExtractor(model, [path], side="student")
+    kernel = {"gru/gru_cell": "gru/gru_cell:kernel", "steps/inner": "steps/inner:kernel"}[path]
+    assert len(FeatureExtractor(model, [kernel])(np.ones((2, 5, 4), "float32"))[1]) == 1
+
+
+class Compiled(Subclassed):
+    @tf.function
+    def call(self, inputs, training=None):
+        return self.second(self.first(inputs))
+
+
+class Around(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.first = keras.layers.Dense(4, name="first")
+
+    def call(self, inputs, training=None):
+        return tf.function(self.first)(inputs)
+
+
+def test_layers_within_a_tf_function_are_refused(x):
+    model = Compiled()
+    model(x)
+    with pytest.raises(
+        ValueError, match=r"'first' of the student.*`call` of '\w+' is a tf.function"
+    ):
+        FeatureExtractor(model, ["first"], side="student")
+    with pytest.raises(ValueError, match=r"graph of its own.*Leave @tf.function away"):
+        FeatureExtractor(Around(), ["first"])(x)
+
+
+def test_the_output_of_a_layer_that_is_a_tf_function_is_tapped(x):
+    model = keras.Sequential([keras.Input((4,)), Compiled()])
+    name = model.layers[0].name
+    output, features = FeatureExtractor(model, [name])(x)
+    np.testing.assert_array_equal(features[name], output)

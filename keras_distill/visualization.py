@@ -1,5 +1,9 @@
-"""Pictures of what was learned: attention maps, training curves, confusion matrices."""
+"""Pictures of what was learned: attention maps, training curves, confusion matrices.
 
+In a notebook each picture is shown once: where it is displayed, or when its cell ends.
+"""
+
+import collections.abc
 import io
 
 import numpy as np
@@ -9,6 +13,8 @@ from keras_distill.files import write_whole
 _RIGHT, _WRONG = "#1a7f37", "#c62828"
 # Colours that people with any colour vision tell apart (Okabe & Ito).
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+# Names are the user's: a dollar sign in them begins no formula.
+_LITERAL = {"parse_math": False, "usetex": False}
 
 
 def attention_map(features):
@@ -61,14 +67,16 @@ def plot_attention(images, maps, path=None, predictions=None, labels=None, class
             (samples, classes); written above that model's map. Defaults to none.
         labels: True classes (samples,), with which right predictions are green and wrong ones
             red. Defaults to none.
-        class_names: Sequence of names that replace class numbers. Defaults to numbers.
+        class_names: Sequence of names of the classes, in their order, that replace the class
+            numbers; written as they are. Defaults to numbers.
 
     Returns:
         A `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: If the numbers of samples differ, a shape is not as described, or
-            `predictions` names a model that has no map.
+        TypeError: If `class_names` has no order.
+        ValueError: If the numbers of samples differ, a shape is not as described,
+            `predictions` names a model that has no map, or a class has no name.
         ImportError: If matplotlib is not installed.
 
     Example:
@@ -82,17 +90,32 @@ def plot_attention(images, maps, path=None, predictions=None, labels=None, class
         ```
     """
     images, maps, predictions, labels = _attention_arguments(images, maps, predictions, labels)
+    if class_names is not None:
+        class_names = _names(class_names, "class_names")
+        for name, values in {"labels": labels, **predictions}.items():
+            if values is not None:
+                _check_named(values, name, class_names, "class_names")
     rows, columns = len(images), 1 + len(maps)
     figure = _figure(1.5 * columns + 0.2, 1.65 * rows + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False)
     height, width = images.shape[1:3]
     for axis, name in zip(axes[0], ["input", *maps], strict=True):
         # The title's own place is taken by the class.
-        axis.text(0.5, 1.22, name, transform=axis.transAxes, ha="center", fontsize=9, weight="bold")
+        axis.text(
+            0.5,
+            1.22,
+            name,
+            transform=axis.transAxes,
+            ha="center",
+            fontsize=9,
+            weight="bold",
+            **_LITERAL,
+        )
     for row in range(rows):
         _draw_image(axes[row, 0], images[row])
         if labels is not None:
-            axes[row, 0].set_title(_class_name(labels[row], class_names), fontsize=9)
+            title = _class_name(labels[row], class_names)
+            axes[row, 0].set_title(title, fontsize=9, **_LITERAL)
         for axis, (name, values) in zip(axes[row, 1:], maps.items(), strict=True):
             # Drawn alone: laid over the image, its colours would mix with the image's.
             axis.imshow(
@@ -108,7 +131,8 @@ def plot_attention(images, maps, path=None, predictions=None, labels=None, class
                 color = "black"
                 if labels is not None:
                     color = _RIGHT if predicted == labels[row] else _WRONG
-                axis.set_title(_class_name(predicted, class_names), color=color, fontsize=9)
+                title = _class_name(predicted, class_names)
+                axis.set_title(title, color=color, fontsize=9, **_LITERAL)
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
@@ -150,26 +174,23 @@ def plot_curves(histories, metric="val_accuracy", path=None):
     curves = {name: _runs(name, runs, metric) for name, runs in histories.items()}
     figure = _figure(6.4, 4.0)
     axis = figure.subplots()
+    titles = []
     for number, (name, values) in enumerate(curves.items()):
         epochs = np.arange(1, values.shape[1] + 1)
         color = _COLORS[number % len(_COLORS)]
         runs = len(values)
-        label = name if runs == 1 else f"{name} (mean of {runs} runs)"
-        axis.plot(
-            epochs,
-            np.nanmean(values, axis=0),
-            color=color,
-            label=label,
-            marker="." * (len(epochs) == 1),
-        )
+        marker = "." * (len(epochs) == 1)
+        axis.plot(epochs, np.nanmean(values, axis=0), color=color, marker=marker)
+        titles.append(name if runs == 1 else f"{name} (mean of {runs} runs)")
         if runs > 1:
             low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
             axis.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
     axis.set_xlabel("epoch")
-    axis.set_ylabel(metric.replace("_", " "))
+    axis.set_ylabel(metric.replace("_", " "), **_LITERAL)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
+    for text in axis.legend(axis.lines, titles, frameon=False).get_texts():
+        text.set(**_LITERAL)
     return _finish(figure, path)
 
 
@@ -181,14 +202,16 @@ def plot_confusion(y_true, y_pred, labels, path=None):
     Args:
         y_true: True classes (samples,), integers from 0.
         y_pred: Predicted classes (samples,), or scores (samples, classes).
-        labels: Names of the classes, in their order.
+        labels: Sequence of names of the classes, in their order; drawn as they are.
         path: File to write as PNG. Defaults to none.
 
     Returns:
         A `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: If the numbers of samples differ, there are none, or a class has no name.
+        TypeError: If `labels` has no order.
+        ValueError: If the numbers of samples differ, there are none, scores are NaN, or a class
+            has no name.
         ImportError: If matplotlib is not installed.
 
     Example:
@@ -198,7 +221,7 @@ def plot_confusion(y_true, y_pred, labels, path=None):
         figure = plot_confusion([0, 1, 1], [0, 1, 0], labels=["no", "yes"])
         ```
     """
-    labels = [str(label) for label in labels]
+    labels = _names(labels, "labels")
     y_true, y_pred = _classes(y_true, "y_true"), _classes(y_pred, "y_pred")
     if len(y_true) != len(y_pred) or not len(y_true):
         raise ValueError(
@@ -206,11 +229,7 @@ def plot_confusion(y_true, y_pred, labels, path=None):
             f"Received: {len(y_true)} and {len(y_pred)}"
         )
     for name, values in (("y_true", y_true), ("y_pred", y_pred)):
-        if values.min() < 0 or values.max() >= len(labels):
-            raise ValueError(
-                f"`{name}` has classes {values.min()} to {values.max()}, but `labels` names the "
-                f"{len(labels)} classes 0 to {len(labels) - 1}."
-            )
+        _check_named(values, name, labels, "labels")
     counts = np.zeros((len(labels), len(labels)), dtype=int)
     np.add.at(counts, (y_true, y_pred), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -223,8 +242,9 @@ def plot_confusion(y_true, y_pred, labels, path=None):
         axis.text(
             column, row, counts[row, column], ha="center", va="center", color=color, fontsize=8
         )
-    axis.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels)) > 2 else 0)
-    axis.set_yticks(range(len(labels)), labels)
+    rotation = 90 if max(map(len, labels)) > 2 else 0
+    axis.set_xticks(range(len(labels)), labels, rotation=rotation, **_LITERAL)
+    axis.set_yticks(range(len(labels)), labels, **_LITERAL)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(f"accuracy {np.mean(y_true == y_pred):.1%}", fontsize=10)
@@ -266,15 +286,16 @@ def require():
 
 def _figure(width, height):
     require()
-    # A Figure on its own: pyplot would keep it alive, and may ask for a display.
-    from matplotlib.figure import Figure
+    # Not pyplot's: it would keep the figure alive, and may ask for a display.
+    from keras_distill.picture import Picture
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Picture(figsize=(width, height), layout="constrained")
 
 
 def _finish(figure, path):
     if path is not None:
         write_whole(path, png(figure))
+    figure.show_when_the_cell_ends()
     return figure
 
 
@@ -294,14 +315,37 @@ def _finite(values, name, rank):
 def _classes(values, name):
     """Class numbers, whether given as such or as scores per class."""
     values = np.asarray(values)
-    if values.ndim == 2 and values.shape[1] > 1:
+    try:
+        numeric = np.isfinite(values).all()
+    except TypeError:
+        numeric = False
+    if numeric and values.ndim == 2 and values.shape[1] > 1:
         return values.argmax(axis=1)
-    if values.ndim != 1 or not np.array_equal(values, values.astype(int)):
+    if not numeric or values.ndim != 1 or not np.array_equal(values, values.astype(int)):
         raise ValueError(
-            f"`{name}` must be classes (samples,) or scores (samples, classes). "
-            f"Received shape {values.shape}, type {values.dtype}"
+            f"`{name}` must be classes (samples,) or finite scores (samples, classes). "
+            f"Received: shape {values.shape}, type {values.dtype}"
         )
     return values.astype(int)
+
+
+def _names(names, argument):
+    """A list of the classes' names, which must have an order to belong to class numbers."""
+    ordered = collections.abc.Sequence | np.ndarray
+    if not isinstance(names, ordered) or not len(names):
+        raise TypeError(
+            f"`{argument}` must be a sequence of names, in the order of the classes. "
+            f"Received: {argument}={names!r:.80}"
+        )
+    return [str(name) for name in names]
+
+
+def _check_named(values, argument, names, names_argument):
+    if len(values) and (values.min() < 0 or values.max() >= len(names)):
+        raise ValueError(
+            f"`{argument}` has classes {values.min()} to {values.max()}, but `{names_argument}` "
+            f"names the {len(names)} classes 0 to {len(names) - 1}."
+        )
 
 
 def _attention_arguments(images, maps, predictions, labels):

@@ -1,5 +1,7 @@
 """Pictures: the numbers that are drawn, whole files, and arguments that make no sense."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -95,7 +97,11 @@ def test_colour_images_and_constant_ones_are_drawn(rng):
         ({"images": np.ones((2, 8, 8, 4))}, "1 or 3 channels"),
         ({"predictions": {"other": [0, 1]}}, "'other', which has no map"),
         ({"predictions": {"m": [0.5, 1]}}, "classes"),
+        ({"predictions": {"m": [[0.5, np.nan], [0, 1]]}}, "finite"),
         ({"labels": [1]}, "1 samples"),
+        ({"labels": ["yes", "no"]}, "Received: shape"),
+        ({"labels": [0, 2], "class_names": ["no", "yes"]}, "names the 2 classes"),
+        ({"predictions": {"m": [0, -1]}, "class_names": ["no", "yes"]}, "names the 2 classes"),
     ],
 )
 def test_attention_arguments_that_do_not_fit_are_named(arguments, message):
@@ -161,11 +167,51 @@ def test_confusion_counts_stand_in_the_row_of_the_true_class():
         ([], [], "one or more"),
         ([0, 2], [0, 1], "y_true"),
         ([0], [-1], "y_pred"),
+        ([0], [[np.nan, 1]], "y_pred"),
+        (["yes"], [1], "y_true"),
     ],
 )
 def test_confusion_refuses_samples_that_do_not_pair_or_have_no_name(y_true, y_pred, message):
     with pytest.raises(ValueError, match=message):
-        visualization.plot_confusion(np.array(y_true, int), np.array(y_pred, int), ["a", "b"])
+        visualization.plot_confusion(y_true, y_pred, ["a", "b"])
+
+
+@pytest.mark.parametrize("names", [{"no", "yes"}, {0: "no", 1: "yes"}, iter(["no", "yes"]), []])
+def test_names_without_an_order_are_refused(names):
+    with pytest.raises(TypeError, match=r"`labels` must be a sequence.* Received: labels="):
+        visualization.plot_confusion([0, 1], [0, 1], labels=names)
+    with pytest.raises(TypeError, match=r"`class_names` must be a sequence"):
+        visualization.plot_attention(
+            np.ones((1, 2, 2)), {"m": np.ones((1, 2, 2))}, class_names=names
+        )
+
+
+def test_names_are_drawn_as_they_are(monkeypatch):
+    names = ["cost in $", "$x^$", "_private", r"\frac"]
+    confusion = visualization.plot_confusion([0, 1, 2, 3], [0, 1, 2, 3], names)
+    curves = visualization.plot_curves({name: {"$": [0, 1]} for name in names}, metric="$")
+    maps = {name: np.ones((4, 2, 2)) for name in names}
+    predictions = {name: [0, 1, 2, 3] for name in names}
+    attention = visualization.plot_attention(
+        np.ones((4, 2, 2)), maps, predictions=predictions, labels=[0, 1, 2, 3], class_names=names
+    )
+    drawn = [
+        [text.get_text() for text in texts]
+        for texts in (
+            confusion.axes[0].get_xticklabels(),
+            confusion.axes[0].get_yticklabels(),
+            curves.axes[0].get_legend().get_texts(),
+            [axis.texts[0] for axis in panels(attention)[0, 1:]],
+            [axis.title for axis in panels(attention)[:, 0]],
+            [axis.title for axis in panels(attention)[:, 4]],
+        )
+    ]
+    assert drawn == 6 * [names]
+    assert curves.axes[0].get_ylabel() == "$"
+    parser = "matplotlib.mathtext.MathTextParser.parse"
+    monkeypatch.setattr(parser, lambda *_: pytest.fail("a name was read as a formula"))
+    for figure in (confusion, curves, attention):
+        assert visualization.png(figure).startswith(b"\x89PNG")
 
 
 def test_png_is_written_and_nothing_else_is_left(tmp_path):
@@ -178,6 +224,11 @@ def test_missing_matplotlib_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"keras_distill\[plot\]"):
         visualization.plot_confusion([0], [0], ["a", "b"])
+
+
+def test_a_picture_survives_pickling():
+    figure = pickle.loads(pickle.dumps(visualization.plot_confusion([0, 1], [0, 1], ["a", "b"])))
+    assert visualization.png(figure).startswith(b"\x89PNG")
 
 
 def test_pictures_leave_pyplot_alone():

@@ -1,10 +1,13 @@
 """From a Keras model to a TensorFlow Lite file, with every known trap of the converter closed."""
 
+import contextlib
 import json
+import logging
 import pathlib
 import re
 import signal
 import tempfile
+import threading
 import warnings
 
 import keras
@@ -249,7 +252,8 @@ def _write_job(folder, model, specs, samples):
         for index, spec in enumerate(flat)
     ]
     archive.add_endpoint("serve", serve, input_signature=signature)
-    archive.write_out(str(folder / "saved_model"), verbose=False)
+    with _without_the_notice_of_writing():
+        archive.write_out(str(folder / "saved_model"), verbose=False)
     if samples is not None:
         arrays = {
             f"input_{index}": array.astype(spec.dtype)
@@ -257,6 +261,22 @@ def _write_job(folder, model, specs, samples):
         }
         np.savez(folder / "samples.npz", **arrays)
     return folder
+
+
+@contextlib.contextmanager
+def _without_the_notice_of_writing():
+    """Drops TensorFlow's notice of a folder that is gone in a moment, and no other log."""
+    writer = threading.get_ident()
+
+    def is_wanted(record):
+        return record.thread != writer or not str(record.msg).startswith("Assets written to")
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_wanted)
 
 
 def _run_converter(folder, model):

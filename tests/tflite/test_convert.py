@@ -1,3 +1,5 @@
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -111,3 +113,22 @@ def test_an_axis_of_unknown_size_is_refused(tmp_path):
     model = keras.Sequential([keras.Input((None, 3)), keras.layers.Conv1D(2, 3)])
     with pytest.raises(ValueError, match=r"Input 0 has the shape \(None, None, 3\)"):
         export_tflite(model, tmp_path / "m.tflite")
+
+
+def test_tensorflows_notice_of_our_own_folder_is_dropped_and_no_other(
+    make_model, tmp_path, caplog, monkeypatch
+):
+    logger = tf.get_logger()
+
+    def speaks_meanwhile(record):
+        if record.msg.startswith("Assets written to"):
+            logger.info("heard")
+        return True
+
+    monkeypatch.setattr(logger, "filters", [speaks_meanwhile])
+    model = make_model("perceptron")
+    with caplog.at_level(logging.INFO, "tensorflow"):
+        export_tflite(model, tmp_path / "m.tflite")
+        assert caplog.messages == ["heard"]
+        model.export(tmp_path / "by_the_user", verbose=False)
+    assert caplog.messages[2:] == [f"Assets written to: {tmp_path / 'by_the_user' / 'assets'}"]

@@ -3,6 +3,7 @@
 import keras
 
 from keras_distill.losses import functional
+from keras_distill.losses.connectors import normalization
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -59,9 +60,7 @@ class FeatureProjector(keras.layers.Layer):
             )
             self.channels.build(input_shape)
         if self.normalize:
-            self.normalization = keras.layers.BatchNormalization(
-                name="normalization", dtype=self.dtype
-            )
+            self.normalization = normalization("normalization", dtype=self.dtype)
             self.normalization.build((*input_shape[:-1], channels))
         self.built = True
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses import functional
-from keras_distill.losses.connectors import convolution
+from keras_distill.losses.connectors import convolution, normalization
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.paired import PairedLoss
 
@@ -135,6 +135,6 @@ class ReviewFusion(keras.layers.Layer):
 
 
 def _normalization(shape, name):
-    layer = keras.layers.BatchNormalization(dtype="float32", name=name)
+    layer = normalization(name, dtype="float32")
     layer.build(shape)
     return layer

@@ -4,6 +4,7 @@ import keras
 
 from keras_distill.layer_paths import layer_at
 from keras_distill.losses import functional, schedule
+from keras_distill.losses.connectors import normalization
 from keras_distill.losses.paired import PairedLoss
 
 _PROJECTOR = "simkd_projector"
@@ -158,7 +159,7 @@ def _projector(features, target_shape, reduction):
         features = kind(filters, size, padding="same", use_bias=False, name=f"simkd_conv{index}")(
             features
         )
-        features = layers.BatchNormalization(name=f"simkd_norm{index}")(features)
+        features = normalization(f"simkd_norm{index}")(features)
         name = _PROJECTOR if index == 2 else f"simkd_relu{index}"
         features = layers.ReLU(name=name)(features)
     return features

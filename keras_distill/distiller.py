@@ -315,7 +315,8 @@ class Distiller(keras.Model):
             parts |= dict(zip(self._objective.names, values, strict=True))
             parts["distillation_loss"] = self._objective.total(values, step)
             total = self._weigh(total, parts["distillation_loss"], step)
-        for loss in self.losses:
+        # Where no teacher was asked, the projectors weren't called: they hold no loss of this step.
+        for loss in self.losses if teacher is not None else self.student.losses:
             total = total + ops.sum(ops.cast(loss, "float32"))
         return total, {"loss": total, "total_loss": total, **parts}
 

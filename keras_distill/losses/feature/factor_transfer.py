@@ -19,8 +19,10 @@ class FactorTransfer(PairedLoss):
     length; the paper writes a sum, its code takes the mean, with weight 500.
 
     The paper trains the paraphraser before the student: call `pretrain`. Without that it learns
-    along with the student, from its reconstruction error, which is then part of the loss; the
-    student's error never reaches it. It costs ten 3×3 convolutions.
+    along with the student, from its reconstruction error relative to the features' mean square.
+    That error is added to the distiller's total as a regularizer is, whatever the weight of this
+    loss, which is the distance alone; the student's error never reaches the paraphraser. It costs
+    ten 3×3 convolutions.
 
     Args:
         teacher_layer_name: Path of the teacher's layer, shape `(batch, *space, channels)`, or
@@ -31,7 +33,8 @@ class FactorTransfer(PairedLoss):
         name: Name of the loss in the training history.
 
     Raises:
-        TypeError: If `rate` isn't a number, or several layers are given.
+        TypeError: If `rate` isn't a number, `pretrained` neither `True` nor `False`, or several
+            layers are given.
         ValueError: If `rate` isn't positive, or if features have no spatial axis.
 
     Example:
@@ -64,7 +67,7 @@ class FactorTransfer(PairedLoss):
                 f"FactorTransfer compares one layer of each model, got {teacher_layer_name!r}."
             )
         self.rate = schedule.check_constant("rate", rate, low=0, low_is_allowed=False)
-        self.pretrained = pretrained
+        self.pretrained = schedule.check_switch("pretrained", pretrained)
         self._paraphraser = Paraphraser(rate, name=f"{self.name}_paraphraser")
         self._translator = _stack(f"{self.name}_translator")
 
@@ -86,13 +89,14 @@ class FactorTransfer(PairedLoss):
         self._translator.match(self._paraphraser.encoder.channels, student_shapes)
 
     def compare(self, teacher, student, context):
-        """Computes the distance of the factors, and the paraphraser's own error as it learns."""
+        """Computes the distance of the factors."""
         factors, error = self._paraphraser(teacher)
+        if not self.pretrained:
+            self._paraphraser.add_loss(ops.mean(error))
         translated = self._translator(student)
-        distance = functional.factor_distance(
+        return functional.factor_distance(
             *functional.match_space(ops.stop_gradient(factors), translated)
         )
-        return distance if self.pretrained else distance + error
 
     def pretrain(self, teacher, x, epochs=5, batch_size=32, optimizer="adam", verbose="auto"):
         """Trains the paraphraser on the teacher's features, and then leaves it as it is.
@@ -109,7 +113,8 @@ class FactorTransfer(PairedLoss):
             verbose: As for `keras.Model.fit`.
 
         Returns:
-            The `keras.callbacks.History` of the reconstruction error.
+            The `keras.callbacks.History` of the reconstruction error relative to the features'
+            mean square: 1 where it predicts nothing.
         """
         features = FeatureModel(teacher, [self.teacher_layer_name])
         model = _Reconstruction(features, self._paraphraser)
@@ -145,11 +150,17 @@ class Paraphraser(keras.layers.Layer):
         self.built = True
 
     def call(self, features):
-        """Returns the factors, and the reconstruction error of each sample."""
+        """Returns the factors, and each sample's reconstruction error.
+
+        The error is divided by the batch's mean square of the features, so that its gradient, and
+        the step of an optimizer like SGD, doesn't depend on their scale.
+        """
         features = ops.stop_gradient(ops.cast(features, "float32"))
         factors = self.encoder(features)
         restored = self.decoder(factors)
-        return factors, functional.mean_squared_error(features, restored)
+        power = ops.mean(ops.square(features))
+        error = functional.mean_squared_error(features, restored)
+        return factors, error / ops.where(power > 0, power, 1.0)
 
 
 class _Reconstruction(keras.Model):

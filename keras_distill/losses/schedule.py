@@ -47,8 +47,8 @@ def check_number(name, value, low=None, high=None, low_is_allowed=True):
         return value
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(
-            f"{name} must be a number or a keras.optimizers.schedules.LearningRateSchedule, "
-            f"got {value!r}."
+            f"{name} must be a number or a keras.optimizers.schedules.LearningRateSchedule."
+            f"{layer_hint(value)} Received: {name}={value!r}"
         )
     too_low = low is not None and (value < low or (value == low and not low_is_allowed))
     too_high = high is not None and value > high
@@ -57,6 +57,21 @@ def check_number(name, value, low=None, high=None, low_is_allowed=True):
         upper = "" if high is None else f"{' and' if lower else ''} at most {high}"
         raise ValueError(f"{name} must be a finite number{lower}{upper}, got {value}.")
     return value
+
+
+def layer_hint(value):
+    """Returns what an error says besides where a setting may have been given a layer's name.
+
+    Args:
+        value: What was given in place of a setting.
+
+    Returns:
+        A sentence that begins with a space, or nothing if `value` can't name layers.
+    """
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if not parts or not all(isinstance(part, str) for part in parts):
+        return ""
+    return " A layer's name goes into teacher_layer_name=... or student_layer_name=..., by keyword."
 
 
 def check_constant(name, value, low=None, high=None, low_is_allowed=True):
@@ -76,6 +91,23 @@ def check_constant(name, value, low=None, high=None, low_is_allowed=True):
     if is_schedule(value):
         raise TypeError(f"{name} must be a number, it can't change during training, got {value!r}.")
     return check_number(name, value, low, high, low_is_allowed)
+
+
+def check_switch(name, value):
+    """Checks that `value` is `True` or `False`, and returns it.
+
+    Args:
+        name: What the value is, for the error.
+        value: Boolean.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(
+            f"{name} must be True or False.{layer_hint(value)} Received: {name}={value!r}"
+        )
+    return value
 
 
 def check_temperature(value):

@@ -53,7 +53,8 @@ class AttentionCapture(DistillationLoss):
     def __init__(self, mode="fma", layers="auto", name=None):
         if mode not in functional.CAPTURE_MODES:
             raise ValueError(
-                f"mode must be one of {', '.join(functional.CAPTURE_MODES)}, got {mode!r}."
+                f"mode must be one of {', '.join(functional.CAPTURE_MODES)}. Layers are given by "
+                f"keyword, layers=..., to both models or as a dictionary. Received: mode={mode!r}"
             )
         self.mode = mode
         self.layers = layers

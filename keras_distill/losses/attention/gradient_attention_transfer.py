@@ -43,7 +43,7 @@ class GradientAttentionTransfer(DistillationLoss):
     needs_labels = True
     needs_input_gradient = True
 
-    def __init__(self, name=None):
+    def __init__(self, *, name=None):
         super().__init__(name=name)
 
     def call(self, teacher, student, context):

@@ -16,6 +16,12 @@ class DIST(ExclusiveClassesLoss):
     weight 1 for the labels' loss; β = γ = 2, T = 4 on CIFAR-100. The part over samples grows more
     reliable with the batch. It costs a softmax over the classes.
 
+    The authors' code adds 1e-8 to the product of the two lengths that a correlation is divided by,
+    which pulls correlations of nearly even distributions (a high T, many classes) towards 0; here
+    they are exact, values differ in the fifth digit. A row or a column that is constant on one side
+    costs 1, as there, and 0 if it is constant on both, where the code says 1. For segmentation the
+    code takes each pixel as a sample; here outputs are `(batch, classes)`.
+
     Args:
         beta: Weight of the correlation within samples, number or
             `keras.optimizers.schedules.LearningRateSchedule`.

@@ -11,11 +11,13 @@ class MultiLevelLogits(ExclusiveClassesLoss):
     """Aligns predictions at three levels, each at several temperatures.
 
     Instances: soft targets. The batch: the products P Pᵀ between samples. Classes: the products
-    Pᵀ P between classes. The parts are summed over the temperatures, as in the authors' code,
-    which also leaves out samples that the teacher is unsure of and trains on a weakly and a
-    strongly augmented view; those two belong to its training loop and are not done here. The code
-    weighs soft targets 9 and the others 1 on CIFAR-100. It costs one softmax and two small matrix
-    products per temperature.
+    Pᵀ P between classes. The parts are summed over the temperatures, as in the authors' code. That
+    weighs the labels 0.1 and each part 0.9 on CIFAR-100, in two views of each image, weakly and
+    strongly augmented, which belong to its training loop. Where both views are the same image, and
+    the labels weigh 1, its weights are 6.75 for the instances and 2.25 for batch and classes: the
+    latter are taken of one view, and of the weak view each part is halved, by a mask of the less
+    confident half of the samples that multiplies a number already averaged. No sample is left out,
+    there or here. It costs one softmax and two small matrix products per temperature.
 
     Args:
         temperatures: List of positive numbers.
@@ -58,7 +60,10 @@ class MultiLevelLogits(ExclusiveClassesLoss):
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
         if not isinstance(temperatures, (list, tuple)) or not temperatures:
-            raise ValueError(f"temperatures must be a list of numbers, got {temperatures!r}.")
+            raise ValueError(
+                f"temperatures must be a list of numbers.{schedule.layer_hint(temperatures)} "
+                f"Received: temperatures={temperatures!r}"
+            )
         self.temperatures = [schedule.check_temperature(value) for value in temperatures]
         self.instance_weight = schedule.check_number("instance_weight", instance_weight, low=0)
         self.batch_weight = schedule.check_number("batch_weight", batch_weight, low=0)

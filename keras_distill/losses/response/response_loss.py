@@ -5,6 +5,7 @@ import dataclasses
 import keras
 from keras import ops
 
+from keras_distill.losses import schedule
 from keras_distill.losses.logits import logits_of
 from keras_distill.losses.loss import DistillationLoss
 
@@ -29,7 +30,10 @@ class ResponseLoss(DistillationLoss):
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         if from_logits not in (True, False, "auto"):
-            raise ValueError(f'from_logits must be True, False or "auto", got {from_logits!r}.')
+            raise ValueError(
+                f'from_logits must be True, False or "auto".{schedule.layer_hint(from_logits)} '
+                f"Received: from_logits={from_logits!r}"
+            )
         self.from_logits = from_logits
 
     def compare(self, teacher_logits, student_logits, context):

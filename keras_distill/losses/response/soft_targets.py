@@ -17,8 +17,10 @@ class SoftTargets(ExclusiveClassesLoss):
     Args:
         temperature: T, positive number or `keras.optimizers.schedules.LearningRateSchedule`.
         divergence: `"kl"`, `"reverse_kl"`, `"js"` or `"cross_entropy"`.
-        standardize: Whether each sample's logits are standardised, `(z - mean) / (std + 1e-7)`,
-            before they are divided by T. The paper weighs the loss 9 at T = 2.
+        standardize: Whether each sample's logits are standardized, `(z - mean) / (std + 1e-7)`,
+            before they are divided by T. The standard deviation divides by the number of classes C
+            minus one, as in the authors' code, whose settings are weight 9 and T = 2 beside 0.1 for
+            the labels; dividing by C would be the same at a temperature of T · √(C / (C - 1)).
         from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax, for
             which the loss is the same as for its logits.
         teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
@@ -28,7 +30,8 @@ class SoftTargets(ExclusiveClassesLoss):
         name: Name of the loss in the training history.
 
     Raises:
-        TypeError: If `temperature` is neither a number nor a schedule.
+        TypeError: If `temperature` is neither a number nor a schedule, or `standardize` neither
+            `True` nor `False`.
         ValueError: If `temperature` isn't positive or `divergence` is unknown.
 
     Example:
@@ -57,12 +60,12 @@ class SoftTargets(ExclusiveClassesLoss):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
         if divergence not in functional.DIVERGENCES:
             raise ValueError(
-                f"divergence must be one of {', '.join(functional.DIVERGENCES)}, "
-                f"got {divergence!r}."
+                f"divergence must be one of {', '.join(functional.DIVERGENCES)}."
+                f"{schedule.layer_hint(divergence)} Received: divergence={divergence!r}"
             )
         self.temperature = schedule.check_temperature(temperature)
         self.divergence = divergence
-        self.standardize = standardize
+        self.standardize = schedule.check_switch("standardize", standardize)
 
     def compare(self, teacher_logits, student_logits, context):
         """Computes T² times the divergence of the softened distributions."""

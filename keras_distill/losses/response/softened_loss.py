@@ -34,7 +34,13 @@ class SoftenedLoss(ResponseLoss):
 
     def __init__(self, loss, temperature=3.0, from_logits="auto", name=None):
         super().__init__(from_logits, name=name)
-        self.loss = keras.losses.get(loss)
+        try:
+            self.loss = keras.losses.get(loss)
+        except ValueError as error:
+            raise ValueError(
+                "loss must be a keras.losses loss, its name, or a function (y_true, y_pred); it "
+                f"compares the models' outputs, not layers. Received: loss={loss!r}"
+            ) from error
         self.temperature = schedule.check_temperature(temperature)
 
     def compare(self, teacher_logits, student_logits, context):

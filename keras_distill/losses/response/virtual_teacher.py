@@ -10,12 +10,15 @@ from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
 class VirtualTeacher(ExclusiveClassesLoss):
     """Teacher-free distillation: soft targets of a distribution that is sure of the label.
 
-    The designed distribution gives the label `correct_prob` and shares the rest evenly. It is
-    softened as the authors' code does, softmax(p / T), and the student by T too, times T², as in
-    the paper; the code leaves the student's logits as they are and weighs the loss by hand. The
+    The designed distribution gives the label `correct_prob` and shares the rest evenly. The
     distiller needs no teacher: `Distiller(student=student, distillation_losses=VirtualTeacher())`.
     On ImageNet the paper weighs the labels' loss 0.9 and this one 0.1. It costs a softmax over the
     classes.
+
+    The student's logits are softened by T too, and the divergence is multiplied by T², as in the
+    paper's equation 9. The authors' code for CIFAR-100 leaves the student's logits as they are,
+    takes a mean over the classes in place of the sum, and multiplies by a number chosen by hand, so
+    that its weights don't carry over. Both soften the probabilities themselves, softmax(p / T).
 
     Args:
         correct_prob: Probability of the label, between 0 and 1.

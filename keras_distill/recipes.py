@@ -62,7 +62,7 @@ _PLANS = {
     "kd_standardized": _plan(
         "kd",
         10.0,
-        "Sun et al. 2024, CIFAR-100: 0.1 labels + 9 soft targets of standardised logits at T = 2.",
+        "Sun et al. 2024, CIFAR-100: 0.1 labels + 9 soft targets of standardized logits at T = 2.",
         student_loss_weight=0.1,
         temperature=2.0,
         standardize=True,
@@ -95,17 +95,20 @@ _PLANS = {
     "mlkd": _plan(
         "mlkd",
         1.0,
-        "Jin et al. 2023, CIFAR-100: soft targets 9, batch and class level 1, without its "
-        "augmented views.",
-        instance_weight=9.0,
+        "Jin et al. 2023, the authors' code for CIFAR-100: 0.1 labels and 0.9 each part in two "
+        "augmented views; here in one, relative to the labels' 1.",
+        instance_weight=6.75,
+        batch_weight=2.25,
+        class_weight=2.25,
     ),
     "at": _plan("at", 1000.0, "Zagoruyko & Komodakis 2017, the authors' code: beta 1000."),
     "at_kd": _plan(
         "at",
-        1000.0,
+        1000.0 / 0.9,
         "Zagoruyko & Komodakis 2017 together with soft targets at T = 4: 0.1 labels + 0.9 soft "
-        "targets, here relative to the labels' 1.",
-        ("kd", 9.0, {"temperature": 4.0}),
+        "targets + 1000 attention.",
+        ("kd", 1.0, {"temperature": 4.0}),
+        student_loss_weight=0.1,
     ),
     "fma": _plan("fma", 1000.0, "The weight of attention transfer, whose scale it has."),
     "mip": _plan("mip", 1000.0, "The weight of attention transfer, whose scale it has."),
@@ -134,18 +137,32 @@ _PLANS = {
         "alone, before the student is fine-tuned; here beside the labels.",
     ),
     "catkd": _plan(
-        "catkd", 400.0, "Guo et al. 2023 choose it by the pair of models; chosen here: 400."
+        "catkd",
+        400.0,
+        "Guo et al. 2023 choose it by the pair of models, 0.7 to 600, and leave the maps of most "
+        "pairs as they are; here their configuration's default, 400, with maps of unit length.",
     ),
     "fitnet": _plan("fitnet", 100.0, "RepDistiller, CIFAR-100: weight 100."),
     "fsp": _plan("fsp", 50.0, "RepDistiller, CIFAR-100: weight 50."),
     "nst": _plan("nst", 50.0, "RepDistiller, CIFAR-100: weight 50."),
-    "ab": _plan("ab", 10.0, "RepDistiller's 0.003 on a sum over the neurons; here on a mean."),
-    "ofd": _plan("ofd", 5.0, "Heo et al. 2019, 0.001 on a sum over the neurons; here on a mean."),
+    "ab": _plan(
+        "ab",
+        30.0,
+        "RepDistiller's 0.003 on a sum over the neurons, about 30 on the mean that is taken here; "
+        "there before the labels, here beside them.",
+    ),
+    "ofd": _plan(
+        "ofd",
+        10.0,
+        "Heo et al. 2019: 0.001 on a sum over the neurons, about 10 on the mean taken here.",
+    ),
     "mgd": _plan(
         "mgd",
         2.0,
-        "Yang et al. 2022, ImageNet: 7e-5 on a sum over the values, masking 15 %; here on a mean.",
+        "Yang et al. 2022, the authors' code for ImageNet: 7e-5 on a sum over the values, about "
+        "2 on the mean taken here, masking 15 % of the channels.",
         mask_ratio=0.15,
+        masked="channels",
     ),
     "ft": _plan("ft", 500.0, "Kim et al. 2018, the authors' code: beta 500."),
     "vid": _plan("vid", 1.0, "Ahn et al. 2019, RepDistiller: weight 1."),
@@ -159,14 +176,23 @@ _PLANS = {
     "cwd": _plan("cwd", 50.0, "Shu et al. 2021: 50 on features, T 4.", temperature=4.0),
     "rkd": _plan("rkd", 1.0, "Park et al. 2019: distances 25, angles 50."),
     "sp": _plan("sp", 3000.0, "Tung & Mori 2019: gamma 3000."),
-    "cc": _plan("cc", 0.02, "RepDistiller, CIFAR-100: weight 0.02."),
+    "cc": _plan(
+        "cc",
+        100.0,
+        "Peng et al. 2019: 100 for the paper's formula; RepDistiller's 0.02 is for another one.",
+    ),
     "pkt": _plan(
         "pkt",
         470.0,
         "RepDistiller, CIFAR-100: 30000 on a mean over pairs in batches of 64; here on a sum over "
         "the neighbours.",
     ),
-    "crd": _plan("crd", 0.8, "Tian et al. 2020, CIFAR-100: weight 0.8, T 0.07."),
+    "crd": _plan(
+        "crd",
+        0.8,
+        "InfoNCE within the batch, at the weight 0.8 and T 0.07 of Tian et al. 2020, CIFAR-100, "
+        "whose NCE with a memory bank of 16,384 negatives is recipes.get('crd', samples=N).",
+    ),
     "ickd": _plan(
         "ickd",
         100.0,

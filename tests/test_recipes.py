@@ -34,6 +34,29 @@ def test_published_numbers():
     assert recipes.get("simkd").student_loss_weight == 0.0
 
 
+def test_weights_of_the_authors_code():
+    for name, weight in {"cc": 100.0, "ab": 30.0, "ofd": 10.0, "ft": 500.0}.items():
+        assert recipes.get(name).distillation_loss_weights == [weight]
+    mlkd = recipes.get("mlkd").distillation_losses[0]
+    assert (mlkd.instance_weight, mlkd.batch_weight, mlkd.class_weight) == (6.75, 2.25, 2.25)
+    assert recipes.get("mgd").distillation_losses[0].masked == "channels"
+    assert losses.get("amad").divergence == "kl"
+
+
+def test_attention_with_soft_targets_is_weighed_as_published():
+    recipe = recipes.get("at_kd")
+    labels = recipe.student_loss_weight
+    attention, soft = ((1 - labels) * weight for weight in recipe.distillation_loss_weights)
+    assert (labels, soft, attention) == pytest.approx((0.1, 0.9, 1000.0))
+
+
+def test_contrast_by_name_says_what_it_is():
+    assert "InfoNCE within the batch" in recipes.get("crd").source
+    assert recipes.get("crd", samples=50).distillation_losses[0].needs_indices
+    summary = {entry.name: entry.summary for entry in losses.catalogue()}
+    assert "InfoNCE within the batch" in summary["ContrastiveRepresentation"]
+
+
 def test_warm_up_needs_the_length_of_an_epoch():
     assert recipes.get("reviewkd").distillation_loss_weights == [5.0]
     (weight,) = recipes.get("reviewkd", steps_per_epoch=10).distillation_loss_weights

@@ -334,6 +334,16 @@ def test_class_attention_pools_each_side_from_its_own_size(teacher_shape, studen
     np.testing.assert_allclose(value, reference_class_attention(teacher, student), rtol=1e-5)
 
 
+def test_class_attention_leaves_maps_as_they_are_where_told_to():
+    teacher, student = random_features((3, 4, 4, 5), (3, 4, 4, 5))
+    loss = ClassAttentionTransfer("maps", "maps", normalize=False)
+    expected = np.mean(np.square(pool(teacher, [2, 2]) - pool(student, [2, 2])))
+    np.testing.assert_allclose(loss.compute_loss(teacher, student), expected, rtol=1e-5)
+    assert loss.clone().normalize is False
+    with pytest.raises(TypeError, match="normalize must be True or False"):
+        ClassAttentionTransfer(normalize="maps")
+
+
 @pytest.mark.parametrize("size", [1, 4])
 def test_class_attention_pools_given_maps_to_its_size(size):
     teacher, student = random_features((3, 8, 4, 5), (3, 4, 4, 5))

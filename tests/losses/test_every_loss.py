@@ -34,7 +34,7 @@ def test_every_loss_has_a_case():
     assert {case.name for case in CASES} | set(NEED_A_DISTILLER) == set(classes())
 
 
-@pytest.mark.parametrize("case", SMALL_LOSSES)
+@pytest.mark.parametrize("case", [p for p in SMALL_LOSSES if p.values[0].whole])
 def test_gradient_equals_finite_differences(case):
     dtype, step, tolerance = ("float64", 1e-6, 1e-5) if case.exact else ("float32", 1e-2, 3e-2)
     teacher, student = case.inputs(dtype=dtype)

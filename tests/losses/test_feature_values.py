@@ -387,6 +387,30 @@ def test_masked_generative_masks_whole_positions_at_its_ratio(ratio):
     np.testing.assert_allclose(1 - masked.mean(), ratio, atol=0.03)
 
 
+def test_masked_generative_masks_whole_channels_where_told_to():
+    features = np.ones((64, 4, 5, 16), "float32")
+    loss = MaskedGenerative("t", "s", 0.4, projector=None, masked="channels")
+    masked = np.array(loss.own_layers[-1](features, training=True))
+    np.testing.assert_array_equal(masked, masked[:, :1, :1] * features)
+    np.testing.assert_allclose(1 - masked.mean(), 0.4, atol=0.04)
+    assert loss.clone().masked == "channels"
+    with pytest.raises(ValueError, match=r"positions, channels\. Received: masked='pixels'"):
+        MaskedGenerative(masked="pixels")
+
+
+@pytest.mark.parametrize("name", ["ab", "ofd", "reviewkd", "simkd"])
+def test_batch_normalizations_beside_the_student_have_the_methods_constants(name, make_cnn):
+    student = make_cnn(3)
+    known = {layer.name for layer in student.layers}
+    distiller = Distiller(make_cnn(6), student, name)
+    layers = [layer for owner in distiller.distillation_layers for layer in owner._flatten_layers()]
+    layers += [layer for layer in distiller.student.layers if layer.name.startswith("simkd")]
+    norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert norms
+    assert all(layer.name not in known for layer in norms)
+    assert {(layer.epsilon, layer.momentum) for layer in norms} == {(1e-5, 0.9)}
+
+
 def prepared_factor_transfer(teacher, student):
     loss = FactorTransfer("t", "s")
     loss.prepare(teacher.shape, student.shape)
@@ -397,7 +421,7 @@ def prepared_factor_transfer(teacher, student):
     ("teacher_shape", "student_shape"),
     [((3, 4, 4, 6), (3, 4, 4, 3)), ((2, 8, 8, 4), (2, 4, 4, 5)), ((2, 6, 4), (2, 6, 2))],
 )
-def test_factor_transfer_is_the_distance_plus_the_reconstruction_until_trained(
+def test_factor_transfer_is_the_distance_and_keeps_the_relative_reconstruction_error_apart(
     teacher_shape, student_shape
 ):
     teacher, student = random_features(teacher_shape, student_shape)
@@ -405,11 +429,13 @@ def test_factor_transfer_is_the_distance_plus_the_reconstruction_until_trained(
     factors = paraphraser.encoder(teacher)
     restored = paraphraser.decoder(factors)
     distance = reference_factors(*pool_to_smaller(factors.numpy(), translator(student).numpy()))
-    error = np.mean((np.float64(teacher) - restored) ** 2)
+    error = np.mean((np.float64(teacher) - restored) ** 2) / np.mean(np.float64(teacher) ** 2)
     value = loss.compute_loss(teacher, student)
-    np.testing.assert_allclose(value, distance.mean() + error, rtol=1e-5)
+    np.testing.assert_allclose(value, distance.mean(), rtol=1e-5)
+    np.testing.assert_allclose(paraphraser.losses, [error], rtol=1e-5)
     loss.pretrained = True
     np.testing.assert_allclose(loss.compute_loss(teacher, student), distance.mean(), rtol=1e-5)
+    assert not paraphraser.losses
 
 
 def test_the_distance_of_factors_does_not_reach_the_paraphraser():
@@ -418,17 +444,62 @@ def test_the_distance_of_factors_does_not_reach_the_paraphraser():
     variables = [v.value for v in paraphraser.trainable_variables]
     with tf.GradientTape(persistent=True) as tape:
         value = loss.compute_loss(teacher, student)
-        error = tf.reduce_mean((teacher - paraphraser.decoder(paraphraser.encoder(teacher))) ** 2)
-    gradients = tape.gradient(value, variables), tape.gradient(error, variables)
-    for both, alone in zip(*gradients, strict=True):
-        np.testing.assert_allclose(both, alone, rtol=1e-4, atol=1e-7)
-    loss.pretrained = True
-    with tf.GradientTape(persistent=True) as tape:
-        value = loss.compute_loss(teacher, student)
     gradients = tape.gradient(value, variables, unconnected_gradients="zero")
     assert not any(np.any(g) for g in gradients)
     kernels = [v.value for v in translator.trainable_variables if v.name == "kernel"]
     assert all(np.any(g) for g in tape.gradient(value, kernels))
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_the_paraphraser_learns_by_sgd_whatever_the_weight_and_the_features_scale(
+    scale, images, crossentropy
+):
+    def cnn(channels):
+        return keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                keras.layers.Conv2D(channels, 3, activation="relu", name="conv"),
+                keras.layers.GlobalAveragePooling2D(),
+                keras.layers.Dense(3),
+            ]
+        )
+
+    teacher = cnn(6)
+    kernel, bias = teacher.get_layer("conv").get_weights()
+    teacher.get_layer("conv").set_weights([scale * kernel, bias])
+    trained = []
+    for weight in (1.0, 500.0):
+        keras.utils.set_random_seed(0)
+        distiller = Distiller(
+            teacher,
+            cnn(3),
+            FactorTransfer("conv", "conv"),
+            distillation_loss_weights=[weight],
+            student_loss_weight=None,
+        )
+        (loss,) = distiller.distillation_losses
+        paraphraser = loss.own_layers[0]
+        features = teacher.layers[0](images[0])
+        before = float(np.mean(paraphraser(features)[1]))
+        distiller.compile(keras.optimizers.SGD(0.05), crossentropy)
+        validation = {"validation_data": images}
+        history = distiller.fit(*images, batch_size=8, epochs=2, verbose=0, **validation).history
+        assert float(np.mean(paraphraser(features)[1])) < before
+        assert history["loss"][0] > history["student_loss"][0] + (
+            weight * history["factor_transfer"][0]
+        )
+        trained.append(paraphraser.get_weights())
+    for one, other in zip(*trained, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_evaluation_without_the_teacher_has_no_error_of_a_paraphraser(
+    make_cnn, images, crossentropy
+):
+    distiller = Distiller(make_cnn(6), make_cnn(3), "ft", student_loss_weight=None)
+    distiller.compile("sgd", crossentropy, validate_with_teacher=False)
+    history = distiller.fit(*images, validation_data=images, verbose=0).history
+    assert history["val_loss"] == history["val_student_loss"]
 
 
 def test_a_pretrained_paraphraser_is_left_as_it_is_while_the_student_trains(

@@ -303,6 +303,35 @@ def test_contrast_with_the_memory_bank_equals_numpy():
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
+def test_the_students_gradient_takes_the_positives_partner_as_fixed():
+    teacher, student = random_features((3, 8), (3, 5))
+    indices = np.array([0, 2, 4])
+    loss = ContrastiveRepresentation(samples=5, negatives=4, temperature=0.5, size=4)
+    variable = tf.Variable(student)
+    loss.compute_loss(teacher, student, indices=indices, training=True)  # sets the constants
+    with tf.GradientTape() as tape:
+        value = loss.compute_loss(teacher, variable, indices=indices)
+    gradient = np.array(tape.gradient(value, variable))
+    *heads, bank = loss.own_layers
+    (w_t, b_t), (w_s, b_s) = (map(np.float64, head.get_weights()) for head in heads)
+    partners = [unit(row) for row in teacher @ w_t + b_t]
+    vectors, own = (np.array(part) for part in bank.draw(indices)["teacher"])
+    normalizer = float(bank.log_constants["teacher"])
+
+    def as_anchor(features):
+        anchors = [unit(row) for row in features @ w_s + b_s]
+        positive = [a @ p / 0.5 for a, p in zip(anchors, partners, strict=True)]
+        negatives = np.array([v @ a / 0.5 for v, a in zip(vectors, anchors, strict=True)])
+        negatives[own] = -np.inf
+        return reference_noise(positive, negatives, normalizer, 5).mean()
+
+    for place in ((0, 0), (1, 3), (2, 4)):
+        step = np.zeros(student.shape)
+        step[place] = 1e-5
+        numeric = (as_anchor(student + step) - as_anchor(student - step)) / 2e-5
+        np.testing.assert_allclose(gradient[place], numeric, rtol=1e-3, atol=1e-6)
+
+
 def test_the_memory_bank_moves_towards_the_embeddings_in_training_only():
     teacher, student = random_features((3, 8), (3, 5))
     indices = np.array([0, 2, 4])

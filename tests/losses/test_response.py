@@ -86,7 +86,12 @@ def test_js_is_finite_where_the_distributions_do_not_overlap():
 
 def test_standardized_soft_targets_equal_numpy_and_ignore_scale_and_shift():
     teacher, student = random_logits()
-    standard = lambda z: (z - z.mean(-1, keepdims=True)) / (z.std(-1, keepdims=True) + 1e-7)  # noqa: E731
+
+    def standard(logits):
+        # As the authors' torch: the deviation divides by one less than the number of classes.
+        deviation = logits.std(-1, keepdims=True, ddof=1)
+        return (logits - logits.mean(-1, keepdims=True)) / (deviation + 1e-7)
+
     expected = reference_kl(standard(teacher), standard(student), 2.0)
     loss = SoftTargets(2.0, standardize=True)
     np.testing.assert_allclose(loss.compute_loss(teacher, student), expected, rtol=1e-5)

@@ -28,7 +28,7 @@ class AttentionMapAlignment(PairedLoss):
             paths, or `"auto"`: all attention layers, evenly spread over those of the student.
         student_layer_name: The same for the student. Lists are paired in order and summed.
         weighting: `"softmax"` of the cosines, or `"normalized"`: divided by their sum.
-        divergence: `"mse"`, `"kl"` or `"cosine"`.
+        divergence: `"kl"`, `"mse"` or `"cosine"`.
         form: `"aggregate"`, or `"pairwise"`: the weighted mean of the Kullback-Leibler divergences
             to each head.
         name: Name of the loss in the training history.
@@ -56,7 +56,7 @@ class AttentionMapAlignment(PairedLoss):
         teacher_layer_name="auto",
         student_layer_name="auto",
         weighting="softmax",
-        divergence="mse",
+        divergence="kl",
         form="aggregate",
         name=None,
     ):

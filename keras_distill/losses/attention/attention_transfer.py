@@ -11,10 +11,12 @@ class AttentionTransfer(PairedLoss):
     """Activation-based attention transfer between layers of two convolutional networks.
 
     A feature map becomes an attention map, a = vec(mean_c |F|^p) / ‖·‖₂ per sample, and the two
-    maps are compared. Channels may differ. Maps of different size are resized to the smaller,
-    by averaging. Where one side has more
-    spatial axes (an image's rows and columns beside a recurrent network's time), its map is
-    averaged over the surplus ones.
+    maps are compared. Channels may differ. Where one side has more spatial axes (an image's rows
+    and columns beside a recurrent network's time), its map is averaged over the surplus ones.
+
+    Maps of different size are resized to the smaller by averaging the attention, mean_c |F|^p. The
+    paper and its code compare equal sizes; RepDistiller averages the features F before the power,
+    so that activations of opposite sign cancel and sharp peaks weigh less.
 
     `form="mean"` is the authors' code: the mean over batch and positions of (a_t - a_s)², with
     the weight 1000. `form="norm"` is the paper's equation 2: ‖a_t - a_s‖₂, which the paper weighs

@@ -12,10 +12,11 @@ class ActivationBoundary(ProjectedLoss):
 
     A neuron costs (μ - s)² if it should be on and s < μ, (μ + s)² if it should be off and s > -μ,
     with the margin μ. The student's features pass through a connector, a 1×1 convolution and batch
-    normalisation, as in the paper, which trains with this loss alone at first; as one term beside
-    others, RepDistiller sums over the neurons and divides by 1000, with half of the weight from a
-    layer to the one before. Here the mean over the neurons is taken and all layers weigh the same:
-    a weight of 1 to 10 suits. It costs the connector.
+    normalization, as in the paper. All official code trains with this loss alone, before the
+    labels: `Distiller(..., student_loss_weight=0.0)`, then the student on the labels. It sums over
+    the neurons, times 0.003, with half of the weight from a layer to the one before. Here the mean
+    over the neurons is taken and all layers weigh the same: a weight of about 30 is that sum at the
+    sizes of CIFAR. It costs the connector.
 
     Args:
         teacher_layer_name: Path of what enters the teacher's activation (`"relu4:input"`, or

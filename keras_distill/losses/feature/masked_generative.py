@@ -8,31 +8,37 @@ from keras_distill.losses.connectors import ConvolutionStack
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.paired import ProjectedLoss
 
+_MASKED = ("positions", "channels")
+
 
 @keras.saving.register_keras_serializable("keras_distill")
 class MaskedGenerative(ProjectedLoss):
     """The student's features, randomly masked, must still be enough to generate the teacher's.
 
-    The student's features are projected to the teacher's shape, a random part of the positions is
-    set to zero, and two 3×3 convolutions generate the teacher's features from the rest. The loss
-    is their mean squared error. The authors sum over a sample's values and weigh 2e-5 for
-    detection with `mask_ratio` 0.65, and 7e-5 with 0.15 for classification: with the mean taken
-    here, a weight of about 1 suits. Evaluation always uses the same mask. It costs the
-    convolutions.
+    The student's features are projected to the teacher's shape, a random part of them is set to
+    zero, and two 3×3 convolutions generate the teacher's features from the rest. The loss is their
+    mean squared error. The authors sum over a sample's values and weigh 2e-5 for detection with
+    `mask_ratio` 0.65, and 7e-5 with 0.15 for classification: with the mean taken here, a weight of
+    about 1 suits. Evaluation always uses the same mask. It costs the convolutions.
+
+    The paper masks positions, in all channels, as its code for detection and segmentation does;
+    the code for classification masks channels, at all positions.
 
     Args:
         teacher_layer_name: Path of the teacher's layer, shape `(batch, *space, channels)`, a list
             of paths, or `"auto"`: the last activation of the last spatial stage.
         student_layer_name: The same for the student.
-        mask_ratio: Part of the positions that is masked, from 0 to 1.
+        mask_ratio: Part of the positions, or of the channels, that is masked, from 0 to 1.
         projector: `"auto"` makes a `FeatureProjector` where the shapes differ, `None` makes a
             difference an error.
         seed: Integer seed of the masks.
+        masked: `"positions"` or `"channels"`.
         name: Name of the loss in the training history.
 
     Raises:
         TypeError: If `mask_ratio` isn't a number.
-        ValueError: If `mask_ratio` is out of bounds, or if shapes can't be projected.
+        ValueError: If `mask_ratio` is out of bounds, `masked` is unknown, or shapes can't be
+            projected.
 
     Example:
 
@@ -56,16 +62,22 @@ class MaskedGenerative(ProjectedLoss):
         mask_ratio=0.65,
         projector="auto",
         seed=0,
+        masked="positions",
         name=None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self.mask_ratio = schedule.check_constant("mask_ratio", mask_ratio, low=0, high=1)
+        if masked not in _MASKED:
+            raise ValueError(
+                f"masked must be one of {', '.join(_MASKED)}. Received: masked={masked!r}"
+            )
+        self.masked = masked
         self.seed = seed
         self._generators = [
             ConvolutionStack(size=3, name=f"{self.name}_generator_{index}")
             for index in range(len(self._projectors))
         ]
-        self._masks = RandomMask(mask_ratio, seed, name=f"{self.name}_mask")
+        self._masks = RandomMask(mask_ratio, seed, masked, name=f"{self.name}_mask")
 
     @property
     def own_layers(self):
@@ -93,22 +105,27 @@ class MaskedGenerative(ProjectedLoss):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class RandomMask(keras.layers.Layer):
-    """Sets random positions of feature maps to zero, in all channels.
+    """Sets random positions of feature maps to zero in all channels, or channels at all positions.
 
     Args:
-        ratio: Part of the positions that is set to zero.
-        seed: Integer seed. Outside training the same positions are masked every time.
+        ratio: Part of them that is set to zero.
+        seed: Integer seed. Outside training the same ones are masked every time.
+        masked: `"positions"` or `"channels"`.
         name: Name of the layer.
     """
 
-    def __init__(self, ratio, seed=0, name=None):
+    def __init__(self, ratio, seed=0, masked="positions", name=None):
         super().__init__(name=name, dtype="float32")
         self.ratio = ratio
+        self.masked = masked
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, features, training=None):
         """Returns the masked features."""
-        shape = (*ops.shape(features)[:-1], 1)
+        sizes = tuple(ops.shape(features))
+        shape = (*sizes[:-1], 1)
+        if self.masked == "channels":
+            shape = (sizes[0], *(1,) * (len(sizes) - 2), sizes[-1])
         seed = self.seed_generator if training else self.seed
         return features * ops.cast(keras.random.uniform(shape, seed=seed) >= self.ratio, "float32")

@@ -16,10 +16,10 @@ class OverhaulFeature(ProjectedLoss):
     teacher isn't positive and the student lies below it cost nothing. The margin of a channel is
     the mean of its negative values, which the paper takes from the training images or from batch
     normalisation's parameters; here it is their running mean over the training batches. The
-    student's features pass through a connector, a 1×1 convolution and batch normalisation. The
+    student's features pass through a connector, a 1×1 convolution and batch normalization. The
     authors sum over the neurons and weigh 1e-3 on CIFAR, with half of the weight from a layer to
     the one before; here the mean over the neurons is taken and all layers weigh the same: a weight
-    of 1 to 10 suits. It costs the connector.
+    of about 10 is that sum at the sizes of CIFAR. It costs the connector.
 
     Args:
         teacher_layer_name: Path of what enters the teacher's activation (`"relu4:input"`, or

@@ -202,13 +202,14 @@ def gradient_attention(teacher_gradients, student_gradients):
     return length(flatten(teacher_gradients - student_gradients))
 
 
-def class_attention(teacher_maps, student_maps, size=2):
-    """Mean squared difference of pooled class activation maps, each of unit length.
+def class_attention(teacher_maps, student_maps, size=2, normalize=True):
+    """Mean squared difference of pooled class activation maps.
 
     Args:
         teacher_maps: Tensor of shape `(batch, *space, classes)`.
         student_maps: Tensor of the same classes; its space may differ.
         size: Positions per spatial axis that the maps are pooled to.
+        normalize: Whether each map is brought to unit length.
 
     Returns:
         Tensor of shape `(batch,)`.
@@ -221,5 +222,5 @@ def class_attention(teacher_maps, student_maps, size=2):
         space = tuple(min(size, old) for old in side.shape[1:-1])
         pooled = resize_space(side, space)
         axes = tuple(range(1, len(pooled.shape) - 1))
-        maps.append(unit(pooled, axis=axes))
+        maps.append(unit(pooled, axis=axes) if normalize else pooled)
     return ops.mean(flatten(ops.square(maps[0] - maps[1])), axis=-1)

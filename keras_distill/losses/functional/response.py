@@ -31,15 +31,16 @@ def standardize_logits(logits):
         logits: Tensor of shape `(..., classes)`.
 
     Returns:
-        Tensor of the same shape. `std` is that of the population (divided by the number of
-        classes).
+        Tensor of the same shape. `std` divides by the number of classes minus one, as the authors'
+        code does.
 
     Reference:
         Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024.
     """
     logits = as_float(logits)
     centred = logits - ops.mean(logits, axis=-1, keepdims=True)
-    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+    others = max(logits.shape[-1] - 1, 1)
+    variance = ops.sum(ops.square(centred), axis=-1, keepdims=True) / others
     # A row of equal logits has variance 0, where the square root has no gradient.
     flat = ops.equal(variance, 0)
     deviation = ops.where(flat, 0.0, ops.sqrt(ops.where(flat, 1.0, variance)))

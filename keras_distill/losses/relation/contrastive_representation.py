@@ -10,18 +10,23 @@ from keras_distill.losses.loss import DistillationLoss
 
 @keras.saving.register_keras_serializable("keras_distill")
 class ContrastiveRepresentation(DistillationLoss):
-    """Both models' embeddings of a sample are alike, and unlike those of other samples.
+    """Contrast of embeddings: InfoNCE within the batch, or the paper's NCE with a memory bank.
 
-    Each embedding is mapped linearly to `size` numbers of unit length. With a memory bank
-    (`samples=N`), as in the paper, a sample's partner in the other model is told by
-    noise-contrastive estimation from `negatives` random samples, whose embeddings the bank
-    remembers as a running mean; that needs the index of each sample, see `sample_index` of the
-    `Distiller`. Without one (`samples=None`) it is told from the other samples of the batch, by
-    cross-entropy (InfoNCE), which needs no index. Both directions, student to teacher and
-    back, are summed. The paper weighs the loss 0.8 beside the labels'. Its code draws the
-    negatives from other classes, and takes the true partner from the memory too; here the negatives
-    are all samples but the sample itself, and the partner is the current embedding. The
-    bank costs memory of 2 · N · size numbers, a step 2 · batch · negatives · size.
+    Both models' embeddings of a sample become alike, and unlike those of other samples. Each
+    embedding is mapped linearly to `size` numbers of unit length.
+
+    - `samples=None`, the default and what the name `"crd"` gives: a sample's partner in the other
+      model is told from the other samples of the batch, by cross-entropy (InfoNCE). The paper
+      doesn't have this form, which needs no index.
+    - `samples=N`: the paper's noise-contrastive estimation. The partner is told from `negatives`
+      random samples, 16,384 in the paper, whose embeddings a memory bank keeps as running means;
+      that needs the index of each sample, see `sample_index` of the `Distiller`.
+
+    Both directions, student to teacher and back, are summed. The paper weighs the loss 0.8 beside
+    the labels'. Its code draws the negatives from other classes, and takes the partner from the
+    memory; here the negatives are all samples but the sample itself, and the partner is the current
+    embedding, held fixed as the memory is, so that each map learns as an anchor only. The bank
+    costs memory of 2 · N · size numbers, a step 2 · batch · negatives · size.
 
     Args:
         samples: Number of samples in the training set for a memory bank, or `None`.
@@ -132,7 +137,7 @@ class ContrastiveRepresentation(DistillationLoss):
         sides = ((student, teacher, "teacher"), (teacher, student, "student"))
         for anchor, partner, side in sides:
             vectors, is_own = remembered[side]
-            positive = ops.sum(anchor * partner, axis=-1) / temperature
+            positive = ops.sum(anchor * ops.stop_gradient(partner), axis=-1) / temperature
             negatives = ops.einsum("bd,bnd->bn", anchor, vectors) / temperature
             normalizer = self._bank.normalizer(side, negatives, context.training)
             negatives = ops.where(is_own, -1e30, negatives)

@@ -1,0 +1,97 @@
+"""Checks of arguments that many public functions share, and how a wrong value is shown."""
+
+import numbers
+
+_LONGEST = 200
+
+
+def shown(value):
+    """Returns a value as an error shows it: its `repr`, cut where it is long.
+
+    Args:
+        value: Any object. Of an array it is the shape and the type, and of an object that can't be
+            shown, its type.
+    """
+    if hasattr(value, "shape") and hasattr(value, "dtype") and len(getattr(value, "shape", ())):
+        return f"<{type(value).__name__} of shape {tuple(value.shape)}, {value.dtype}>"
+    try:
+        text = repr(value)
+    except Exception:
+        return f"<{type(value).__name__} that can't be shown>"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+
+
+def check_choice(name, value, allowed, hint=""):
+    """Checks that an argument is one of a few values, and returns it.
+
+    Args:
+        name: The argument.
+        value: What was given.
+        allowed: Tuple of words, and `None` or booleans where they may be.
+        hint: A sentence for the error that begins with a space.
+
+    Raises:
+        ValueError: If it is none of them.
+    """
+    is_plain = value is None or isinstance(value, (str, bool))
+    if not is_plain or value not in allowed:
+        raise ValueError(
+            f"{name} must be one of {', '.join(map(repr, allowed))}.{hint} "
+            f"Received: {name}={shown(value)}"
+        )
+    return value
+
+
+def check_flag(name, value, hint=""):
+    """Checks that an argument is `True` or `False`, and returns it.
+
+    Args:
+        name: The argument.
+        value: What was given.
+        hint: A sentence for the error that begins with a space.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False.{hint} Received: {name}={shown(value)}")
+    return value
+
+
+def check_count(name, value, low=1, high=None):
+    """Checks that an argument is an integer within bounds, and returns it as an `int`.
+
+    Args:
+        name: The argument.
+        value: What was given; NumPy's integers are taken too.
+        low: Smallest allowed number.
+        high: Largest allowed number, or `None`.
+
+    Raises:
+        TypeError: If it isn't an integer.
+        ValueError: If it is out of bounds.
+    """
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer. Received: {name}={shown(value)}")
+    if value < low or (high is not None and value > high):
+        upper = "" if high is None else f" and at most {high}"
+        raise ValueError(f"{name} must be at least {low}{upper}. Received: {name}={shown(value)}")
+    return int(value)
+
+
+def check_text(name, value):
+    """Checks that an argument is a string that isn't empty, and returns it.
+
+    Args:
+        name: The argument.
+        value: What was given.
+
+    Raises:
+        TypeError: If it isn't a string.
+        ValueError: If it is empty.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string. Received: {name}={shown(value)}")
+    if not value:
+        raise ValueError(f"{name} is empty: give a string. Received: {name}=''")
+    return value

@@ -1,0 +1,6 @@
+"""The table of valid calls: one for each public class, function and method."""
+
+from tests.fuzz.calls import cache, compression, data, files, losses, tflite, training
+
+MODULES = (losses, training, cache, compression, tflite, data, files)
+CALLS = {call.name: call for module in MODULES for call in module.CALLS}

@@ -1,0 +1,107 @@
+"""Calls of the teacher cache."""
+
+from keras_distill import SoftTargets, TeacherCache
+from tests.fuzz.cases import Call
+from tests.fuzz.rules import FLAG, NONE, PATH, count, number, one_of, sequence_of, text
+
+
+def _build(place):
+    arguments = {
+        "directory": place.folder / "new_cache",
+        "teacher": place.teacher(),
+        "dataset": (place.x, place.y),
+        "distillation_losses": [SoftTargets()],
+        "batch_size": 4,
+        "dtype": "float32",
+        "top_k": None,
+        "teacher_input": None,
+        "augment": None,
+        "views": 1,
+        "seed": 0,
+        "shard_size": 4,
+        "worker": "auto",
+        "patience": 3,
+        "verbose": 0,
+    }
+    return TeacherCache.build, arguments
+
+
+def _join(place):
+    arguments = {
+        "dataset": (place.x, place.y),
+        "augment": None,
+        "views": None,
+        "batch_size": 4,
+        "shuffle": False,
+        "buffer_size": 8,
+        "seed": 0,
+        "shard": (0, 1),
+    }
+    return place.cache().join, arguments
+
+
+def _one_batch(place, dataset, arguments):
+    next(iter(dataset.take(1)))
+
+
+_SAMPLES = 2**31
+CALLS = [
+    Call(
+        "TeacherCache.build",
+        _build,
+        {
+            "directory": PATH,
+            "distillation_losses": sequence_of(one_of("kd", "dkd")).named("distillation loss"),
+            "batch_size": count(high=_SAMPLES),
+            "dtype": one_of("float32", "float16", "bfloat16"),
+            "top_k": NONE | count(high=3),
+            "teacher_input": NONE,
+            "augment": NONE,
+            "views": count(high=100),
+            "seed": count(low=-(2**62), high=2**62),
+            "shard_size": NONE | count(high=_SAMPLES),
+            "worker": one_of("auto"),
+            "patience": number(low=0),
+            "verbose": one_of(0, 1) | FLAG,
+        },
+        lambda place, cache, arguments: (repr(cache), cache.get_config()),
+        module="cache",
+        seconds=15,
+    ),
+    Call(
+        "TeacherCache.join",
+        _join,
+        {
+            "augment": NONE,
+            "views": NONE | count(high=1),
+            "batch_size": NONE | count(high=_SAMPLES),
+            "shuffle": NONE | FLAG,
+            "buffer_size": count(high=_SAMPLES),
+            "seed": NONE | count(low=-(2**62), high=2**62),
+            "indices": NONE,
+        },
+        _one_batch,
+        module="cache",
+        seconds=15,
+    ),
+    Call(
+        "TeacherCache",
+        lambda place: (
+            TeacherCache,
+            {"directory": place.cache().directory, "teacher": None, "verify": True},
+        ),
+        {"teacher": NONE, "verify": FLAG},
+        lambda place, cache, arguments: repr(cache),
+        module="cache",
+    ),
+    Call(
+        "TeacherCache.parts_for",
+        lambda place: (
+            place.cache().parts_for,
+            {"path": None, "reduction": "", "loss": SoftTargets()},
+        ),
+        {"path": NONE, "reduction": text().named("hold"), "loss": NONE},
+        leave=("loss", "reduction"),
+        module="cache",
+    ),
+]

@@ -1,0 +1,157 @@
+"""Calls of the compression of students."""
+
+import numpy as np
+
+from keras_distill import compression
+from tests.fuzz.cases import Call
+from tests.fuzz.rules import FLAG, NONE, array, count, number, one_of, sequence_of
+
+_LAYERS = NONE | sequence_of(one_of("stage1", "stage2", "logits"))
+
+
+def _forward(place, model, arguments):
+    model(place.x[:2])
+
+
+def _layer(name, given, rules):
+    kind = getattr(compression, name)
+    shape = (2, 8) if "Dense" in name else (2, 8, 3) if "1D" in name else (2, 8, 8, 3)
+
+    def use(place, layer, arguments):
+        layer(np.zeros(shape, "float32"))
+        layer.get_config()
+
+    return Call(
+        f"compression.{name}",
+        lambda place: (kind, dict(given)),
+        rules,
+        use,
+        leave=tuple(_OF_KERAS),
+        module="compression",
+    )
+
+
+# Arguments of Keras's own layers, handed on as they are.
+_OF_KERAS = """activation use_bias kernel_initializer bias_initializer kernel_regularizer
+bias_regularizer activity_regularizer kernel_constraint bias_constraint lora_rank lora_alpha
+quantization_config strides padding data_format dilation_rate groups depth_multiplier
+depthwise_initializer depthwise_regularizer depthwise_constraint units filters
+kernel_size""".split()
+_PLAN = compression.pruned_layers.PruningPlan
+
+
+def _layers():
+    kinds = {
+        "Dense": {"units": 4},
+        "Conv1D": {"filters": 4, "kernel_size": 2},
+        "Conv2D": {"filters": 4, "kernel_size": 2},
+    }
+    for kind, given in kinds.items():
+        yield _layer(f"Quantized{kind}", given, {})
+        yield _layer(f"Clustered{kind}", {**given, "clusters": 4}, {"clusters": count(low=2)})
+        yield _layer(
+            f"Pruned{kind}",
+            {**given, "plan": _PLAN(), "calls_per_step": 1},
+            {"calls_per_step": count()},
+        )
+    yield _layer("QuantizedDepthwiseConv2D", {"kernel_size": 2}, {})
+
+
+CALLS = [
+    Call(
+        "compression.prune",
+        lambda place: (
+            compression.prune,
+            {
+                "student": place.student(),
+                "sparsity": 0.5,
+                "pattern": None,
+                "begin_step": 0,
+                "end_step": 10,
+                "frequency": 1,
+                "initial_sparsity": 0.0,
+                "layers": ["stage2"],
+            },
+        ),
+        {
+            "sparsity": number(0, 1, low_is_allowed=False),
+            "pattern": NONE | one_of("2:4"),
+            "begin_step": count(low=0, high=10),
+            "end_step": NONE | count(low=0),
+            "frequency": count(high=10),
+            "initial_sparsity": number(0, 0.5),
+            "layers": _LAYERS.named("layer"),
+        },
+        _forward,
+        module="compression",
+    ),
+    Call(
+        "compression.cluster",
+        lambda place: (
+            compression.cluster,
+            {
+                "student": place.student(),
+                "clusters": 4,
+                "initialization": "linear",
+                "layers": ["logits"],
+            },
+        ),
+        {
+            "clusters": count(low=2),
+            "initialization": one_of("kmeans++", "linear", "density", "random"),
+            "layers": _LAYERS.named("layer"),
+        },
+        _forward,
+        module="compression",
+    ),
+    Call(
+        "compression.quantize_aware",
+        lambda place: (
+            compression.quantize_aware,
+            {"student": place.student(), "representative_data": place.x},
+        ),
+        {
+            "representative_data": NONE
+            | array(
+                lambda made: made.shape[1:] == (8, 8, 1) and len(made) and np.isfinite(made).all()
+            )
+        },
+        _forward,
+        module="compression",
+    ),
+    Call(
+        "compression.strip",
+        lambda place: (
+            compression.strip,
+            {"model": compression.cluster(place.student(), 4, "linear")},
+        ),
+        module="compression",
+    ),
+    Call(
+        "compression.summarize",
+        lambda place: (compression.summarize, {"model": place.student()}),
+        {},
+        lambda place, summary, arguments: str(summary),
+        module="compression",
+    ),
+    Call(
+        "compression.to_tf_keras",
+        lambda place: (compression.to_tf_keras, {"model": place.student()}),
+        module="compression",
+    ),
+    Call(
+        "compression.from_tf_keras",
+        lambda place: (
+            compression.from_tf_keras,
+            {"model": compression.to_tf_keras(place.student())},
+        ),
+        module="compression",
+    ),
+    Call(
+        "compression.ActivationRange",
+        lambda place: (compression.ActivationRange, {}),
+        {"name": FLAG},
+        module="compression",
+    ),
+    *_layers(),
+]

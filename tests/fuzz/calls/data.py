@@ -1,0 +1,216 @@
+"""Calls of architectures, data sets, pictures, the demo and the command line."""
+
+import numpy as np
+
+from keras_distill import architectures, cli, datasets, visualization
+from tests.fuzz.cases import Call
+from tests.fuzz.rules import (
+    FLAG,
+    NONE,
+    PATH,
+    Rule,
+    array,
+    count,
+    number,
+    one_of,
+    sequence_of,
+)
+
+_SHAPE = sequence_of(count(high=64), 3, 3)
+_CLASSES = count(low=2, high=10_000)
+_ARCHITECTURE = {
+    "input_shape": _SHAPE,
+    "num_classes": _CLASSES,
+    "filters": sequence_of(count()),
+    "alpha": number(0, 2, low_is_allowed=False),
+}
+
+
+def _architecture(name):
+    build = getattr(architectures, name)
+    given = {"input_shape": (16, 16, 1), "num_classes": 3}
+    more = {
+        "digits_student": {"filters": (2, 3)},
+        "small_cnn": {"filters": (2, 3)},
+        "mobilenet_v1": {"alpha": 0.25},
+    }
+    return Call(
+        f"architectures.{name}",
+        lambda place: (build, {**given, **more.get(name, {})}),
+        _ARCHITECTURE,
+        module="architectures",
+    )
+
+
+def _is_class_names(value):
+    is_list = isinstance(value, (list, tuple, np.ndarray))
+    return is_list and len(value) >= 2 and all(isinstance(one, str) for one in value)
+
+
+_PATH = NONE | Rule(lambda value: PATH.accepts(value))
+_CLASS_NUMBERS = array(lambda made: made.shape in ((3,), (3, 2)) and np.isfinite(made).all())
+
+
+def _attention(place):
+    maps = {"teacher": np.random.rand(2, 4, 4), "student": np.random.rand(2, 2, 2)}
+    arguments = {
+        "images": place.x[:2],
+        "maps": maps,
+        "path": place.folder / "attention.png",
+        "predictions": {"student": np.array([0, 1])},
+        "labels": np.array([0, 1]),
+        "class_names": ["no", "yes"],
+    }
+    return visualization.plot_attention, arguments
+
+
+def _curves(place):
+    histories = {"alone": [{"val_accuracy": [0.5, 0.6]}, {"val_accuracy": [0.4]}]}
+    arguments = {
+        "histories": histories,
+        "metric": "val_accuracy",
+        "path": place.folder / "curves.png",
+    }
+    return visualization.plot_curves, arguments
+
+
+def _confusion(place):
+    arguments = {
+        "y_true": np.array([0, 1, 1]),
+        "y_pred": np.array([0, 1, 0]),
+        "labels": ["no", "yes"],
+        "path": place.folder / "confusion.png",
+    }
+    return visualization.plot_confusion, arguments
+
+
+def _load(place):
+    arguments = {
+        "name": "digits",
+        "data_dir": None,
+        "max_train": 20,
+        "max_test": 10,
+        "image_size": (6, 6),
+        "download": False,
+        "seed": 0,
+    }
+    return datasets.load, arguments
+
+
+def _command(*words):
+    """A call of the command line whose words are the arguments."""
+
+    def run(**given):
+        status = cli.main([str(word) for word in given.values()])
+        if status:
+            raise SystemExit(status)
+
+    def make(place):
+        given = {
+            f"word{index}": word(place) if callable(word) else word
+            for index, word in enumerate(words)
+        }
+        return run, given
+
+    return make
+
+
+CALLS = [
+    *(_architecture(name) for name in architectures.names()),
+    Call("architectures.names", lambda place: (architectures.names, {}), module="architectures"),
+    Call(
+        "architectures.get",
+        lambda place: (
+            architectures.get,
+            {"name": "small_cnn", "input_shape": (8, 8, 1), "num_classes": 3, "filters": (2, 3)},
+        ),
+        {
+            **_ARCHITECTURE,
+            "name": one_of("small_cnn").named("architecture"),
+        },
+        module="architectures",
+    ),
+    Call(
+        "datasets.load",
+        _load,
+        {
+            "name": one_of("digits").named("data set"),
+            "data_dir": NONE | PATH,
+            "max_train": NONE | count(),
+            "max_test": NONE | count(),
+            "image_size": NONE | sequence_of(count(high=64), 2, 2),
+            "download": FLAG,
+            "seed": count(low=0, high=2**32 - 1),
+        },
+        module="datasets",
+    ),
+    Call(
+        "datasets.with_sample_index",
+        lambda place: (datasets.with_sample_index, {"dataset": (place.x, place.y)}),
+        {"dataset": Rule().named("with_sample_index", "samples")},
+        lambda place, made, arguments: next(iter(made)),
+        module="datasets",
+    ),
+    Call(
+        "datasets.Dataset",
+        lambda place: (
+            datasets.Dataset,
+            {
+                "name": "own",
+                "x_train": place.x,
+                "y_train": place.y,
+                "x_test": place.x,
+                "y_test": place.y,
+                "labels": ("a", "b", "c"),
+                "range": (0.0, 1.0),
+            },
+        ),
+        {},
+        module="datasets",
+    ),
+    Call(
+        "visualization.attention_map",
+        lambda place: (visualization.attention_map, {"features": np.random.rand(2, 4, 4, 3)}),
+        {"features": array(lambda made: made.ndim == 4 and made.size and np.isfinite(made).all())},
+        module="visualization",
+    ),
+    Call(
+        "visualization.plot_attention",
+        _attention,
+        {
+            "path": _PATH,
+            "predictions": NONE | Rule(lambda value: value == {}),
+            "labels": NONE | array(lambda made: made.shape == (2,)),
+            "class_names": NONE | Rule(_is_class_names),
+        },
+        lambda place, figure, arguments: visualization.png(figure),
+        module="visualization",
+    ),
+    Call(
+        "visualization.plot_curves",
+        _curves,
+        {"path": _PATH},
+        lambda place, figure, arguments: visualization.png(figure),
+        module="visualization",
+    ),
+    Call(
+        "visualization.plot_confusion",
+        _confusion,
+        {
+            "path": _PATH,
+            "y_true": _CLASS_NUMBERS,
+            "y_pred": _CLASS_NUMBERS,
+            "labels": Rule(_is_class_names).named("class names"),
+        },
+        lambda place, figure, arguments: visualization.png(figure),
+        module="visualization",
+    ),
+    Call(
+        "visualization.png",
+        lambda place: (
+            visualization.png,
+            {"figure": visualization.plot_confusion([0, 1], [0, 1], ["a", "b"])},
+        ),
+        module="visualization",
+    ),
+]

@@ -1,0 +1,3 @@
+"""Calls that read a damaged file."""
+
+CALLS = []

@@ -6,21 +6,28 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_distill import workers
+from keras_distill import step_checks, workers
 from keras_distill.cache import Joined, TeacherCache
 from keras_distill.cache.side import CachedSide
+from keras_distill.labels import BatchLabels
 from keras_distill.losses import schedule
+from keras_distill.losses.loss import flat_shapes
 from keras_distill.objective import Objective
+from keras_distill.outputs import Outputs
 from keras_distill.sides import NoSide, Side, Sides, freeze, read_spec, spec_of, take
 from keras_distill.supervision import (
+    check_arguments,
     check_models,
+    check_names,
+    checked_student_loss_weight,
+    refuse_tutorial_arguments,
     soft_targets_from_keras_loss,
     warn_about_from_logits,
 )
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class Distiller(keras.Model):
+class Distiller(step_checks.WatchedModel):
     """Trains a student on the labels and on what a frozen teacher knows.
 
     A drop-in superset of `keras.distillation.Distiller`: same arguments, attributes and history
@@ -50,6 +57,8 @@ class Distiller(keras.Model):
         student_input: The same for the student.
         sample_index: How the samples' indices in the data set are taken from `x`, for losses with
             a memory of samples: a callable, or a key of a dictionary batch.
+        label_key: Where labels are a dictionary, the key of those that losses use that need
+            labels, and that a student with one output learns.
         name: Name of the model.
         **kwargs: Arguments of `keras.Model`.
 
@@ -86,12 +95,13 @@ class Distiller(keras.Model):
         teacher_input=None,
         student_input=None,
         sample_index=None,
+        label_key=None,
         name="distiller",
         **kwargs,
     ):
         is_tutorial_form = distillation_losses is None
-        if is_tutorial_form and distillation_loss_weights is not None:
-            raise ValueError("distillation_loss_weights needs distillation_losses to weigh.")
+        check_arguments(is_tutorial_form, distillation_loss_weights, student_loss_weight)
+        check_names(name, label_key)
         if isinstance(distillation_losses, (list, tuple)) and not distillation_losses:
             raise ValueError("distillation_losses is empty: give at least one distillation loss.")
         objective = Objective(
@@ -102,11 +112,11 @@ class Distiller(keras.Model):
         # Both models cast their own inputs, each by its own policy.
         kwargs = {"dtype": student.dtype_policy, "autocast": False, **kwargs}
         super().__init__(name=name, **kwargs)
-        if student_loss_weight is not None:
-            schedule.check_number("student_loss_weight", student_loss_weight, low=0, high=1)
         self.teacher = teacher
         self.student = student
-        self.student_loss_weight = student_loss_weight
+        self._student_loss_weight = checked_student_loss_weight(student_loss_weight)
+        self.label_key = label_key
+        self._outputs = Outputs(student)
         self.teacher_input = teacher_input
         self.student_input = student_input
         self.validate_with_teacher = True
@@ -122,7 +132,6 @@ class Distiller(keras.Model):
     def _set_objective(self, objective):
         self._objective = objective
         self.distillation_losses = objective.losses
-        self.distillation_loss_weights = objective.weights
         self.distillation_layers = objective.layers
         self._sides = Sides(
             self._side("teacher", self.teacher, self.teacher_input),
@@ -130,6 +139,36 @@ class Distiller(keras.Model):
         )
         if all(side.symbolic_inputs is not None for side in self._sides):
             self._learn_shapes()
+
+    @property
+    def distillation_loss_weights(self):
+        """List of the weights, one number or schedule per distillation loss.
+
+        What is assigned counts from the next step that is made ready, as of the next `fit`.
+        """
+        return self._objective.weights
+
+    @distillation_loss_weights.setter
+    def distillation_loss_weights(self, weights):
+        self._objective.weights = self._objective.checked_weights(weights)
+        self._forget_steps()
+
+    @property
+    def student_loss_weight(self):
+        """Weight of the student's loss: a number in [0, 1], a schedule, or `None`.
+
+        What is assigned counts from the next step that is made ready, as of the next `fit`.
+        """
+        return self._student_loss_weight
+
+    @student_loss_weight.setter
+    def student_loss_weight(self, weight):
+        self._student_loss_weight = checked_student_loss_weight(weight)
+        self._forget_steps()
+
+    def _forget_steps(self):
+        """Has the next `fit` or `evaluate` trace its step again, with the settings as they are."""
+        self.train_function = self.test_function = None
 
     def _side(self, name, model, route):
         if model is None:
@@ -152,6 +191,7 @@ class Distiller(keras.Model):
         self._sides.student.learn_from(student)
         self._build_losses(keras.tree.map_structure(spec_of, x))
         warn_about_from_logits(getattr(self, "loss", None), self._sides.student.ends_in)
+        self._check_outputs(student.output)
 
     def _build_losses(self, x):
         # Layers that the teacher only made now, when it was built, would be trained.
@@ -159,6 +199,17 @@ class Distiller(keras.Model):
         self._objective.prepare(*self._sides)
         self._sides.batch_spec = x
         self.built = self.student.built
+
+    def _check_outputs(self, output=None):
+        """Checks that each loss suits what the student outputs, once its loss is known."""
+        if self._sides.are_unknown or not self.compiled:
+            return
+        shapes = self._sides.student.shapes.output
+        if output is None:
+            sizes = [shape[1:] for shape in flat_shapes(shapes)]
+            output = [keras.KerasTensor((None, *size)) for size in sizes]
+            output = output if len(output) > 1 else output[0]
+        self._objective.check_outputs(self._outputs.kinds(output), shapes)
 
     def prepare(self, x):
         """Builds what depends on the data, for subclassed models, before the first step.
@@ -178,8 +229,8 @@ class Distiller(keras.Model):
         metrics=None,
         student_loss_fn=None,
         distillation_loss_fn=None,
-        alpha=0.1,
-        temperature=3.0,
+        alpha=None,
+        temperature=None,
         validate_with_teacher=True,
         **kwargs,
     ):
@@ -193,8 +244,9 @@ class Distiller(keras.Model):
             distillation_loss_fn: In the tutorial's form, the loss between the softened
                 probabilities of teacher and student, multiplied by T². The Kullback-Leibler
                 divergence is computed by `SoftTargets`, from logits.
-            alpha: In the tutorial's form, the weight of the student loss, in [0, 1].
-            temperature: In the tutorial's form, T.
+            alpha: In the tutorial's form, the weight of the student loss, in [0, 1]; by default
+                0.1.
+            temperature: In the tutorial's form, T; by default 3.
             validate_with_teacher: Whether `evaluate` runs the teacher. If not, its logs hold no
                 distillation losses and `loss` is the student's alone.
             **kwargs: Further arguments of `keras.Model.compile`.
@@ -213,10 +265,9 @@ class Distiller(keras.Model):
         settings = {"validate_with_teacher": validate_with_teacher}
         if self._is_tutorial_form:
             settings |= self._use_tutorial_form(distillation_loss_fn, alpha, temperature)
-        elif distillation_loss_fn is not None:
-            raise ValueError(
-                "This distiller already has distillation_losses, so distillation_loss_fn has no "
-                "place: leave one of them out."
+        else:
+            refuse_tutorial_arguments(
+                distillation_loss_fn=distillation_loss_fn, alpha=alpha, temperature=temperature
             )
         loss = student_loss_fn if loss is None else loss
         if loss is None and self.student_loss_weight != 0:
@@ -230,6 +281,8 @@ class Distiller(keras.Model):
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
         self._own_compile_settings = settings
         warn_about_from_logits(loss, self._sides.student.ends_in)
+        self._outputs = Outputs(self.student, loss)
+        self._check_outputs()
         if self.built and not self._sides.are_unknown and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
@@ -239,9 +292,12 @@ class Distiller(keras.Model):
                 "This distiller has no distillation loss. Give Distiller(distillation_losses=...), "
                 "for example SoftTargets(temperature=4.0), or compile(distillation_loss_fn=...)."
             )
-        schedule.check_number("alpha", alpha, low=0, high=1)
+        alpha = 0.1 if alpha is None else schedule.check_number("alpha", alpha, low=0, high=1)
+        temperature = 3.0 if temperature is None else temperature
         loss = soft_targets_from_keras_loss(distillation_loss_fn, temperature)
-        self._set_objective(Objective(loss))
+        objective = Objective(loss)
+        objective.bind(self.teacher, self.student)
+        self._set_objective(objective)
         self.student_loss_weight = self.alpha = alpha
         self.temperature = temperature
         return {
@@ -266,7 +322,10 @@ class Distiller(keras.Model):
     @property
     def metrics(self):
         """All metrics: the losses', the compiled ones, one per distillation loss."""
-        return super().metrics + self._objective.trackers
+        compiled = self._compile_metrics
+        # Metrics that saw no labels yet have no result.
+        ready = [m for m in super().metrics if m is not compiled or compiled.built]
+        return ready + self._objective.trackers
 
     @property
     def _uses_teacher(self):
@@ -295,9 +354,12 @@ class Distiller(keras.Model):
         if teacher is not None and self._sides.are_unknown:
             self._learn_from(teacher, student, _inputs_of(x))
         step = self.optimizer.iterations
+        labels = self._labels(y, student.output, sample_weight)
         parts = {"student_loss": ops.zeros(())}
         if self.student_loss_weight != 0 and y is not None and self._compile_loss is not None:
-            value = self._compile_loss(y, student.output, sample_weight)
+            weights = labels.weights_over_replicas(sample_weight)
+            with labels.only_labeled():
+                value = self._compile_loss(labels.y, student.output, weights)
             # Keras has divided by the number of replicas; the update below does so for all parts.
             parts["student_loss"] = ops.cast(value, "float32") * workers.replicas()
         total = parts["student_loss"]
@@ -306,8 +368,8 @@ class Distiller(keras.Model):
                 teacher,
                 student,
                 self._sides,
-                sample_weight,
-                labels=y,
+                labels,
+                under_xla=self.is_under_xla,
                 indices=self._indices_of(x),
                 step=step,
                 training=training,
@@ -319,6 +381,25 @@ class Distiller(keras.Model):
         for loss in self.losses if teacher is not None else self.student.losses:
             total = total + ops.sum(ops.cast(loss, "float32"))
         return total, {"loss": total, "total_loss": total, **parts}
+
+    def _labels(self, y, output, sample_weight):
+        return BatchLabels(y, sample_weight, output, self._outputs, self.label_key)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Updates the compiled metrics, for the samples that have a label.
+
+        Args:
+            x: Inputs.
+            y: Labels, or `None`.
+            y_pred: Predictions of the student.
+            sample_weight: Weights of the samples.
+
+        Returns:
+            Dictionary from name to value of all metrics.
+        """
+        if y is not None and self._compile_metrics is not None:
+            self._labels(y, y_pred, sample_weight).update_metrics(self._compile_metrics)
+        return self.get_metrics_result()
 
     def _observe_teacher(self, x):
         if not self._uses_teacher:
@@ -360,6 +441,7 @@ class Distiller(keras.Model):
         weights = self.trainable_weights
         if weights:
             gradients = tape.gradient(scaled, weights)
+            gradients = step_checks.finite_gradients(gradients, total, self.is_under_xla)
             self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         else:
             warnings.warn("The student does not have any trainable weights.", stacklevel=2)
@@ -391,8 +473,6 @@ class Distiller(keras.Model):
         trackers = {tracker.name: tracker for tracker in self._loss_trackers}
         for name, value in parts.items():
             trackers[name].update_state(value, sample_weight=batch_size)
-        if y is None:
-            return self.get_metrics_result()
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     @property
@@ -404,6 +484,11 @@ class Distiller(keras.Model):
             self.total_loss_tracker,
             *self._objective.trackers,
         ]
+
+    @property
+    def watched_trackers(self):
+        """Metrics of the distillation losses, whose values must be finite."""
+        return self._objective.trackers
 
     def get_config(self):
         """Returns the constructor's arguments, both models among them."""
@@ -417,10 +502,14 @@ class Distiller(keras.Model):
             "student": serialize(self.student),
             "distillation_losses": losses,
             "distillation_loss_weights": weights,
-            "student_loss_weight": schedule.serialize(self.student_loss_weight),
+            # In the tutorial's form `compile` gives it, as alpha.
+            "student_loss_weight": 0.5
+            if self._is_tutorial_form
+            else schedule.serialize(self.student_loss_weight),
             "teacher_input": _serialize_route(self.teacher_input),
             "student_input": _serialize_route(self.student_input),
             "sample_index": _serialize_route(self.sample_index),
+            "label_key": self.label_key,
         }
         return {**super().get_config(), **config}
 

@@ -8,7 +8,12 @@ import tensorflow as tf
 
 from keras_distill.features import FeatureExtractor
 from keras_distill.layer_paths import symbolic
-from keras_distill.losses.logits import final_activation, logits_of, remembered_logits
+from keras_distill.losses.logits import (
+    final_activation,
+    logits_of,
+    output_activations,
+    remembered_logits,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Side:
         self.extractor = FeatureExtractor(model, paths, side=name, folds=name == "teacher")
         self.shapes = None
         self.ends_in = final_activation(model)
+        self._output_activations = output_activations(model)
 
     def inputs_of(self, x):
         """Returns the model's inputs, taken from a batch's `x`.
@@ -125,14 +131,15 @@ class Side:
         return symbolic(self.model, "input")
 
     def activation_of(self, layer_name, loss=None):
-        """Names the activation of what a loss taps, as in `LossContext`.
+        """Names the activation of what a loss taps, as in `LossContext`: a list for outputs.
 
         Args:
             layer_name: What the loss taps: `None` for the output, a path, or a list of paths.
             loss: The loss, which only matters to a cache.
         """
         if layer_name is None:
-            return self.ends_in
+            has_several = self._output_activations and len(self._output_activations) > 1
+            return self._output_activations if has_several else self.ends_in
         paths = [layer_name] if isinstance(layer_name, str) else layer_name
         found = {self.extractor.activation_at(path) for path in paths}
         return found.pop() if len(found) == 1 else None

@@ -5,9 +5,93 @@ import warnings
 import keras
 
 from keras_distill.cache import TeacherCache
+from keras_distill.losses import schedule
 from keras_distill.losses.response import SoftenedLoss, SoftTargets
 
 _KL_NAMES = ("kl_divergence", "kullback_leibler_divergence", "kld", "KLD", "KLDivergence")
+
+
+def check_arguments(is_tutorial_form, distillation_loss_weights, student_loss_weight):
+    """Checks that nothing is given that the form without `distillation_losses` has no place for.
+
+    Args:
+        is_tutorial_form: Whether there are no `distillation_losses`.
+        distillation_loss_weights: The distiller's argument.
+        student_loss_weight: The distiller's argument.
+
+    Raises:
+        RuntimeError: If Keras runs on another backend than TensorFlow.
+        ValueError: If something is.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "Distiller trains on Keras's TensorFlow backend, and takes gradients and replicas from "
+            "it: set KERAS_BACKEND=tensorflow. The losses alone run on every backend. "
+            f"Received: KERAS_BACKEND={keras.backend.backend()}"
+        )
+    if not is_tutorial_form:
+        return
+    if distillation_loss_weights is not None:
+        raise ValueError("distillation_loss_weights needs distillation_losses to weigh.")
+    if student_loss_weight is None or student_loss_weight != 0.5:
+        raise ValueError(
+            "Without distillation_losses, the tutorial's form, compile(alpha=...) is the weight of "
+            "the student's loss: give that in place of student_loss_weight. Received: "
+            f"student_loss_weight={student_loss_weight!r}"
+        )
+
+
+def check_names(name, label_key):
+    """Checks two names that a distiller is given.
+
+    Args:
+        name: The distiller's name.
+        label_key: Key of a dictionary of labels, or `None`.
+
+    Raises:
+        TypeError: If one isn't a text.
+        ValueError: If one is empty.
+    """
+    for argument, value in (("name", name), ("label_key", label_key)):
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            raise TypeError(f"{argument} must be a string. Received: {argument}={value!r}")
+        if not value:
+            raise ValueError(f"{argument} must not be empty. Received: {argument}={value!r}")
+
+
+def checked_student_loss_weight(weight):
+    """Returns the weight of the student's loss.
+
+    Args:
+        weight: Number in [0, 1], schedule, or `None`.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If it is out of bounds.
+    """
+    if weight is None:
+        return None
+    return schedule.check_number("student_loss_weight", weight, low=0, high=1)
+
+
+def refuse_tutorial_arguments(**arguments):
+    """Refuses arguments of the tutorial's form beside `distillation_losses`.
+
+    Args:
+        **arguments: What `compile` was given, `None` for nothing.
+
+    Raises:
+        ValueError: If one is given.
+    """
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(
+                f"This distiller already has distillation_losses, so {name} has no place: leave "
+                "one of them out. A loss has its own temperature, and student_loss_weight and "
+                f"distillation_loss_weights its share. Received: {name}={value!r}"
+            )
 
 
 def check_models(
@@ -31,7 +115,7 @@ def check_models(
         if side == "Teacher" and isinstance(model, TeacherCache):
             continue
         if not isinstance(model, keras.Model):
-            raise ValueError(f"{side} must be a keras.Model, got {type(model)}: {model!r}.")
+            raise ValueError(f"{side} must be a keras.Model. Received: {_described(model)}")
     if teacher is student:
         raise ValueError(
             "Teacher and student are the same model. The teacher gets frozen: give a copy, for "
@@ -52,6 +136,16 @@ def check_models(
             f"Teacher: {shapes[0]}, Student: {shapes[1]}. Use teacher_input= or student_input= "
             "to say how each side's inputs are made from a batch."
         )
+
+
+def _described(value):
+    """Describes what was given for a model, without its whole content."""
+    kind = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"{kind} of shape {tuple(shape)}"
+    text = repr(value)
+    return f"{kind} {text if len(text) < 100 else text[:100] + '...'}"
 
 
 def _input_shapes(model):

@@ -10,6 +10,17 @@ def replicas():
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def mean_over_replicas(value):
+    """Averages a tensor over the replicas that share a step.
+
+    Args:
+        value: Tensor of this replica.
+    """
+    if replicas() == 1 or tf.distribute.in_cross_replica_context():
+        return value
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value)
+
+
 def worker_of(worker):
     """Returns the number of this worker, and how many there are.
 

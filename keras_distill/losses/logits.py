@@ -31,11 +31,24 @@ def final_activation(model):
     assert final_activation(model) == "softmax"
     ```
     """
+    activations = output_activations(model)
+    return activations[0] if activations is not None and len(activations) == 1 else None
+
+
+def output_activations(model):
+    """Names the activation at the end of each output, in the order of `keras.tree.flatten`.
+
+    Args:
+        model: A `keras.Model`.
+
+    Returns:
+        List of names as of `final_activation`; `None` for a model whose graph isn't known.
+    """
     try:
         outputs = keras.tree.flatten(model.outputs)
     except (AttributeError, ValueError):
         return None
-    return _activation_of(outputs[0]) if len(outputs) == 1 else None
+    return [_activation_of(output) for output in outputs]
 
 
 def _activation_of(tensor):

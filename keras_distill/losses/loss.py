@@ -3,81 +3,13 @@
 import dataclasses
 import inspect
 import re
-from typing import Any
 
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
-from keras_distill.losses.functional import labels_as_one_hot
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.logits import activation_of, final_activation
-
-
-@dataclasses.dataclass(frozen=True)
-class LossContext:
-    """What a loss may know beyond the two outputs it compares.
-
-    Args:
-        labels: Labels of the batch, or `None`.
-        indices: Index of each sample in the data set, shape `(batch,)`, or `None`.
-        mask: Boolean tensor of shape `(batch, length)` that is true at the positions that count,
-            or `None`.
-        step: Number of optimizer updates made so far.
-        training: Whether this is a training step.
-        teacher_ends_in: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known.
-        student_ends_in: The same for the student.
-        teacher_input_gradient: Function from a function of logits, whose result has their shape,
-            to the gradient of the logits, weighted by that result, with respect to the teacher's
-            input. Given to losses with `needs_input_gradient`.
-        student_input_gradient: The same for the student.
-    """
-
-    labels: Any = None
-    indices: Any = None
-    mask: Any = None
-    step: Any = 0
-    training: bool = False
-    teacher_ends_in: str | None = None
-    student_ends_in: str | None = None
-    teacher_input_gradient: Any = None
-    student_input_gradient: Any = None
-
-    def one_hot(self, logits, loss):
-        """Returns the labels as 0 and 1, in the shape of `logits`.
-
-        Args:
-            logits: Tensor of shape `(batch, ..., classes)`.
-            loss: The loss that asks, for the error.
-
-        Raises:
-            ValueError: If there are no labels.
-        """
-        if self.labels is None:
-            raise ValueError(
-                f"{type(loss).__name__} needs labels: train on (inputs, labels), or, outside a "
-                "Distiller, call compute_loss(..., labels=...)."
-            )
-        return labels_as_one_hot(self.labels, logits)
-
-    def input_gradients(self, weigh, loss):
-        """Returns the gradients of both models' weighted logits with respect to their inputs.
-
-        Args:
-            weigh: Function from logits to weights of the same shape.
-            loss: The loss that asks, for the error.
-
-        Returns:
-            Tuple of two tensors of the shape of the input, the teacher's and the student's.
-
-        Raises:
-            ValueError: If there are no gradients.
-        """
-        if self.teacher_input_gradient is None:
-            raise ValueError(
-                f"{type(loss).__name__} needs gradients with respect to the input, which only "
-                "keras_distill.Distiller provides."
-            )
-        return self.teacher_input_gradient(weigh), self.student_input_gradient(weigh)
 
 
 class DistillationLoss(keras.distillation.DistillationLoss):
@@ -86,12 +18,14 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     A subclass overrides `call`. It works in `keras_distill.Distiller` and, when it taps at most
     one layer per side and owns no variables, in `keras.distillation.Distiller`.
 
-    A subclass says what else it needs in class attributes: `needs_labels`, `needs_indices`,
+    A subclass says what else it needs in class attributes: `needs_labels`, `weighs_positions` and
+    `takes_masks` (whether it applies `LossContext.sample_weight`, and the masks), `needs_indices`,
     `needs_teacher`, `needs_input_gradient`, `needs_teacher_model` (whether tapped tensors alone, as
     a cache keeps them, aren't enough), `pairs_layers` (whether a list of layers on one side
     needs one of the same length on the other), `taps` (a few words for people) and `auto_taps`,
     the rule by which `"auto"` chooses layers (see `keras_distill.taps`). Every constructor argument
-    is kept under its own name, and is then saved and restored.
+    is saved and restored, those that a subclass passes on as `**kwargs` too; one that is kept as an
+    attribute of its own name is saved as it is then.
 
     Args:
         teacher_layer_name: Path of the teacher's layer (`"conv4"`, `"backbone/conv4"`,
@@ -120,15 +54,28 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     taps = "the output"
     pairs_layers = True
     needs_labels = False
+    weighs_positions = False
+    takes_masks = False
     needs_indices = False
     needs_teacher = True
     needs_input_gradient = False
     needs_teacher_model = False
     built = False
+    outputs = None
+
+    def __new__(cls, *args, **kwargs):
+        """Remembers what the constructor is given, for `get_config`."""
+        loss = super().__new__(cls)
+        loss._given = _bound_arguments(cls, args, kwargs)
+        return loss
 
     def __init__(self, teacher_layer_name=None, student_layer_name=None, name=None):
         self.teacher_layer_name = _checked_layer_name("teacher_layer_name", teacher_layer_name)
         self.student_layer_name = _checked_layer_name("student_layer_name", student_layer_name)
+        if name is not None and (not isinstance(name, str) or not name):
+            raise TypeError(
+                f"name must be a word for the training history. Received: name={name!r}"
+            )
         self.name = name or to_snake_case(type(self).__name__)
         self.check_layer_names()
 
@@ -290,6 +237,11 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         """
         self.validate_outputs(teacher_outputs, student_outputs)
         known = {**getattr(self, "_known_of_models", {}), **kwargs}
+        unknown = set(known) - {field.name for field in dataclasses.fields(LossContext)}
+        if unknown:
+            raise TypeError(
+                f"compute_loss takes the fields of LossContext. Received: {sorted(unknown)}"
+            )
         return ops.mean(self.call(teacher_outputs, student_outputs, LossContext(**known)))
 
     def validate_outputs(self, teacher_outputs, student_outputs):
@@ -304,10 +256,11 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         """
         if self.pairs_layers:
             super().validate_outputs(teacher_outputs, student_outputs)
-        if self.built:
-            return
         teacher_shapes = keras.tree.map_structure(_static_shape, teacher_outputs)
         student_shapes = keras.tree.map_structure(_static_shape, student_outputs)
+        self.check_batches(teacher_shapes, student_shapes)
+        if self.built:
+            return
         self.build(teacher_shapes, student_shapes)
         is_in_keras_distiller = hasattr(self, "_known_of_models")
         if is_in_keras_distiller and any(layer.variables for layer in self.own_layers):
@@ -318,6 +271,27 @@ class DistillationLoss(keras.distillation.DistillationLoss):
                 "keras.distillation.Distiller, or tap layers of the same shape."
             )
         self.built = bool(self.own_layers)
+
+    def check_batches(self, teacher_shapes, student_shapes):
+        """Checks that both sides hold as many samples, where that is known.
+
+        Args:
+            teacher_shapes: Shape tuple of what is tapped of the teacher, or a structure of them.
+            student_shapes: The same of the student.
+
+        Raises:
+            ValueError: If they don't: a batch of 1 would be compared with every sample.
+        """
+        sizes = [
+            {shape[0] for shape in flat_shapes(shapes) if shape and shape[0] is not None}
+            for shapes in (teacher_shapes, student_shapes)
+        ]
+        if self.needs_teacher and len(sizes[0] | sizes[1]) > 1:
+            raise ValueError(
+                f"{type(self).__name__} compares the same samples of both sides, so that both must "
+                "have as many. Check teacher_input= and student_input=. Received: "
+                f"Teacher: {teacher_shapes}, Student: {student_shapes}."
+            )
 
     def validate_model_compatibility(self, teacher, student):
         """Called by `keras.distillation.Distiller` with the two models, before training.
@@ -347,9 +321,18 @@ class DistillationLoss(keras.distillation.DistillationLoss):
 
     def get_config(self):
         """Returns the constructor's arguments as a dictionary that `json` can write."""
-        parameters = inspect.signature(type(self).__init__).parameters
-        kept = [name for name in parameters if name != "self" and hasattr(self, name)]
-        return {name: schedule.serialize(getattr(self, name)) for name in kept}
+        parameters = inspect.signature(type(self).__init__).parameters.values()
+        defaults = {
+            parameter.name: parameter.default
+            for parameter in parameters
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            and parameter.name != "self"
+            and (parameter.default is not parameter.empty or hasattr(self, parameter.name))
+        }
+        return {
+            name: schedule.serialize(getattr(self, name, value))
+            for name, value in {**defaults, **self._given}.items()
+        }
 
     @classmethod
     def from_config(cls, config):
@@ -359,6 +342,34 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     def __repr__(self):
         settings = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
         return f"{type(self).__name__}({settings})"
+
+
+def _bound_arguments(cls, args, kwargs):
+    """Returns a dictionary of the arguments given to a constructor, `**kwargs` among the others."""
+    try:
+        bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
+    except TypeError:
+        # The constructor itself is about to say so.
+        return {}
+    given = dict(list(bound.arguments.items())[1:])
+    for parameter in bound.signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            given |= given.pop(parameter.name, {})
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            # Passed on to the class that is extended, which knows their names.
+            names = inspect.signature(cls.__mro__[1].__init__).parameters
+            given |= dict(zip(list(names)[1:], given.pop(parameter.name, ()), strict=False))
+    return given
+
+
+def flat_shapes(shapes):
+    """Returns the shape tuples in a structure of them as a list; `None` has none."""
+    if shapes is None:
+        return []
+    if _is_shape(shapes):
+        return [shapes]
+    values = shapes.values() if isinstance(shapes, dict) else shapes
+    return [shape for part in values for shape in flat_shapes(part)]
 
 
 def _activation_at(model, layer_name):

@@ -1,7 +1,12 @@
 """Base classes of the losses that compare layers pair by pair, with or without a projector."""
 
+import dataclasses
+
+from keras import ops
+
 from keras_distill.losses import functional
 from keras_distill.losses.loss import DistillationLoss, as_pairs
+from keras_distill.losses.masks import both, fits, zeroed
 from keras_distill.losses.projector import FeatureProjector
 
 
@@ -15,6 +20,9 @@ class PairedLoss(DistillationLoss):
     """
 
     needs_space = False
+    # How positions that a Keras mask leaves out are kept from the loss: "zeros" puts zeros there
+    # on both sides; "mean" also divides by the positions that count, for means over positions.
+    padding = None
 
     def __init__(self, teacher_layer_name="auto", student_layer_name="auto", name=None):
         super().__init__(teacher_layer_name, student_layer_name, name)
@@ -55,9 +63,56 @@ class PairedLoss(DistillationLoss):
         for teacher_shape, student_shape in as_pairs(teacher_shapes, student_shapes):
             self.check_pair(tuple(teacher_shape), tuple(student_shape))
 
+    @property
+    def takes_masks(self):
+        """Whether masked positions are kept from the loss."""
+        return self.padding is not None
+
     def call(self, teacher, student, context):
         """Sums the pairs' losses."""
-        return sum(self.compare(*pair, context) for pair in as_pairs(teacher, student))
+        return self.sum_over(as_pairs(teacher, student), context)
+
+    def sum_over(self, pairs, context):
+        """Sums the losses of pairs of tensors, without the positions that their masks leave out.
+
+        Args:
+            pairs: List of `(teacher, student)` tuples of tensors.
+            context: `LossContext`.
+        """
+        total = 0.0
+        for index, (teacher, student) in enumerate(pairs):
+            masks = {
+                name: mask[index] if isinstance(mask, (list, tuple)) else mask
+                for name, mask in (
+                    ("teacher_mask", context.teacher_mask),
+                    ("student_mask", context.student_mask),
+                )
+            }
+            total = total + self._without_padding(
+                teacher, student, dataclasses.replace(context, **masks)
+            )
+        return total
+
+    def _without_padding(self, teacher, student, context):
+        masks = both(context.mask, context.teacher_mask), both(context.mask, context.student_mask)
+        sides = (teacher, student)
+        if self.padding is None or not any(map(fits, masks, sides)):
+            return self.compare(teacher, student, context)
+        # A side without a mask of its own, as that of a cache, has the positions of the other.
+        masks = [
+            mask if mask is not None else other
+            for mask, other in zip(masks, masks[::-1], strict=True)
+        ]
+        sides = [
+            zeroed(s, mask) if fits(mask, s) else s for s, mask in zip(sides, masks, strict=True)
+        ]
+        values = self.compare(*sides, context)
+        if self.padding == "zeros" or not len(values.shape):
+            return values
+        mask = masks[1] if fits(masks[1], student) else masks[0]
+        counts = ops.cast(mask, values.dtype)
+        share = ops.mean(counts, axis=1)
+        return values / ops.where(share > 0, share, 1.0)
 
 
 class ProjectedLoss(PairedLoss):
@@ -168,4 +223,4 @@ class ProjectedLoss(PairedLoss):
 
     def call(self, teacher, student, context):
         """Sums the losses of the pairs, the student's features projected."""
-        return sum(self.compare(*pair, context) for pair in self.project(teacher, student, context))
+        return self.sum_over(self.project(teacher, student, context), context)

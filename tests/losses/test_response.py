@@ -228,4 +228,4 @@ def test_a_sigmoid_is_refused_at_construction():
         for _ in range(2)
     ]
     with pytest.raises(ValueError, match=r"ends in sigmoid. Teacher: sigmoid, Student: sigmoid"):
-        Distiller(*models, "kd")
+        Distiller(*models, "dist")

@@ -50,6 +50,8 @@ class AttentionMapAlignment(PairedLoss):
 
     auto_taps = "scores"
     taps = "attention scores, any numbers of heads"
+    # Scores of padded queries are 0 on both sides.
+    takes_masks = True
 
     def __init__(
         self,

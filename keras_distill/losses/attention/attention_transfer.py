@@ -68,6 +68,11 @@ class AttentionTransfer(PairedLoss):
         self.p = schedule.check_constant("p", p, low=1)
         self.form = form
 
+    @property
+    def padding(self):
+        """How masked positions are left out: the norm of a difference is no mean over them."""
+        return "mean" if self.form == "mean" else "zeros"
+
     def teacher_reduction(self, ends_in=None):
         """Names the attention map, which depends on p."""
         return f"attention_p{self.p:g}"

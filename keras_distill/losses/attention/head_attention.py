@@ -40,6 +40,8 @@ class HeadAttention(PairedLoss):
 
     auto_taps = "scores"
     taps = "attention scores, equal numbers of heads"
+    # Scores of padded queries are 0 on both sides.
+    takes_masks = True
 
     def check_pair(self, teacher_shape, student_shape):
         """Checks that both are scores of as many heads over the same queries and keys."""

@@ -6,6 +6,7 @@ import keras
 
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.loss import as_pairs
+from keras_distill.losses.masks import fits
 from keras_distill.losses.paired import PairedLoss
 
 _VECTORS = ("query", "key", "value")
@@ -51,6 +52,7 @@ class SelfAttentionRelation(PairedLoss):
 
     auto_taps = "last_attention"
     taps = "queries, keys and values of attention, any numbers of heads"
+    takes_masks = True
 
     def __init__(
         self,
@@ -101,10 +103,10 @@ class SelfAttentionRelation(PairedLoss):
     def compare(self, teacher, student, context):
         """Computes the divergence of the relations among one kind of vectors."""
         heads = self._heads_for(teacher.shape, student.shape)
-        mask = context.mask
-        if mask is not None and tuple(mask.shape[1:]) != tuple(student.shape[1:2]):
-            mask = None
-        return functional.self_attention_relation(teacher, student, heads, mask)
+        mask = context.positions
+        return functional.self_attention_relation(
+            teacher, student, heads, mask if fits(mask, student) else None
+        )
 
 
 def _with_vectors(layer_name):

@@ -42,6 +42,7 @@ class HintLearning(ProjectedLoss):
 
     auto_taps = "middle_stage"
     taps = "any layers"
+    padding = "mean"
 
     def compare(self, teacher, student, context):
         """Computes the mean squared error."""

@@ -38,6 +38,7 @@ class NeuronSelectivity(PairedLoss):
 
     auto_taps = "last_stage"
     taps = "spatial layers, any channels and sizes"
+    padding = "zeros"
     needs_space = True
 
     def compare(self, teacher, student, context):

@@ -51,6 +51,35 @@ def labels_as_one_hot(labels, logits):
     return ops.one_hot(ops.cast(labels, "int32"), classes, dtype=logits.dtype)
 
 
+def check_known_classes(labels, logits, loss_name):
+    """Checks that labels are classes, where their values are known: outside a graph.
+
+    Args:
+        labels: As for `labels_as_one_hot`.
+        logits: Tensor of shape `(batch, ..., classes)`.
+        loss_name: What needs the labels, for the error.
+
+    Raises:
+        ValueError: If a label is no class.
+    """
+    try:
+        values = np.asarray(ops.convert_to_numpy(labels))
+    except Exception:  # Each backend has an error of its own for a tensor of a graph.
+        return
+    rank, classes = len(logits.shape), logits.shape[-1]
+    is_row = values.ndim == rank and values.shape[-1] == classes and classes > 1
+    wrong = ~np.isfinite(values)
+    if not is_row:
+        wrong |= (values < 0) | (values >= classes) | (values != np.floor(values))
+    if wrong.any():
+        place = tuple(int(index) for index in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"{loss_name} needs labels that are classes, integers from 0 to {classes - 1}, or "
+            f"one-hot rows. A Distiller leaves out samples without a label (-1). Received: "
+            f"{values[place]} at {place}."
+        )
+
+
 def flatten(tensor):
     """Returns each sample as a row: shape `(batch, ...)` becomes `(batch, size)`."""
     tensor = as_float(tensor)

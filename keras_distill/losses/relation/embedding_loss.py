@@ -18,3 +18,4 @@ class EmbeddingLoss(PairedLoss):
 
     auto_taps = "embedding"
     taps = "embeddings, any sizes"
+    padding = "zeros"

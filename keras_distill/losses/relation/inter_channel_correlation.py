@@ -42,6 +42,7 @@ class InterChannelCorrelation(ProjectedLoss):
 
     auto_taps = "last_stage"
     taps = "spatial layers"
+    padding = "zeros"
     needs_space = True
 
     def compare(self, teacher, student, context):

@@ -28,6 +28,8 @@ class DecoupledKD(ExclusiveClassesLoss):
             then the mean over the unmasked positions is taken.
         student_layer_name: The same for the student.
         name: Name of the loss in the training history.
+        outputs: Which outputs of models with several take part: a name, a position, or a list of
+            them; by default all.
 
     Raises:
         TypeError: If a weight or the temperature is neither a number nor a schedule.
@@ -57,8 +59,9 @@ class DecoupledKD(ExclusiveClassesLoss):
         teacher_layer_name=None,
         student_layer_name=None,
         name=None,
+        outputs=None,
     ):
-        super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
+        super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.alpha = schedule.check_number("alpha", alpha, low=0)
         self.beta = schedule.check_number("beta", beta, low=0)
         self.temperature = schedule.check_temperature(temperature)

@@ -32,6 +32,8 @@ class DIST(ExclusiveClassesLoss):
             teacher's output. Shape `(batch, classes)`.
         student_layer_name: The same for the student.
         name: Name of the loss in the training history.
+        outputs: Which outputs of models with several take part: a name, a position, or a list of
+            them; by default all.
 
     Raises:
         TypeError: If a weight or the temperature is neither a number nor a schedule.
@@ -59,8 +61,9 @@ class DIST(ExclusiveClassesLoss):
         teacher_layer_name=None,
         student_layer_name=None,
         name=None,
+        outputs=None,
     ):
-        super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
+        super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.beta = schedule.check_number("beta", beta, low=0)
         self.gamma = schedule.check_number("gamma", gamma, low=0)
         self.temperature = schedule.check_temperature(temperature)

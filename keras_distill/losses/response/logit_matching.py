@@ -21,6 +21,8 @@ class LogitMatching(ResponseLoss):
             `(batch, ..., classes)`, or `None` for the teacher's output.
         student_layer_name: The same for the student.
         name: Name of the loss in the training history.
+        outputs: Which outputs of models with several take part: a name, a position, or a list of
+            them; by default all.
 
     Example:
 

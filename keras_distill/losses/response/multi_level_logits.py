@@ -30,6 +30,8 @@ class MultiLevelLogits(ExclusiveClassesLoss):
             teacher's output. Shape `(batch, classes)`.
         student_layer_name: The same for the student.
         name: Name of the loss in the training history.
+        outputs: Which outputs of models with several take part: a name, a position, or a list of
+            them; by default all.
 
     Raises:
         TypeError: If a weight is neither a number nor a schedule.
@@ -57,8 +59,9 @@ class MultiLevelLogits(ExclusiveClassesLoss):
         teacher_layer_name=None,
         student_layer_name=None,
         name=None,
+        outputs=None,
     ):
-        super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
+        super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         if not isinstance(temperatures, (list, tuple)) or not temperatures:
             raise ValueError(
                 f"temperatures must be a list of numbers.{schedule.layer_hint(temperatures)} "

@@ -25,6 +25,8 @@ class NormalizedKD(ExclusiveClassesLoss):
             then the mean over the unmasked positions is taken.
         student_layer_name: The same for the student.
         name: Name of the loss in the training history.
+        outputs: Which outputs of models with several take part: a name, a position, or a list of
+            them; by default all.
 
     Raises:
         TypeError: If `gamma` or the temperature is neither a number nor a schedule.
@@ -52,8 +54,9 @@ class NormalizedKD(ExclusiveClassesLoss):
         teacher_layer_name=None,
         student_layer_name=None,
         name=None,
+        outputs=None,
     ):
-        super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
+        super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.gamma = schedule.check_number("gamma", gamma, low=0)
         self.temperature = schedule.check_temperature(temperature)
 

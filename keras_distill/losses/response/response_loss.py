@@ -3,11 +3,11 @@
 import dataclasses
 
 import keras
-from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.logits import logits_of
-from keras_distill.losses.loss import DistillationLoss
+from keras_distill.losses.loss import DistillationLoss, flat_shapes
+from keras_distill.losses.masks import both, mean_over_positions, with_rank
 
 
 class ResponseLoss(DistillationLoss):
@@ -20,15 +20,27 @@ class ResponseLoss(DistillationLoss):
             teacher's output.
         student_layer_name: The same for the student.
         name: Name of the loss in the training history.
+        outputs: Which outputs of models with several take part: a name, a position, or a list of
+            them; by default all.
 
     Raises:
+        TypeError: If `outputs` is none of these.
         ValueError: If `from_logits` is none of the three.
     """
 
+    weighs_positions = True
+    takes_masks = True
+
     def __init__(
-        self, from_logits="auto", teacher_layer_name=None, student_layer_name=None, name=None
+        self,
+        from_logits="auto",
+        teacher_layer_name=None,
+        student_layer_name=None,
+        name=None,
+        outputs=None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
+        self.outputs = _checked_outputs(outputs)
         if from_logits not in (True, False, "auto"):
             raise ValueError(
                 f'from_logits must be True, False or "auto".{schedule.layer_hint(from_logits)} '
@@ -53,17 +65,28 @@ class ResponseLoss(DistillationLoss):
         """Sums `compare` over the outputs, each averaged over its unmasked positions."""
         keras.tree.assert_same_structure(teacher, student)
         outputs = list(zip(keras.tree.flatten(teacher), keras.tree.flatten(student), strict=True))
-        labels = keras.tree.flatten(context.labels)
-        labels = labels if len(labels) == len(outputs) else [context.labels] * len(outputs)
         total = 0.0
-        for (teacher_output, student_output), output_labels in zip(outputs, labels, strict=True):
+        for index, (teacher_output, student_output) in enumerate(outputs):
+            of_output = _of_output(context, index, len(outputs))
             values = self.compare(
-                logits_of(teacher_output, self.from_logits, context.teacher_ends_in),
-                logits_of(student_output, self.from_logits, context.student_ends_in),
-                dataclasses.replace(context, labels=output_labels),
+                logits_of(teacher_output, self.from_logits, of_output.teacher_ends_in),
+                logits_of(student_output, self.from_logits, of_output.student_ends_in),
+                of_output,
             )
-            total = total + _mean_over_positions(values, context.mask)
+            total = total + _mean(values, of_output)
         return total
+
+    def check_outputs(self, kinds, shapes, names):
+        """Checks that the loss suits each of the outputs that take part.
+
+        Args:
+            kinds: List with the kind of each, as in `LossContext`.
+            shapes: List with the shape of each.
+            names: List with the name of each, for the error.
+
+        Raises:
+            ValueError: If it doesn't suit one.
+        """
 
     def teacher_reduction(self, ends_in=None):
         """Names what is kept of an output: its logits, or itself where it is told to be them."""
@@ -99,26 +122,51 @@ class ResponseLoss(DistillationLoss):
 class ExclusiveClassesLoss(ResponseLoss):
     """Compares distributions over classes of which one holds: what a softmax outputs."""
 
+    takes_independent_labels = False
+
     def build(self, teacher_shapes, student_shapes):
         """Checks that both sides have as many outputs, of equal shapes, over several classes."""
         super().build(teacher_shapes, student_shapes)
         if any(shape[-1] == 1 for shape in flat_shapes(student_shapes)):
-            raise ValueError(
-                f"{type(self).__name__} compares distributions over two classes or more, and these "
-                f"models have outputs of one value. Teacher: {teacher_shapes}, "
-                f"Student: {student_shapes}. Give a binary classifier two outputs, or use "
-                "SigmoidTargets or LogitMatching."
-            )
+            raise self._one_value_error(student_shapes)
 
     def check_activations(self, teacher_ends_in, student_ends_in):
         """Checks that neither output is probabilities of independent labels."""
         taps_output = self.teacher_layer_name is None and self.student_layer_name is None
-        if taps_output and "sigmoid" in (teacher_ends_in, student_ends_in):
+        if taps_output and "sigmoid" in keras.tree.flatten([teacher_ends_in, student_ends_in]):
             raise ValueError(
                 f"{type(self).__name__} compares distributions over exclusive classes, but a model "
                 f"ends in sigmoid. Teacher: {teacher_ends_in}, Student: {student_ends_in}. Use "
-                "SigmoidTargets, or LogitMatching on the layers before the sigmoid."
+                "SoftTargets or SigmoidTargets, or name the outputs that take part with outputs=."
             )
+
+    def check_outputs(self, kinds, shapes, names):
+        """Checks that each output is a distribution over classes."""
+        for kind, shape, name in zip(kinds, shapes, names, strict=True):
+            if kind == "numbers" and self.from_logits == "auto":
+                raise ValueError(
+                    f"{type(self).__name__} compares distributions over classes, but the student's "
+                    f"{name} learns with a loss for numbers, a regression: a softmax of them means "
+                    "nothing. Use LogitMatching for it, name the outputs that take part with "
+                    "outputs=, or say from_logits=True if these numbers are logits after all."
+                )
+            if kind == "sigmoid" and not self.takes_independent_labels:
+                raise ValueError(
+                    f"{type(self).__name__} compares distributions over exclusive classes, but the "
+                    f"labels of the student's {name} are independent: it learns with a binary "
+                    "cross-entropy. Use SoftTargets or SigmoidTargets, or name the outputs that "
+                    "take part with outputs=."
+                )
+            if shape[-1] == 1 and kind != "sigmoid":
+                raise self._one_value_error(shape)
+
+    def _one_value_error(self, shapes):
+        return ValueError(
+            f"{type(self).__name__} compares distributions over two classes or more, and these "
+            f"models have outputs of one value. Student: {shapes}. Compile with "
+            "keras.losses.BinaryCrossentropy, by which SoftTargets knows a binary classifier, give "
+            "it two outputs, or use SigmoidTargets or LogitMatching."
+        )
 
 
 def check_rows(loss, shapes):
@@ -138,21 +186,52 @@ def check_rows(loss, shapes):
         )
 
 
-def flat_shapes(shapes):
-    """Returns the shape tuples in a structure of them as a list."""
-    if isinstance(shapes, tuple) and all(not isinstance(side, (tuple, list)) for side in shapes):
-        return [shapes]
-    values = shapes.values() if isinstance(shapes, dict) else shapes
-    return [shape for part in values for shape in flat_shapes(part)]
+def _checked_outputs(outputs):
+    given = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    is_known = all(
+        isinstance(key, (str, int)) and not isinstance(key, bool) and key != "" for key in given
+    )
+    if outputs is not None and (not given or not is_known):
+        raise TypeError(
+            "outputs must be the name or the position of an output, a list of them, or None for "
+            f"all. Received: outputs={outputs!r}"
+        )
+    return list(outputs) if isinstance(outputs, tuple) else outputs
 
 
-def _mean_over_positions(values, mask):
-    positions = tuple(range(1, len(values.shape)))
-    if not positions:
-        return values
-    if mask is None or len(mask.shape) != len(values.shape):
-        return ops.mean(values, axis=positions)
-    mask = ops.cast(mask, values.dtype)
-    # A masked position may hold anything, even NaN, so it is replaced and not multiplied by 0.
-    values = ops.where(mask > 0, values, 0.0)
-    return ops.sum(values, axis=positions) / ops.maximum(ops.sum(mask, axis=positions), 1.0)
+def _of_output(context, index, count):
+    """Returns the context of one output among several."""
+
+    def pick(value):
+        parts = list(value) if isinstance(value, (list, tuple)) else keras.tree.flatten(value)
+        return parts[index] if len(parts) == count and value is not None else value
+
+    per_output = ("labels", "mask", "teacher_mask", "student_mask", "sample_weight")
+    picked = {name: pick(getattr(context, name)) for name in (*per_output, *_ENDS)}
+    kind = None if context.kinds is None else context.kinds[index]
+    return dataclasses.replace(context, **picked, kinds=[kind])
+
+
+_ENDS = ("teacher_ends_in", "student_ends_in")
+
+
+def _mean(values, context):
+    """Averages one output's values over the positions that count, by their weights."""
+    rank = len(values.shape)
+    masks = [
+        mask
+        for mask in (context.mask, context.teacher_mask, context.student_mask)
+        if mask is not None and len(mask.shape) == rank
+    ]
+    weights = context.sample_weight
+    if weights is not None:
+        if len(weights.shape) == rank + 1 and weights.shape[-1] == 1:
+            weights = weights[..., 0]
+        if len(weights.shape) > rank:
+            raise ValueError(
+                "sample_weight must have one weight per sample or per position of the output. "
+                f"Received: sample_weight of shape {tuple(weights.shape)} for values of shape "
+                f"{tuple(values.shape)}."
+            )
+        weights = with_rank(weights, rank)
+    return mean_over_positions(values, both(*masks), weights)

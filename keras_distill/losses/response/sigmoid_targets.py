@@ -24,6 +24,8 @@ class SigmoidTargets(ResponseLoss):
             over the unmasked positions is taken.
         student_layer_name: The same for the student.
         name: Name of the loss in the training history.
+        outputs: Which outputs of models with several take part: a name, a position, or a list of
+            them; by default all.
 
     Raises:
         TypeError: If `temperature` is neither a number nor a schedule.
@@ -48,8 +50,9 @@ class SigmoidTargets(ResponseLoss):
         teacher_layer_name=None,
         student_layer_name=None,
         name=None,
+        outputs=None,
     ):
-        super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
+        super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.temperature = schedule.check_temperature(temperature)
 
     def check_activations(self, teacher_ends_in, student_ends_in):

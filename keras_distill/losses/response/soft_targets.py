@@ -1,9 +1,10 @@
 """Soft targets."""
 
 import keras
+from keras import ops
 
 from keras_distill.losses import functional, schedule
-from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, ResponseLoss
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -11,7 +12,9 @@ class SoftTargets(ExclusiveClassesLoss):
     """Soft targets: the student matches the teacher's softened class probabilities.
 
     The loss is T² · KL(softmax(z_t / T) ‖ softmax(z_s / T)), computed from log-softmax. T² keeps
-    its gradient on the scale of the labels' at any temperature. Hinton et al. give it a weight
+    its gradient on the scale of the labels' at any temperature. Where an output's labels are
+    independent (it ends in sigmoid, or learns with a binary cross-entropy), each has a divergence
+    of its own, of two probabilities, and the loss is their sum. Hinton et al. give it a weight
     much larger than the labels' (0.9 to 0.1 is common). It costs a softmax over the classes.
 
     Args:
@@ -28,11 +31,14 @@ class SoftTargets(ExclusiveClassesLoss):
             mean over the unmasked positions is taken.
         student_layer_name: The same for the student.
         name: Name of the loss in the training history.
+        outputs: Which outputs of models with several take part: a name, a position, or a list of
+            them; by default all.
 
     Raises:
         TypeError: If `temperature` is neither a number nor a schedule, or `standardize` neither
             `True` nor `False`.
-        ValueError: If `temperature` isn't positive or `divergence` is unknown.
+        ValueError: If `temperature` isn't positive or `divergence` is unknown; when the distiller
+            is compiled, if an output that takes part is a regression.
 
     Example:
 
@@ -47,6 +53,8 @@ class SoftTargets(ExclusiveClassesLoss):
         - Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024.
     """
 
+    takes_independent_labels = True
+
     def __init__(
         self,
         temperature=4.0,
@@ -56,8 +64,9 @@ class SoftTargets(ExclusiveClassesLoss):
         teacher_layer_name=None,
         student_layer_name=None,
         name=None,
+        outputs=None,
     ):
-        super().__init__(from_logits, teacher_layer_name, student_layer_name, name)
+        super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         if divergence not in functional.DIVERGENCES:
             raise ValueError(
                 f"divergence must be one of {', '.join(functional.DIVERGENCES)}."
@@ -67,10 +76,43 @@ class SoftTargets(ExclusiveClassesLoss):
         self.divergence = divergence
         self.standardize = schedule.check_switch("standardize", standardize)
 
+    def prepare(self, teacher_shapes, student_shapes):
+        """Checks the shapes; whether outputs of one value suit is known when compiled."""
+        ResponseLoss.build(self, teacher_shapes, student_shapes)
+        self.built = True
+
+    def check_activations(self, teacher_ends_in, student_ends_in):
+        """Checks that the two sides don't differ in what they are distributions over."""
+        sides = [
+            ends if isinstance(ends, (list, tuple)) else [ends]
+            for ends in (teacher_ends_in, student_ends_in)
+        ]
+        if any({"softmax", "sigmoid"} == set(pair) for pair in zip(*sides, strict=False)):
+            raise ValueError(
+                "SoftTargets compares the same kind of distribution on both sides, but one is over "
+                f"exclusive classes and one over independent labels. Teacher: {teacher_ends_in}, "
+                f"Student: {student_ends_in}. Use LogitMatching, or models that end alike."
+            )
+
+    def check_outputs(self, kinds, shapes, names):
+        """Checks that each output is a distribution over classes or independent labels."""
+        super().check_outputs(kinds, shapes, names)
+        if self.standardize and "sigmoid" in kinds:
+            raise ValueError(
+                "standardize=True brings the logits of exclusive classes to one scale, and the "
+                f"labels of the student's {names[kinds.index('sigmoid')]} are independent: leave "
+                "it out."
+            )
+
     def compare(self, teacher_logits, student_logits, context):
         """Computes T² times the divergence of the softened distributions."""
-        if self.standardize:
-            teacher_logits = functional.standardize_logits(teacher_logits)
-            student_logits = functional.standardize_logits(student_logits)
         temperature = schedule.value_at(self.temperature, context.step)
-        return functional.soft_targets(teacher_logits, student_logits, temperature, self.divergence)
+        sides = [teacher_logits, student_logits]
+        if context.kinds is not None and context.kinds[0] == "sigmoid":
+            # A sigmoid is a softmax over the logit and 0.
+            sides = [ops.stack([side, ops.zeros_like(side)], axis=-1) for side in sides]
+            values = functional.soft_targets(*sides, temperature, self.divergence)
+            return ops.sum(values, axis=-1)
+        if self.standardize:
+            sides = [functional.standardize_logits(side) for side in sides]
+        return functional.soft_targets(*sides, temperature, self.divergence)

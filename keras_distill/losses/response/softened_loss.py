@@ -20,6 +20,8 @@ class SoftenedLoss(ResponseLoss):
         temperature: T, positive number or `keras.optimizers.schedules.LearningRateSchedule`.
         from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
         name: Name of the loss in the training history.
+        outputs: Which outputs of models with several take part: a name, a position, or a list of
+            them; by default all.
 
     Example:
 
@@ -32,8 +34,8 @@ class SoftenedLoss(ResponseLoss):
         Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
     """
 
-    def __init__(self, loss, temperature=3.0, from_logits="auto", name=None):
-        super().__init__(from_logits, name=name)
+    def __init__(self, loss, temperature=3.0, from_logits="auto", name=None, outputs=None):
+        super().__init__(from_logits, name=name, outputs=outputs)
         try:
             self.loss = keras.losses.get(loss)
         except ValueError as error:

@@ -27,6 +27,8 @@ class VirtualTeacher(ExclusiveClassesLoss):
         student_layer_name: Path of the student's layer that outputs logits, or `None` for the
             student's output. Shape `(batch, ..., classes)`.
         name: Name of the loss in the training history.
+        outputs: Which outputs of models with several take part: a name, a position, or a list of
+            them; by default all.
 
     Raises:
         TypeError: If `correct_prob` isn't a number or `temperature` neither a number nor a
@@ -56,8 +58,9 @@ class VirtualTeacher(ExclusiveClassesLoss):
         from_logits="auto",
         student_layer_name=None,
         name=None,
+        outputs=None,
     ):
-        super().__init__(from_logits, None, student_layer_name, name)
+        super().__init__(from_logits, None, student_layer_name, name, outputs)
         self.correct_prob = schedule.check_constant("correct_prob", correct_prob, low=0, high=1)
         self.temperature = schedule.check_temperature(temperature)
 

@@ -1,0 +1,139 @@
+"""Checks of the values inside a step, that hold under XLA too.
+
+XLA drops assertions. Under it a value that fails becomes NaN, an update that isn't finite is left
+out, and the host reads the metrics of the losses once in a while.
+"""
+
+import itertools
+import math
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+# Steps between two looks at the metrics: each look waits for the device.
+_STEPS = 50
+
+
+def finite(value, message, under_xla):
+    """Returns a loss, checked to be finite.
+
+    Args:
+        value: Scalar tensor.
+        message: What to say where it isn't.
+        under_xla: Whether XLA compiles the step.
+    """
+    return value if under_xla else tf.debugging.check_numerics(value, message)
+
+
+def unless(wrong, message, tensor, under_xla):
+    """Returns a tensor that nothing uses before it is checked that no element is wrong.
+
+    Args:
+        wrong: Boolean tensor.
+        message: What to say where one is.
+        tensor: Floating-point tensor, which becomes NaN under XLA where an element is wrong.
+        under_xla: Whether XLA compiles the step.
+    """
+    is_wrong = ops.any(wrong)
+    if under_xla:
+        return ops.where(is_wrong, ops.cast(float("nan"), tensor.dtype), tensor)
+    check = tf.debugging.assert_equal(is_wrong, False, message)
+    # A computation that runs before the check would fail first, with no word of the loss.
+    with tf.control_dependencies([check] if check is not None else []):
+        return tf.identity(tensor)
+
+
+def finite_gradients(gradients, total, under_xla):
+    """Returns gradients that are zeros where the loss isn't finite, so that weights survive.
+
+    Args:
+        gradients: List of tensors, or `None` among them.
+        total: The loss that they are of.
+        under_xla: Whether XLA compiles the step; otherwise such a loss has ended it before.
+    """
+    if not under_xla:
+        return gradients
+    is_finite = ops.isfinite(total)
+    return [None if gradient is None else _where(is_finite, gradient) for gradient in gradients]
+
+
+def _where(is_finite, gradient):
+    if isinstance(gradient, tf.IndexedSlices):
+        values = _where(is_finite, gradient.values)
+        return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+    return tf.where(is_finite, gradient, tf.zeros_like(gradient))
+
+
+class WatchedModel(keras.Model):
+    """A model that names the loss that isn't finite, under XLA too, where assertions vanish.
+
+    `watched_trackers` lists the `keras.metrics.Mean` of its losses. The host reads them every 50
+    steps and at the end of each epoch.
+    """
+
+    watched_trackers = ()
+
+    @property
+    def is_under_xla(self):
+        """Whether XLA compiles the steps."""
+        return bool(self.jit_compile) and not self.run_eagerly
+
+    def make_train_function(self, force=False):
+        """Makes the function that trains one step or several."""
+        is_made = self.train_function is not None and not force
+        made = super().make_train_function(force=force)
+        if not is_made and self.is_under_xla:
+            self.train_function = self._watched(self.train_function)
+        return made
+
+    def make_test_function(self, force=False):
+        """Makes the function that evaluates one step or several."""
+        is_made = self.test_function is not None and not force
+        made = super().make_test_function(force=force)
+        if not is_made and self.is_under_xla:
+            self.test_function = self._watched(self.test_function)
+        return made
+
+    def reset_metrics(self):
+        """Resets the metrics, once it is sure that those of the losses were finite."""
+        self._look_at_losses()
+        super().reset_metrics()
+
+    def fit(self, *args, **kwargs):
+        """Trains the model, as `keras.Model.fit`."""
+        history = super().fit(*args, **kwargs)
+        self._look_at_losses()
+        return history
+
+    def evaluate(self, *args, **kwargs):
+        """Evaluates the model, as `keras.Model.evaluate`."""
+        results = super().evaluate(*args, **kwargs)
+        self._look_at_losses()
+        return results
+
+    def _watched(self, function):
+        calls = itertools.count(1)
+
+        def watched(iterator):
+            logs = function(iterator)
+            if next(calls) % _STEPS == 0:
+                self._look_at_losses()
+            return logs
+
+        return watched
+
+    def _look_at_losses(self):
+        if not self.compiled or not self.is_under_xla:
+            return
+        for tracker in self.watched_trackers:
+            total = float(ops.convert_to_numpy(tracker.total))
+            if not math.isfinite(total):
+                tracker.reset_state()
+                raise ValueError(
+                    f"The distillation loss {tracker.name!r} is not finite, in one of the last "
+                    f"{_STEPS} steps. The teacher's or the student's outputs hold NaN or infinity, "
+                    "a label is no class, or a sample index is out of bounds; such steps update "
+                    "nothing. XLA compiles this model: with jit_compile=False the error comes in "
+                    f"the very step and says which. Received: {tracker.name}={total}"
+                )

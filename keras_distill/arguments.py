@@ -1,6 +1,8 @@
 """Checks of arguments that many public functions share, and how a wrong value is shown."""
 
 import numbers
+import os
+import pathlib
 
 _LONGEST = 200
 
@@ -94,4 +96,47 @@ def check_text(name, value):
         raise TypeError(f"{name} must be a string. Received: {name}={shown(value)}")
     if not value:
         raise ValueError(f"{name} is empty: give a string. Received: {name}=''")
+    return value
+
+
+def check_path(name, value):
+    """Checks that an argument is a path, and returns it as a `pathlib.Path`.
+
+    Args:
+        name: The argument.
+        value: What was given: a string or an object of `pathlib`.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If no file can have that name.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(
+            f"{name} must be a path, a string or a pathlib.Path. Received: {name}={shown(value)}"
+        )
+    path = pathlib.Path(value)
+    try:
+        is_possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        is_possible = False
+    if not is_possible or value == "":
+        raise ValueError(f"{name} is no name of a file. Received: {name}={shown(value)}")
+    return path
+
+
+def check_model(name, value):
+    """Checks that an argument is a `keras.Model`, and returns it.
+
+    Args:
+        name: The argument.
+        value: What was given.
+
+    Raises:
+        TypeError: If it isn't one.
+    """
+    # Not before: what only reads a file needs no Keras.
+    import keras
+
+    if not isinstance(value, keras.Model):
+        raise TypeError(f"{name} must be a keras.Model. Received: {name}={shown(value)}")
     return value

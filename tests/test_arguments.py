@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from keras_distill.arguments import check_choice, check_count, check_flag, check_text, shown
+from keras_distill.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_model,
+    check_path,
+    check_text,
+    shown,
+)
 from tests.fuzz.values import LongRepr, NastyEquality, NastyRepr
 
 
@@ -49,3 +57,18 @@ def test_a_text_is_not_empty():
     for value, error in (("", ValueError), (b"a", TypeError), (None, TypeError)):
         with pytest.raises(error, match="name "):
             check_text("name", value)
+
+
+def test_a_path_is_a_string_or_of_pathlib():
+    assert check_path("folder", "a/b").name == "b"
+    for value, error in ((None, TypeError), (b"a", TypeError), (3, TypeError)):
+        with pytest.raises(error, match=r"folder must be a path.*Received: folder="):
+            check_path("folder", value)
+    for value in ("", "nul\0byte", "\ud800"):
+        with pytest.raises(ValueError, match=r"folder is no name of a file. Received: folder="):
+            check_path("folder", value)
+
+
+def test_an_array_in_the_place_of_a_model_is_not_printed():
+    with pytest.raises(TypeError, match=r"teacher must be a keras.Model. Received: teacher=<nd"):
+        check_model("teacher", np.zeros((1000, 3)))

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import functools
+import os
 import pathlib
 import re
 import traceback
@@ -46,12 +47,13 @@ def judge_error(error, call, argument, value, place):
     shown = f"{type(error).__name__}: {text[:400]}"
     if not isinstance(error, _CLEAR) or isinstance(error, (RecursionError, NotImplementedError)):
         return Verdict("obscure", f"{shown} {_where(error)}")
+    if isinstance(error, OSError) and _plain(value) in str(error.filename):
+        # The system's own error, of the file that was named.
+        return Verdict("clear", shown)
     if len(text) > _LONGEST:
         return Verdict("obscure", f"{len(text)} characters: {shown} {_where(error)}")
     mentions = _mentions(text, call, argument, value)
     if _is_python_on_arguments(text) or (_is_raised_by_us(error) and mentions):
-        return Verdict("clear", shown)
-    if isinstance(error, OSError) and error.filename is not None and mentions:
         return Verdict("clear", shown)
     if call.rule(argument).is_keras and not _is_raised_by_us(error):
         return Verdict("keras", shown)
@@ -63,6 +65,10 @@ def _text_of(error):
         return str(error)
     except Exception as second:
         return f"<an error that can't be shown: {type(second).__name__}>"
+
+
+def _plain(value):
+    return str(value) if isinstance(value, (str, os.PathLike)) else repr(None)
 
 
 def _where(error):

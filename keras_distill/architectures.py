@@ -2,8 +2,14 @@
 
 import difflib
 import inspect
+import numbers
 
 import keras
+
+from keras_distill.arguments import shown
+
+# More would be a slip: no data set has so many classes, no image so many pixels on a side.
+_MOST = 2**24
 
 
 def digits_teacher(input_shape=(8, 8, 1), num_classes=10):
@@ -69,7 +75,7 @@ def digits_student(input_shape=(8, 8, 1), num_classes=10, filters=(4, 8)):
     """
     filters = _positive_integers(filters, "filters")
     if len(filters) != 2:
-        raise ValueError(f"`filters` must be two integers. Received: filters={filters!r}")
+        raise ValueError(f"`filters` must be two integers. Received: filters={shown(filters)}")
     inputs = x = _image_input(input_shape, num_classes, smallest=4)
     x = _conv(x, filters[0], 3, name="stage1", out="stage1_out")
     x = keras.layers.MaxPooling2D(2)(x)
@@ -248,8 +254,11 @@ def mobilenet_v1(input_shape=(96, 96, 3), num_classes=2, alpha=0.25):
     Reference:
         - [Howard et al., 2017, MobileNets](https://arxiv.org/abs/1704.04861)
     """
-    if not isinstance(alpha, int | float) or not 0 < alpha < 100:
-        raise ValueError(f"`alpha` must be a number above 0 such as 0.25. Received: {alpha!r}")
+    is_number = isinstance(alpha, numbers.Real) and not isinstance(alpha, bool)
+    if not is_number or not 0 < alpha < 100:
+        raise ValueError(
+            f"`alpha` must be a number above 0 such as 0.25. Received: alpha={shown(alpha)}"
+        )
     inputs = x = _image_input(input_shape, num_classes)
     x = _conv(x, max(1, int(32 * alpha)), 3, strides=2, name="stem", out="stem_out", **_MLPERF_CONV)
     # Channels of the full network, grouped by the resolution at which they run.
@@ -341,11 +350,11 @@ def get(name, **kwargs):
         student = architectures.get("resnet8", num_classes=100)
         ```
     """
-    if name not in _ARCHITECTURES:
-        close = difflib.get_close_matches(str(name), _ARCHITECTURES, n=3)
+    if not isinstance(name, str) or name not in _ARCHITECTURES:
+        close = difflib.get_close_matches(name, _ARCHITECTURES, n=3) if _is_word(name) else []
         hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
         raise ValueError(
-            f"Unknown architecture {name!r}. {hint}Known architectures: {', '.join(names())}"
+            f"Unknown architecture {shown(name)}. {hint}Known architectures: {', '.join(names())}"
         )
     build = _ARCHITECTURES[name]
     try:
@@ -353,7 +362,7 @@ def get(name, **kwargs):
     except TypeError as error:
         raise TypeError(
             f"Architecture {name!r} takes {name}{inspect.signature(build)}: {error}. "
-            f"Received: {kwargs}"
+            f"Received: {shown(kwargs)}"
         ) from None
     return build(**kwargs)
 
@@ -369,37 +378,42 @@ _ARCHITECTURES = {
 _MLPERF_CONV = {"use_bias": True, "l2": 1e-4}
 
 
+def _is_word(name):
+    return isinstance(name, str) and len(name) < 100
+
+
 def _positive_integers(values, argument):
     """Returns `values` as a tuple of ints of 1 or more, or says what is wrong."""
     integers = isinstance(values, list | tuple) and values
-    if not integers or not all(_is_integer(value) and value >= 1 for value in values):
+    if not integers or not all(_is_integer(value) and 1 <= value <= _MOST for value in values):
         raise ValueError(
-            f"`{argument}` must be a tuple of integers of 1 or more. Received: {values!r}"
+            f"`{argument}` must be a tuple of integers of 1 or more. "
+            f"Received: {argument}={shown(values)}"
         )
     return tuple(int(value) for value in values)
 
 
 def _is_integer(value):
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _image_input(input_shape, num_classes, smallest=1):
     """Checks what every architecture is given, and makes its input."""
-    if not _is_integer(num_classes) or num_classes < 2:
+    if not _is_integer(num_classes) or not 2 <= num_classes <= _MOST:
         raise ValueError(
             "`num_classes` must be an integer of 2 or more (a yes/no question has 2 logits). "
-            f"Received: num_classes={num_classes!r}"
+            f"Received: num_classes={shown(num_classes)}"
         )
     shape = _positive_integers(input_shape, "input_shape")
     if len(shape) != 3:
         raise ValueError(
             "`input_shape` must be (height, width, channels), without the batch; a grey image "
-            f"has 1 channel. Received: input_shape={input_shape!r}"
+            f"has 1 channel. Received: input_shape={shown(input_shape)}"
         )
     if min(shape[:2]) < smallest:
         raise ValueError(
             f"This architecture needs images of at least {smallest}x{smallest} pixels. "
-            f"Received: input_shape={input_shape!r}"
+            f"Received: input_shape={shown(input_shape)}"
         )
     return keras.Input(shape, name="image")
 
@@ -442,7 +456,7 @@ def _average(x):
 
 
 def _classifier(inputs, x, num_classes, name):
-    return keras.Model(inputs, keras.layers.Dense(num_classes, name="logits")(x), name=name)
+    return keras.Model(inputs, keras.layers.Dense(int(num_classes), name="logits")(x), name=name)
 
 
 def _tutorial(input_shape, num_classes, filters, name):

@@ -22,7 +22,7 @@ _ARCHITECTURE = {
     "input_shape": _SHAPE,
     "num_classes": _CLASSES,
     "filters": sequence_of(count()),
-    "alpha": number(0, 2, low_is_allowed=False),
+    "alpha": number(0, 99, low_is_allowed=False),
 }
 
 

@@ -9,12 +9,13 @@ from keras import ops
 from keras_distill import step_checks, workers
 from keras_distill.cache import Joined, TeacherCache
 from keras_distill.cache.side import CachedSide
+from keras_distill.freezing import check_shares_nothing, freeze, others
 from keras_distill.labels import BatchLabels
 from keras_distill.losses import schedule
 from keras_distill.losses.loss import flat_shapes
 from keras_distill.objective import Objective
 from keras_distill.outputs import Outputs
-from keras_distill.sides import NoSide, Side, Sides, freeze, read_spec, spec_of, take
+from keras_distill.sides import NoSide, Side, Sides, read_spec, spec_of, take
 from keras_distill.supervision import (
     check_arguments,
     check_models,
@@ -45,8 +46,10 @@ class Distiller(step_checks.WatchedModel):
     `student_loss_fn`, `distillation_loss_fn`, `alpha` and `temperature`.
 
     Args:
-        teacher: Trained `keras.Model`, which is frozen, or a `TeacherCache`, whose batches come
-            from `cache.join(dataset)`. `None` if no loss needs one.
+        teacher: Trained `keras.Model`, which stays as it is: `teacher.trainable` becomes `False`,
+            which `teacher.trainable = True` undoes, for it and for its copies. Or a
+            `TeacherCache`, whose batches come from `cache.join(dataset)`. `None` if no loss needs
+            one.
         student: `keras.Model` to train. `distiller.student` stays a plain Keras model.
         distillation_losses: A distillation loss, its name (`"kd"`), or a list of them.
         distillation_loss_weights: One number, or `keras.optimizers.schedules`
@@ -108,6 +111,7 @@ class Distiller(step_checks.WatchedModel):
             [] if is_tutorial_form else distillation_losses, distillation_loss_weights
         )
         check_models(teacher, student, teacher_input, student_input, not objective.needs_teacher)
+        check_shares_nothing(teacher, student)
         student = objective.bind(teacher, student)
         # Both models cast their own inputs, each by its own policy.
         kwargs = {"dtype": student.dtype_policy, "autocast": False, **kwargs}
@@ -194,8 +198,8 @@ class Distiller(step_checks.WatchedModel):
         self._check_outputs(student.output)
 
     def _build_losses(self, x):
-        # Layers that the teacher only made now, when it was built, would be trained.
-        freeze(self.teacher)
+        # Layers may only have been made now, when both models were built.
+        check_shares_nothing(self.teacher, self.student)
         self._objective.prepare(*self._sides)
         self._sides.batch_spec = x
         self.built = self.student.built
@@ -326,6 +330,30 @@ class Distiller(step_checks.WatchedModel):
         # Metrics that saw no labels yet have no result.
         ready = [m for m in super().metrics if m is not compiled or compiled.built]
         return ready + self._objective.trackers
+
+    @property
+    def trainable_weights(self):
+        """Weights of the student and of the projectors."""
+        return others(super().trainable_weights, self._variables_of_teacher)
+
+    @property
+    def trainable_variables(self):
+        """Variables of the student and of the projectors."""
+        return others(super().trainable_variables, self._variables_of_teacher)
+
+    @property
+    def non_trainable_weights(self):
+        """All other weights, the teacher's among them."""
+        return others(self.weights, self.trainable_weights)
+
+    @property
+    def non_trainable_variables(self):
+        """All other variables, the teacher's among them."""
+        return others(self.variables, self.trainable_variables)
+
+    @property
+    def _variables_of_teacher(self):
+        return getattr(getattr(self, "teacher", None), "variables", [])
 
     @property
     def _uses_teacher(self):

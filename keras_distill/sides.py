@@ -274,17 +274,6 @@ class Sides:
         return self.teacher.shapes is None or self.student.shapes is None
 
 
-def freeze(model):
-    """Makes all variables of a model untrainable.
-
-    Args:
-        model: A `keras.Model`; anything else has no variables.
-    """
-    # Each layer on its own: Keras skips an assignment of the value that the model already has.
-    for layer in model._flatten_layers() if isinstance(model, keras.Model) else ():
-        layer.trainable = False
-
-
 def spec_of(tensor):
     """Returns a symbolic tensor of the shape and type of a batch, of any number of samples."""
     dtype = keras.backend.standardize_dtype(tensor.dtype)

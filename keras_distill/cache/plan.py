@@ -20,7 +20,8 @@ from keras_distill.cache.builder import (
 from keras_distill.cache.parts import DTYPES, PartsOfTeacher, tapped_paths
 from keras_distill.cache.samples import Samples, seeded
 from keras_distill.cache.sketch import differ
-from keras_distill.sides import Side, freeze
+from keras_distill.freezing import freeze
+from keras_distill.sides import Side
 
 
 class Plan:

@@ -9,7 +9,7 @@ from keras import ops
 from keras_distill import step_checks, workers
 from keras_distill.cache import Joined, TeacherCache
 from keras_distill.cache.side import CachedSide
-from keras_distill.freezing import check_shares_nothing, freeze, others
+from keras_distill.freezing import WithFrozenTeacher, check_shares_nothing, serialized
 from keras_distill.labels import BatchLabels
 from keras_distill.losses import schedule
 from keras_distill.losses.loss import flat_shapes
@@ -28,7 +28,7 @@ from keras_distill.supervision import (
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class Distiller(step_checks.WatchedModel):
+class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
     """Trains a student on the labels and on what a frozen teacher knows.
 
     A drop-in superset of `keras.distillation.Distiller`: same arguments, attributes and history
@@ -126,7 +126,7 @@ class Distiller(step_checks.WatchedModel):
         self.validate_with_teacher = True
         self.sample_index = sample_index
         self._is_tutorial_form = is_tutorial_form
-        freeze(teacher)
+        self._freeze_teacher()
         self._set_objective(objective)
         self.student_loss_tracker = keras.metrics.Mean(name="student_loss")
         self.distillation_loss_tracker = keras.metrics.Mean(name="distillation_loss")
@@ -332,30 +332,6 @@ class Distiller(step_checks.WatchedModel):
         return ready + self._objective.trackers
 
     @property
-    def trainable_weights(self):
-        """Weights of the student and of the projectors."""
-        return others(super().trainable_weights, self._variables_of_teacher)
-
-    @property
-    def trainable_variables(self):
-        """Variables of the student and of the projectors."""
-        return others(super().trainable_variables, self._variables_of_teacher)
-
-    @property
-    def non_trainable_weights(self):
-        """All other weights, the teacher's among them."""
-        return others(self.weights, self.trainable_weights)
-
-    @property
-    def non_trainable_variables(self):
-        """All other variables, the teacher's among them."""
-        return others(self.variables, self.trainable_variables)
-
-    @property
-    def _variables_of_teacher(self):
-        return getattr(getattr(self, "teacher", None), "variables", [])
-
-    @property
     def _uses_teacher(self):
         return self.student_loss_weight is None or self.student_loss_weight != 1
 
@@ -518,6 +494,16 @@ class Distiller(step_checks.WatchedModel):
         """Metrics of the distillation losses, whose values must be finite."""
         return self._objective.trackers
 
+    def export(self, filepath, *args, **kwargs):
+        """Exports the student, which takes its own inputs: `student_input` has no part in it.
+
+        Args:
+            filepath: As for `keras.Model.export`.
+            *args: Further arguments of `keras.Model.export`.
+            **kwargs: Further arguments of `keras.Model.export`.
+        """
+        return self.student.export(filepath, *args, **kwargs)
+
     def get_config(self):
         """Returns the constructor's arguments, both models among them."""
         serialize = keras.saving.serialize_keras_object
@@ -526,7 +512,7 @@ class Distiller(step_checks.WatchedModel):
             losses = [serialize(loss) for loss in self.distillation_losses]
             weights = [schedule.serialize(weight) for weight in self.distillation_loss_weights]
         config = {
-            "teacher": serialize(self.teacher),
+            "teacher": serialized(self.teacher),
             "student": serialize(self.student),
             "distillation_losses": losses,
             "distillation_loss_weights": weights,

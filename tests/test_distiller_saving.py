@@ -1,9 +1,14 @@
+import io
 import subprocess
 import sys
+import warnings
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_distill import AttentionTransfer, Distiller, HintLearning, SoftTargets
 
@@ -160,4 +165,71 @@ def test_backup_and_restore_resumes_with_optimizer_and_projector(
     same_weights(resumed.student, reference.student, rtol=1e-4, atol=1e-5)
     same_weights(
         resumed.distillation_layers[0], reference.distillation_layers[0], rtol=1e-4, atol=1e-5
+    )
+
+
+def names_of_saved_weights(path):
+    names = []
+    with zipfile.ZipFile(path) as archive:
+        content = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
+    content.visititems(lambda name, item: names.append(name) if hasattr(item, "dtype") else None)
+    return names
+
+
+@pytest.mark.parametrize("kind", ["graphs", "subclassed"])
+def test_the_teachers_optimizer_is_not_saved_and_no_state_is_lost(
+    kind, make_cnn, images, crossentropy, tmp_path
+):
+    make = make_cnn if kind == "graphs" else Subclassed
+    teacher, student = make(8), make(2)
+    for model in (teacher, student):
+        model.compile("adam", crossentropy, metrics=["accuracy"])
+        model.fit(*images, epochs=1, verbose=0)
+    distiller = Distiller(teacher, student, "kd")
+    distiller.compile("adam", crossentropy, metrics=["accuracy"])
+    distiller.fit(*images, epochs=1, verbose=0)
+    distiller.save(tmp_path / "distiller.keras")
+    saved = names_of_saved_weights(tmp_path / "distiller.keras")
+    of_teacher = [name for name in saved if "teacher" in name]
+    assert len(of_teacher) == len(teacher.weights)
+    assert not any("optimizer" in name for name in of_teacher)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loaded = keras.models.load_model(tmp_path / "distiller.keras")
+    assert not [str(each.message) for each in caught if "kipping" in str(each.message)]
+    same_weights(loaded.teacher, teacher)
+    same_weights(loaded.student, student)
+    assert not loaded.teacher.compiled
+    assert teacher.optimizer.iterations == 2
+    np.testing.assert_array_equal(
+        *(model.predict(images[0], verbose=0) for model in (loaded, distiller))
+    )
+    assert {"teacher", "layers", "student"} <= set(dir(distiller)) & set(dir(loaded))
+
+
+def test_weights_alone_are_saved_and_loaded_with_the_teachers(
+    make_cnn, images, crossentropy, tmp_path
+):
+    distiller = trained(make_cnn, images, crossentropy)
+    distiller.save_weights(tmp_path / "distiller.weights.h5")
+    other = Distiller(
+        make_cnn(8), make_cnn(2), [SoftTargets(2.0), HintLearning("stage1", "stage1")]
+    )
+    other.compile(keras.optimizers.Adam(0.01), crossentropy, metrics=["accuracy"])
+    other.load_weights(tmp_path / "distiller.weights.h5")
+    same_weights(other.teacher, distiller.teacher)
+    same_weights(other.student, distiller.student)
+    same_weights(other.distillation_layers[0], distiller.distillation_layers[0])
+
+
+@pytest.mark.parametrize("kind", ["graphs", "subclassed"])
+def test_a_distiller_exports_its_student(kind, make_cnn, images, crossentropy, tmp_path):
+    make = make_cnn if kind == "graphs" else Subclassed
+    distiller = Distiller(make(8), make(2), "kd")
+    distiller.compile("adam", crossentropy)
+    distiller.fit(*images, epochs=1, verbose=0)
+    distiller.export(tmp_path / "exported", verbose=False)
+    exported = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(
+        exported.serve(images[0]), distiller.student(images[0]), rtol=1e-5, atol=1e-6
     )

@@ -25,6 +25,7 @@ class FeatureExtractor:
             `":kernel"`, its kernel;
             `":scores"`, the attention scores of a `MultiHeadAttention`, after the softmax and
             before dropout, shape `(batch, heads, queries, keys)`, 0 at padded queries;
+            `":raw_scores"`, the same before the softmax, 0 at padded queries and masked keys;
             `":query"`, `":key"`, `":value"`, its projected vectors, shape
             `(batch, length, heads, size)`.
         side: What to call the model in errors: `"teacher"` or `"student"`.

@@ -4,13 +4,14 @@ import collections
 import contextlib
 import functools
 import inspect
+import math
 import threading
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-_ATTENTION = ("scores", "query", "key", "value")
+_ATTENTION = ("scores", "raw_scores", "query", "key", "value")
 SUFFIXES = ("input", "preactivation", "kernel", *_ATTENTION)
 
 _EXPLICIT_SCORES = {"_flash_attention": False, "_return_attention_scores": True}
@@ -233,6 +234,8 @@ def _showing_attention(twin, record):
         bound = arguments.bind(*args, **kwargs)
         given = bound.arguments
         record.keep(**{name: given[name] for name in ("query", "key", "value")})
+        if record.wants("raw_scores"):
+            record.keep(raw_scores=_raw_scores(twin, given))
         if not record.wants("scores"):
             return original(*args, **kwargs)
         # A fused kernel would skip the scores.
@@ -246,12 +249,35 @@ def _showing_attention(twin, record):
     return compute_attention
 
 
+def _raw_scores(layer, given):
+    """Computes the scores before the softmax, 0 where a mask leaves out a query or a key."""
+    query, key, mask = given["query"], given["key"], given.get("attention_mask")
+    if len(query.shape) != 4:
+        raise ValueError(
+            f"Layer {layer.name!r} attends over several axes, and raw scores are of one: tap its "
+            f"':scores'. Received: queries of shape {tuple(query.shape)}"
+        )
+    query = ops.multiply(query, 1.0 / math.sqrt(query.shape[-1]))
+    scores = ops.einsum("bqhd,bkhd->bhqk", query, key)
+    if given.get("use_causal_mask"):
+        causal = ops.tril(ops.ones(ops.shape(scores)[2:], dtype="bool"))[None]
+        mask = causal if mask is None else ops.logical_and(mask, causal)
+    if mask is None:
+        return scores
+    return ops.where(_with_heads(ops.cast(mask, "bool"), 4), scores, ops.zeros_like(scores))
+
+
+def _with_heads(mask, rank):
+    while len(mask.shape) < rank:
+        mask = ops.expand_dims(mask, axis=1)
+    return mask
+
+
 def _without_padded_queries(scores, mask):
     if mask is None:
         return scores
     counts = ops.any(ops.cast(mask, "bool"), axis=-1, keepdims=True)
-    while len(counts.shape) < len(scores.shape):
-        counts = ops.expand_dims(counts, axis=1)
+    counts = _with_heads(counts, len(scores.shape))
     return ops.where(counts, scores, ops.zeros_like(scores))
 
 

@@ -104,6 +104,55 @@ def test_causal_attention_and_queries_keys_and_values():
     np.testing.assert_allclose(features["attention:value"], attention.value_dense(x), atol=1e-6)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_raw_scores_are_those_before_the_softmax_and_zero_where_masked(causal):
+    tokens = TOKENS.copy()
+    tokens[:, 4:] = 0
+    inputs = keras.Input((6,), dtype="int32")
+    x = keras.layers.Embedding(20, 8, mask_zero=True)(inputs)
+    attention = keras.layers.MultiHeadAttention(2, 4, name="attention")
+    model = keras.Model(inputs, attention(x, x, use_causal_mask=causal))
+    paths = [f"attention:{what}" for what in ("raw_scores", "scores", "query", "key")]
+    features = FeatureExtractor(model, paths)(tokens)[1]
+    raw, scores, query, key = (np.float64(features[path]) for path in paths)
+    counts = (tokens > 0)[:, None, :, None] & (tokens > 0)[:, None, None]
+    counts = np.broadcast_to(counts & (np.tri(6, dtype=bool) | (not causal)), raw.shape)
+    expected = np.einsum("bqhd,bkhd->bhqk", query, key) / 2.0
+    np.testing.assert_allclose(raw[counts], expected[counts], atol=1e-5)
+    assert np.all(raw[~counts] == 0)
+    weights = np.where(counts, np.exp(raw), 0.0)
+    total = weights.sum(-1, keepdims=True)
+    np.testing.assert_allclose(weights / np.where(total, total, 1), scores, atol=1e-5)
+    np.testing.assert_array_equal(FeatureExtractor(model, paths[:1])(tokens)[0], model(tokens))
+
+
+def test_raw_scores_of_attention_with_nothing_but_a_causal_mask():
+    inputs = keras.Input((6, 8))
+    attention = keras.layers.MultiHeadAttention(2, 4, name="attention")
+    model = keras.Model(inputs, attention(inputs, inputs, use_causal_mask=True))
+    x = np.random.default_rng(0).random((3, 6, 8), "float32")
+    raw = np.array(FeatureExtractor(model, ["attention:raw_scores"])(x)[1]["attention:raw_scores"])
+    assert np.all((raw == 0) == np.triu(np.ones((6, 6), bool), 1))
+
+
+def test_raw_scores_of_attention_over_an_image_are_refused():
+    inputs = keras.Input((3, 4, 8))
+    attention = keras.layers.MultiHeadAttention(2, 4, attention_axes=(1, 2), name="attention")
+    model = keras.Model(inputs, attention(inputs, inputs))
+    with pytest.raises(ValueError, match="'attention' attends over several axes"):
+        FeatureExtractor(model, ["attention:raw_scores"])(np.ones((2, 3, 4, 8)))
+
+
+def test_grouped_query_attention_shows_its_raw_scores():
+    inputs = keras.Input((6, 8))
+    attention = keras.layers.GroupQueryAttention(4, 4, 2, name="attention")
+    model = keras.Model(inputs, attention(inputs, inputs))
+    x = np.random.default_rng(0).random((3, 6, 8), "float32")
+    paths = ["attention:scores", "attention:raw_scores"]
+    scores, raw = (FeatureExtractor(model, paths)(x)[1][path] for path in paths)
+    np.testing.assert_allclose(keras.ops.softmax(raw), scores, atol=1e-6)
+
+
 def test_grouped_query_attention_shows_its_scores():
     inputs = keras.Input((6, 8))
     attention = keras.layers.GroupQueryAttention(4, 4, 2, name="attention")

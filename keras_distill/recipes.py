@@ -126,7 +126,9 @@ _PLANS = {
     "tinybert": _plan(
         "tinybert",
         1.0,
-        "Jiao et al. 2020: attention with weight 1, soft targets at T = 1, no labels.",
+        "Jiao et al. 2020: raw attention scores, embeddings and hidden states, then soft targets "
+        "at T = 1, each with weight 1, no labels; here all at once.",
+        ("hidden_states", 1.0, {}),
         ("kd", 1.0, {"temperature": 1.0}),
         student_loss_weight=0.0,
     ),

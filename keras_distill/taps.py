@@ -28,7 +28,8 @@ def choose(rule, teacher, student):
             `"embedding"`, what enters the last dense layer;
             `"graph"`, the last two stages, the embedding and the last dense layer;
             `"class_maps"`, the last stage and the last dense layer's kernel;
-            `"scores"`, the scores of all attention layers;
+            `"scores"` and `"raw_scores"`, the scores of all attention layers;
+            `"hidden_states"`, what enters each attention block, and what leaves the last;
             `"last_attention"`, the last attention layer.
         teacher: The teacher model, or a cache of its outputs.
         student: The student model.
@@ -149,6 +150,67 @@ def attention_layers(model, side="model"):
     return paths
 
 
+def hidden_states(model, side="model"):
+    """Finds the hidden states of a transformer: what enters each block, and what leaves the last.
+
+    A block is the layer around one attention layer, or around self- and cross-attention together;
+    where attention stands in the model itself, the attention layer.
+
+    Args:
+        model: A `keras.Model`.
+        side: What to call the model in errors.
+
+    Returns:
+        List of paths, from the embeddings to the last hidden state.
+
+    Raises:
+        ValueError: If there is no attention, or what leaves the last block can't be found.
+    """
+    attention = attention_layers(model, side)
+    known = dict(_all_layers(model))
+    blocks = list(dict.fromkeys(_block_of(path, attention, known) for path in attention))
+    last = blocks[-1]
+    if isinstance(known[last], _ATTENTION_LAYERS):
+        last = _last_sequence(model, last, side)
+    return [*(f"{path}:input" for path in blocks), last]
+
+
+def _block_of(path, attention, known):
+    def held(container):
+        return sum(other.startswith(f"{container}/") for other in attention)
+
+    block = path
+    while "/" in block:
+        around = block.rpartition("/")[0]
+        # A layer that holds more attention than the block does is a stack of blocks.
+        if isinstance(known[around], keras.Model) or (block != path and held(around) > held(block)):
+            break
+        block = around
+    return block
+
+
+def _last_sequence(model, attention, side):
+    """Returns what enters the pooling, or else the last layer that outputs a sequence."""
+    layers = list(_model_layers(model))
+    paths = [path for path, _ in layers]
+    after = layers[paths.index(attention) :] if attention in paths else []
+    shape = _described_shape(after[0][1]) if after else None
+    found = None
+    for path, layer in after:
+        entered, left = _described_shape(layer, "input"), _described_shape(layer)
+        is_sequence = left is not None and len(left) == 3 and left[-1] == shape[-1]
+        if is_sequence and not isinstance(layer, keras.layers.Dropout):
+            found = path
+        if shape is not None and entered == shape and left is not None and len(left) == 2:
+            return f"{path}:input"
+    if found is None:
+        raise ValueError(
+            f'"auto" can\'t tell what leaves the last attention block of the {side} model '
+            f"{model.name!r}: name the layers with teacher_layer_name and student_layer_name."
+        )
+    return found
+
+
 def _all_layers(model, prefix=""):
     for name, layer in children(model).items():
         yield prefix + name, layer
@@ -178,9 +240,9 @@ def _model_layers(model, prefix=""):
             yield path, layer
 
 
-def _described_shape(layer):
+def _described_shape(layer, what="output"):
     try:
-        return tuple(layer.output.shape)
+        return tuple(getattr(layer, what).shape)
     except (AttributeError, ValueError):
         return None
 
@@ -285,19 +347,43 @@ class _Graph(_Stages):
 
 
 class _Scores:
-    """Spreads the student's attention layers evenly over the teacher's, last to last."""
+    """Spreads the student's attention layers evenly over the teacher's, last to last.
+
+    Args:
+        suffix: What is tapped of an attention layer.
+    """
 
     survey = staticmethod(lambda model, side: attention_layers(model, side))
+
+    def __init__(self, suffix):
+        self._suffix = suffix
 
     def pair(self, *sides):
         count = min(map(len, sides))
         chosen = (
             [side[(index + 1) * len(side) // count - 1] for index in range(count)] for side in sides
         )
-        return tuple([f"{path}:scores" for path in side] for side in chosen)
+        return tuple([f"{path}:{self._suffix}" for path in side] for side in chosen)
 
     def choices(self, surveyed):
-        return [[f"{path}:scores" for path in surveyed]]
+        return [[f"{path}:{self._suffix}" for path in surveyed]]
+
+
+class _HiddenStates:
+    """Spreads the student's blocks evenly over the teacher's, embeddings and last to their like."""
+
+    survey = staticmethod(lambda model, side: hidden_states(model, side))
+
+    def pair(self, *sides):
+        blocks = [len(side) - 1 for side in sides]
+        count = min(blocks)
+        return tuple(
+            [side[index * total // count] for index in range(count + 1)]
+            for side, total in zip(sides, blocks, strict=True)
+        )
+
+    def choices(self, surveyed):
+        return [surveyed]
 
 
 class _EachOnItsOwn:
@@ -349,6 +435,8 @@ _RULES = {
     "embedding": _EachOnItsOwn(lambda model, side: f"{_classifier(model, side)}:input"),
     "graph": _Graph(),
     "class_maps": _EachOnItsOwn(_class_maps),
-    "scores": _Scores(),
+    "scores": _Scores("scores"),
+    "raw_scores": _Scores("raw_scores"),
+    "hidden_states": _HiddenStates(),
     "last_attention": _EachOnItsOwn(lambda model, side: attention_layers(model, side)[-1]),
 }

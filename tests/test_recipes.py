@@ -1,5 +1,7 @@
 """Published configurations."""
 
+import keras
+import numpy as np
 import pytest
 
 from keras_distill import Distiller, losses, recipes
@@ -48,6 +50,36 @@ def test_attention_with_soft_targets_is_weighed_as_published():
     labels = recipe.student_loss_weight
     attention, soft = ((1 - labels) * weight for weight in recipe.distillation_loss_weights)
     assert (labels, soft, attention) == pytest.approx((0.1, 0.9, 1000.0))
+
+
+def test_tinybert_compares_raw_scores_hidden_states_and_predictions(crossentropy):
+    def transformer(blocks, width):
+        tokens = keras.Input((6,), dtype="int32")
+        x = keras.layers.Embedding(20, width, mask_zero=True)(tokens)
+        for index in range(blocks):
+            attention = keras.layers.MultiHeadAttention(2, 4, name=f"attention_{index}")
+            x = keras.layers.LayerNormalization(name=f"norm_{index}")(x + attention(x, x))
+        pooled = keras.layers.GlobalAveragePooling1D(name="pool")(x)
+        return keras.Model(tokens, keras.layers.Dense(3, name="logits")(pooled))
+
+    distiller = Distiller(transformer(2, 8), transformer(1, 6), **recipes.get("tinybert"))
+    assert distiller.describe().splitlines() == [
+        "head_attention (HeadAttention, weight 1.0):",
+        "  teacher attention_1:raw_scores (None, 2, 6, 6)",
+        "  student attention_0:raw_scores (None, 2, 6, 6)",
+        "hidden_states (HiddenStates, weight 1.0):",
+        "  teacher attention_0:input (None, 6, 8)",
+        "  teacher pool:input (None, 6, 8)",
+        "  student attention_0:input (None, 6, 6)",
+        "  student pool:input (None, 6, 6)",
+        "soft_targets (SoftTargets, weight 1.0):",
+        "  teacher output (None, 3)",
+        "  student output (None, 3)",
+    ]
+    distiller.compile("adam", crossentropy)
+    tokens = np.random.default_rng(0).integers(0, 20, (32, 6))
+    history = distiller.fit(tokens, np.zeros(32), epochs=2, verbose=0).history
+    assert history["hidden_states"][1] < history["hidden_states"][0]
 
 
 def test_contrast_by_name_says_what_it_is():

@@ -107,6 +107,11 @@ CASES = [
     ),
     _case("HintLearning", MAPS, exact=False),
     _case(
+        "HiddenStates",
+        ((BATCH, 5, 4),) * 2,
+        lambda: losses.HiddenStates("a", "b", form="cosine", projector=None),
+    ),
+    _case(
         "FlowOfSolution",
         EQUAL_STAGES,
         lambda: losses.FlowOfSolution(*PAIRS, projector=None),

@@ -12,6 +12,7 @@ from keras_distill.losses import (
     ChannelWise,
     FactorTransfer,
     FlowOfSolution,
+    HiddenStates,
     KnowledgeReview,
     MaskedGenerative,
     NeuronSelectivity,
@@ -378,6 +379,56 @@ def test_masked_generative_draws_new_masks_in_training():
     assert len(values) == 3
 
 
+def reference_hidden_states(teacher, student, form, mask=None):
+    mask = np.ones(teacher.shape[:2], bool) if mask is None else mask
+    values = []
+    for t, s, counts in zip(np.float64(teacher), np.float64(student), mask, strict=True):
+        if form == "mse":
+            of_positions = [np.mean((a - b) ** 2) for a, b in zip(t, s, strict=True)]
+        else:
+            of_positions = [1 - unit(a) @ unit(b) for a, b in zip(t, s, strict=True)]
+        values.append(np.sum(of_positions * counts) / max(counts.sum(), 1))
+    return np.mean(values)
+
+
+@pytest.mark.parametrize("form", ["mse", "cosine"])
+def test_hidden_states_equal_numpy_and_sum_over_layers(form):
+    teacher = random_features((3, 5, 6), (3, 5, 6))
+    student = random_features((3, 5, 6), (3, 5, 6), seed=1)
+    loss = HiddenStates(["a", "b"], ["c", "d"], form=form, projector=None)
+    expected = sum(
+        reference_hidden_states(*pair, form) for pair in zip(teacher, student, strict=True)
+    )
+    np.testing.assert_allclose(loss.compute_loss(teacher, student), expected, rtol=1e-5)
+    assert loss.clone().form == form
+    assert abs(float(loss.compute_loss(teacher, teacher))) < 1e-6
+
+
+def test_hidden_states_of_unlike_widths_are_mapped_position_by_position():
+    teacher, student = random_features((3, 5, 6), (3, 5, 4))
+    loss = HiddenStates("t", "s")
+    loss.prepare((None, None, 6), (None, None, 4))
+    kernel, bias = loss.own_layers[0].get_weights()
+    expected = reference_hidden_states(teacher, student @ kernel + bias, "mse")
+    np.testing.assert_allclose(loss.compute_loss(teacher, student), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["mse", "cosine"])
+def test_padding_is_no_part_of_hidden_states(form):
+    teacher, student = random_features((3, 5, 6), (3, 5, 6))
+    mask = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]], bool)
+    expected = reference_hidden_states(teacher, student, form, mask)
+    student[~mask] = np.nan
+    loss = HiddenStates("t", "s", form=form, projector=None)
+    variable = tf.Variable(student)
+    with tf.GradientTape() as tape:
+        value = loss.compute_loss(teacher, variable, mask=mask)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    gradient = np.array(tape.gradient(value, variable))
+    assert np.all(gradient[~mask] == 0)
+    assert np.all(np.isfinite(gradient))
+
+
 @pytest.mark.parametrize("ratio", [0.25, 0.65])
 def test_masked_generative_masks_whole_positions_at_its_ratio(ratio):
     features = np.ones((4, 32, 32, 3), "float32")
@@ -555,6 +606,9 @@ def test_knowledge_review_sums_the_contexts_of_its_fusions_from_the_deepest(
         (ChannelWise("t", "s"), (2, 8), (2, 8)),
         (MaskedGenerative("t", "s", projector=None), (2, 4, 4, 3), (2, 4, 4, 5)),
         (MaskedGenerative("t", "s"), (2, 4, 4, 3), (2, 3)),
+        (HiddenStates("t", "s"), (2, 5, 4), (2, 6, 4)),
+        (HiddenStates("t", "s"), (2, 4), (2, 4)),
+        (HiddenStates("t", "s", projector=None), (2, 5, 4), (2, 5, 3)),
         (VariationalInformation("t", "s"), (2, 4, 4, 3), (2, 3)),
         (FactorTransfer("t", "s"), (2, 4, 4, 3), (2, 4, 3)),
         (FactorTransfer("t", "s"), (2, 8), (2, 8)),

@@ -10,14 +10,16 @@ from keras_distill.losses.paired import PairedLoss
 class HeadAttention(PairedLoss):
     """Mean squared difference of the attention matrices, head by head.
 
-    The paper compares the scores before the softmax, which it found to converge faster; here they
-    are compared after it, as `MultiHeadAttention` gives them, so that masked positions count 0.
-    The paper's weight is 1, on unnormalised scores; after the softmax 100 to 1000 suits. It costs
-    one pass over the attention matrices.
+    As in the paper, the scores before the softmax are compared, with weight 1; masked keys and
+    padded queries count 0 on both sides, and the mean is over all positions, as in the authors'
+    code. They train with it and with the hidden states (`HiddenStates`) first, and with soft
+    targets afterwards. After the softmax (`":scores"` in place of `":raw_scores"`) the differences
+    are 100 to 1000 times smaller. It costs a product of queries and keys, which attention makes for
+    itself in another form, and one pass over the attention matrices.
 
     Args:
-        teacher_layer_name: Path to the scores of the teacher's `MultiHeadAttention`
-            (`"encoder_2/attention:scores"`), shape `(batch, heads, queries, keys)`, a list of
+        teacher_layer_name: Path to the raw scores of the teacher's `MultiHeadAttention`
+            (`"encoder_2/attention:raw_scores"`), shape `(batch, heads, queries, keys)`, a list of
             paths, or `"auto"`: all attention layers, evenly spread over those of the student.
         student_layer_name: The same for the student, with as many heads.
         name: Name of the loss in the training history.
@@ -28,8 +30,8 @@ class HeadAttention(PairedLoss):
     Example:
 
     ```python
-    scores = keras.ops.softmax(np.random.rand(2, 4, 6, 6).astype("float32"))
-    loss = HeadAttention("attention:scores", "attention:scores")
+    scores = np.random.rand(2, 4, 6, 6).astype("float32")
+    loss = HeadAttention("attention:raw_scores", "attention:raw_scores")
     assert loss.compute_loss(scores, scores) == 0
     ```
 
@@ -38,8 +40,8 @@ class HeadAttention(PairedLoss):
         EMNLP 2020.
     """
 
-    auto_taps = "scores"
-    taps = "attention scores, equal numbers of heads"
+    auto_taps = "raw_scores"
+    taps = "raw attention scores, equal numbers of heads"
     # Scores of padded queries are 0 on both sides.
     takes_masks = True
 
@@ -75,7 +77,7 @@ def check_scores(loss, teacher_shape, student_shape):
             teacher_shape,
             student_shape,
             "attention scores have the shape (batch, heads, queries, keys): tap a "
-            'MultiHeadAttention with ":scores" after its path.',
+            f'MultiHeadAttention with ":{loss.auto_taps}" after its path.',
         )
     differ = any(
         t != s for t, s in zip(teacher_shape[2:], student_shape[2:], strict=True) if t and s

@@ -4,6 +4,7 @@ from keras_distill.losses.feature.activation_boundary import ActivationBoundary
 from keras_distill.losses.feature.channel_wise import ChannelWise
 from keras_distill.losses.feature.factor_transfer import FactorTransfer
 from keras_distill.losses.feature.flow_of_solution import FlowOfSolution
+from keras_distill.losses.feature.hidden_states import HiddenStates
 from keras_distill.losses.feature.hint_learning import HintLearning
 from keras_distill.losses.feature.knowledge_review import KnowledgeReview
 from keras_distill.losses.feature.masked_generative import MaskedGenerative
@@ -17,6 +18,7 @@ __all__ = [
     "ChannelWise",
     "FactorTransfer",
     "FlowOfSolution",
+    "HiddenStates",
     "HintLearning",
     "KnowledgeReview",
     "MaskedGenerative",

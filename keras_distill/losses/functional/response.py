@@ -4,7 +4,7 @@ import math
 
 from keras import ops
 
-from keras_distill.losses.functional.tensors import TINY, as_float, as_floats, unit
+from keras_distill.losses.functional.tensors import TINY, as_float, as_floats, cosine_distance
 
 DIVERGENCES = ("kl", "reverse_kl", "js", "cross_entropy")
 
@@ -202,14 +202,8 @@ def correlation_distance(teacher, student):
     Returns:
         Tensor of shape `(rows,)`; 0 for two constant rows, 1 if only one is constant.
     """
-    rows = [
-        unit(side - ops.mean(side, axis=-1, keepdims=True)) for side in as_floats(teacher, student)
-    ]
-    # Half the squared distance of two unit vectors is one minus their cosine, and exactly 0 at
-    # equality.
-    distance = 0.5 * ops.sum(ops.square(rows[0] - rows[1]), axis=-1)
-    constant = [ops.all(ops.equal(row, 0), axis=-1) for row in rows]
-    return ops.where(ops.logical_xor(*constant), 1.0, distance)
+    sides = as_floats(teacher, student)
+    return cosine_distance(*(side - ops.mean(side, axis=-1, keepdims=True) for side in sides))
 
 
 def dist(teacher_logits, student_logits, beta=1.0, gamma=1.0, temperature=1.0):

@@ -152,6 +152,24 @@ def unit(tensor, axis=-1):
     return tensor * ops.rsqrt(ops.where(squared_length > 0, squared_length, 1.0))
 
 
+def cosine_distance(teacher, student):
+    """One minus the cosine over the last axis.
+
+    Args:
+        teacher: Tensor of shape `(..., values)`.
+        student: Tensor of the same shape.
+
+    Returns:
+        Tensor of shape `(...)`; 0 for two vectors of zeros, 1 if only one is.
+    """
+    sides = [unit(side) for side in as_floats(teacher, student)]
+    # Half the squared distance of two unit vectors is one minus their cosine, and exactly 0 at
+    # equality.
+    distance = 0.5 * ops.sum(ops.square(sides[0] - sides[1]), axis=-1)
+    zero = [ops.all(ops.equal(side, 0), axis=-1) for side in sides]
+    return ops.where(ops.logical_xor(*zero), 1.0, distance)
+
+
 def huber(difference):
     """Huber's loss with threshold 1: `d²/2` where `|d| < 1`, else `|d| - 1/2`."""
     size = ops.abs(difference)

@@ -84,6 +84,11 @@ class ClassAttentionTransfer(DistillationLoss):
                 "class maps must be over space, and over the same classes on both sides.",
             )
 
+    def check_batches(self, teacher_shapes, student_shapes):
+        """Checks that both sides hold as many samples; a kernel holds none."""
+        sides = (teacher_shapes, student_shapes)
+        super().check_batches(*(side[0] if isinstance(side, list) else side for side in sides))
+
     def call(self, teacher, student, context):
         """Computes the distance of the pooled maps."""
         maps = _maps_of(teacher), _maps_of(student)

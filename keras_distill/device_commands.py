@@ -1,6 +1,7 @@
 """The commands of keras-distill for any Keras model and any TensorFlow Lite file."""
 
 import json
+import math
 import pathlib
 
 import numpy as np
@@ -94,7 +95,7 @@ def run_export(options):
     """
     import keras
 
-    from keras_distill.tflite import BOARDS, export_tflite
+    from keras_distill.tflite import BOARDS, export_tflite, project_folder
 
     if options.board is not None and options.board not in BOARDS:
         raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {options.board!r}.")
@@ -104,6 +105,9 @@ def run_export(options):
     packs = _packs(options, x)
     model = keras.models.load_model(options.model, compile=False)
     output = options.output or options.model.with_suffix(".tflite")
+    given_labels = _given_labels(options, packs, model)
+    for pack in packs:
+        project_folder.check(_folder(output, pack), pack)
     quantization = None if options.quantization == "float32" else options.quantization
     result = export_tflite(model, output, quantization, x, target=options.target)
     print(f"wrote {output} ({result.size:,} B)")
@@ -115,8 +119,8 @@ def run_export(options):
         print(verification)
     report = result.report()
     print(report)
-    if options.labels is not None:
-        labels = _labels(options.labels)
+    if given_labels is not None:
+        labels = given_labels
     elif labels is not None and len(labels) != result.outputs[0].shape[-1]:
         labels = None
     for pack in packs:
@@ -144,6 +148,20 @@ def _first(x, count):
     return {name: x[name][:count] for name in x} if isinstance(x, dict) else x[:count]
 
 
+def _given_labels(options, packs, model):
+    """Returns the names of classes that were given, one per output value, or `None`."""
+    if options.labels is None:
+        return None
+    if not packs:
+        raise ValueError("--labels names the classes for what is packed: give --pack too.")
+    from keras_distill.tflite import labels
+
+    if len(model.outputs) != 1:
+        raise ValueError(f"--labels is for a model with one output, not {len(model.outputs)}.")
+    given, shape = _labels(options.labels), model.output_shape[1:]
+    return given if None in shape else labels.checked(given, math.prod(shape))
+
+
 def _labels(source):
     """Returns the names of classes that a file or the command holds."""
     path = pathlib.Path(source)
@@ -154,10 +172,14 @@ def _labels(source):
 
 
 def _pack(result, pack, output, samples, labels):
-    """Writes a project beside the file: the Arduino library under its name, others with theirs."""
-    name = output.stem
-    folder = output.with_name(name if pack == "arduino" else f"{name}_{pack}")
-    return getattr(result, f"to_{pack}")(folder, labels, samples, name)
+    """Writes a project beside the file."""
+    folder = _folder(output, pack)
+    return getattr(result, f"to_{pack}")(folder, labels, samples, output.stem)
+
+
+def _folder(output, pack):
+    """Returns the folder of a project: the Arduino library's name is its own, others add theirs."""
+    return output.with_name(output.stem if pack == "arduino" else f"{output.stem}_{pack}")
 
 
 def _data(source, data_dir):

@@ -33,7 +33,7 @@ def test_export_converts_checks_and_packs(model, tmp_path, capsys):
     assert cli.main(["export", str(tmp_path / "student.keras"), *arguments]) == 0
     assert TFLiteModel(tmp_path / "student.tflite").quantization == "int8"
     assert (tmp_path / "student" / "library.properties").is_file()
-    assert '"7", "8", "9"' in (tmp_path / "student" / "src" / "student.cpp").read_text()
+    assert '"7", "8", "9"' in (tmp_path / "student" / "src" / "student_model.cpp").read_text()
     said = capsys.readouterr().out
     for word in ("wrote", "accuracy", "arena", "Arduino Nano 33 BLE", "Arduino library"):
         assert word in said, said
@@ -137,7 +137,7 @@ def test_export_packs_what_is_asked_for(model, x, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "Arduino library" not in said and not (tmp_path / "student").exists()
     for written in (
-        "student_cmake/src/student.h",
+        "student_cmake/src/student_model.h",
         "student_raspberry_pi/classify.py",
         "student_android/app/src/main/assets/student.tflite",
         "student_ios/StudentModel.swift",
@@ -156,7 +156,23 @@ def test_packed_classes_have_the_names_that_are_given(source, tmp_path, monkeypa
     assert cli.main([*arguments, "--labels", source]) == 0
     written = "".join(p.read_text() for p in (tmp_path / "two_raspberry_pi").glob("*.*s*n"))
     assert "left" in written and "right" in written
-    assert cli.main([*arguments, "--labels", "one"]) == 1
+
+
+def test_what_cannot_be_packed_is_told_before_the_file_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save("two.keras")
+    np.save("x.npy", np.random.default_rng(0).random((20, 3), "float32"))
+    (tmp_path / "two_ios").mkdir()
+    (tmp_path / "two_ios" / "thesis.txt").write_text("years of work")
+    arguments = ["export", "two.keras", "--data", "x.npy"]
+    for wrong, said in (
+        (["--pack", "raspberry_pi", "--labels", "one"], "2 output values, but there are 1 labels"),
+        (["--pack", "raspberry_pi", "ios"], "holds something else"),
+        (["--labels", "left,right"], "give --pack"),
+    ):
+        assert cli.main([*arguments, *wrong]) != 0
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "two.tflite").exists() and not (tmp_path / "two_raspberry_pi").exists()
 
 
 def test_packing_without_data_is_told_before_anything_is_written(model, tmp_path, capsys):

@@ -4,7 +4,8 @@ import android.content.Context
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import kotlin.math.abs
-import kotlin.math.round
+import kotlin.math.truncate
+import kotlin.math.withSign
 import org.tensorflow.lite.Interpreter
 
 /**

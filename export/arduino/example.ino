@@ -3,24 +3,24 @@
 // The serial monitor, at 115200 baud, shows the answer and the time for each sample, and PASS or
 // FAIL at the end. Your sensor goes into readInput(), in the tab read_input.
 
-#include <${name}.h>
-#include <${name}_samples.h>
+#include <${namespace}.h>
+#include <${namespace}_samples.h>
 
 bool isReady = false;
 
 // Prints the class of the last run, or its value if the model has a single output.
 void printAnswer() {
-  if (${name}::kOutputSize == 1) {
-    Serial.print(${name}::score(0));
+  if (${namespace}::kOutputSize == 1) {
+    Serial.print(${namespace}::score(0));
   } else {
-    Serial.print(${name}::kLabels[${name}::best()]);
+    Serial.print(${namespace}::kLabels[${namespace}::best()]);
   }
 }
 
 // Runs a stored sample and prints what came out. Returns whether it was as stored.
 bool checkSample(size_t sample) {
   const unsigned long start = micros();
-  const char* error = ${name}::runSample(sample);
+  const char* error = ${namespace}::runSample(sample);
   const unsigned long duration = micros() - start;
   Serial.print("sample ");
   Serial.print(static_cast<unsigned int>(sample));
@@ -33,7 +33,7 @@ bool checkSample(size_t sample) {
   Serial.print(", ");
   Serial.print(duration);
   Serial.print(" us");
-  const size_t differences = ${name}::countDifferences(sample);
+  const size_t differences = ${namespace}::countDifferences(sample);
   if (differences > 0) {
     Serial.print(", ");
     Serial.print(static_cast<unsigned int>(differences));
@@ -46,7 +46,7 @@ bool checkSample(size_t sample) {
 // Runs all stored samples. Returns whether all were as stored.
 bool checkSamples() {
   unsigned int failures = 0;
-  for (size_t sample = 0; sample < ${name}::kSampleCount; ++sample) {
+  for (size_t sample = 0; sample < ${namespace}::kSampleCount; ++sample) {
     failures += checkSample(sample) ? 0 : 1;
   }
   if (failures == 0) {
@@ -65,16 +65,16 @@ void setup() {
   for (int waited = 0; !Serial && waited < 5000; waited += 10) {
     delay(10);
   }
-  const char* error = ${name}::begin();
+  const char* error = ${namespace}::begin();
   if (error != nullptr) {
     Serial.print("FAIL: ");
     Serial.println(error);
     return;
   }
   Serial.print("arena: ");
-  Serial.print(static_cast<unsigned int>(${name}::arenaUsed()));
+  Serial.print(static_cast<unsigned int>(${namespace}::arenaUsed()));
   Serial.print(" of ");
-  Serial.print(static_cast<unsigned int>(${name}::kArenaSize));
+  Serial.print(static_cast<unsigned int>(${namespace}::kArenaSize));
   Serial.println(" bytes");
   isReady = checkSamples();
 }
@@ -83,7 +83,7 @@ void loop() {
   if (!isReady || !readInput()) {
     return;
   }
-  const char* error = ${name}::run();
+  const char* error = ${namespace}::run();
   if (error != nullptr) {
     Serial.println(error);
     return;

@@ -1,7 +1,7 @@
 // The one file that you edit: where the input of the model comes from.
 //
 // loop() calls readInput() again and again. Set all ${input_size} input values (shape ${input_shape})
-// with ${name}::setInput(index, value), scaled as in training, and return true when they are
+// with ${namespace}::setInput(index, value), scaled as in training, and return true when they are
 // complete. It doesn't have to happen in one call: return false until then.
 bool readInput() {
   return false;
@@ -10,8 +10,8 @@ bool readInput() {
 // An analog sensor, read every 10 ms. Take the rate and the scale of your training data:
 //
 //   bool readInput() {
-//     for (size_t index = 0; index < ${name}::kInputSize; ++index) {
-//       ${name}::setInput(index, analogRead(A0) / 1023.0f);
+//     for (size_t index = 0; index < ${namespace}::kInputSize; ++index) {
+//       ${namespace}::setInput(index, analogRead(A0) / 1023.0f);
 //       delay(10);
 //     }
 //     return true;
@@ -30,11 +30,11 @@ bool readInput() {
 //     }
 //     const float values[] = {x, y, z};
 //     for (float value : values) {
-//       if (filled < ${name}::kInputSize) {
-//         ${name}::setInput(filled++, value);
+//       if (filled < ${namespace}::kInputSize) {
+//         ${namespace}::setInput(filled++, value);
 //       }
 //     }
-//     if (filled < ${name}::kInputSize) {
+//     if (filled < ${namespace}::kInputSize) {
 //       return false;
 //     }
 //     filled = 0;

@@ -3,30 +3,30 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "${name}.h"
-#include "${name}_samples.h"
+#include "${namespace}.h"
+#include "${namespace}_samples.h"
 
 namespace {
 
 // Prints the class of the last run, or its value if the model has a single output.
 void printAnswer() {
-  if (${name}::kOutputSize == 1) {
-    printf("%g", static_cast<double>(${name}::score(0)));
+  if (${namespace}::kOutputSize == 1) {
+    printf("%g", static_cast<double>(${namespace}::score(0)));
   } else {
-    printf("%s", ${name}::kLabels[${name}::best()]);
+    printf("%s", ${namespace}::kLabels[${namespace}::best()]);
   }
 }
 
 // Runs a stored sample and prints what came out. Returns whether it was as stored.
 bool checkSample(size_t sample) {
-  const char* error = ${name}::runSample(sample);
+  const char* error = ${namespace}::runSample(sample);
   printf("sample %u: ", static_cast<unsigned int>(sample));
   if (error != nullptr) {
     printf("%s\n", error);
     return false;
   }
   printAnswer();
-  const size_t differences = ${name}::countDifferences(sample);
+  const size_t differences = ${namespace}::countDifferences(sample);
   if (differences > 0) {
     printf(", %u output values differ", static_cast<unsigned int>(differences));
   }
@@ -39,7 +39,7 @@ void printTime() {
   constexpr unsigned int kRuns = 100;
   const clock_t start = clock();
   for (unsigned int run = 0; run < kRuns; ++run) {
-    ${name}::runSample(run % ${name}::kSampleCount);
+    ${namespace}::runSample(run % ${namespace}::kSampleCount);
   }
   const double seconds = static_cast<double>(clock() - start) / CLOCKS_PER_SEC;
   printf("time per inference: %.1f us\n", 1e6 * seconds / kRuns);
@@ -48,15 +48,15 @@ void printTime() {
 }  // namespace
 
 int main() {
-  const char* error = ${name}::begin();
+  const char* error = ${namespace}::begin();
   if (error != nullptr) {
     printf("FAIL: %s\n", error);
     return 1;
   }
-  printf("arena: %u of %u bytes\n", static_cast<unsigned int>(${name}::arenaUsed()),
-         static_cast<unsigned int>(${name}::kArenaSize));
+  printf("arena: %u of %u bytes\n", static_cast<unsigned int>(${namespace}::arenaUsed()),
+         static_cast<unsigned int>(${namespace}::kArenaSize));
   unsigned int failures = 0;
-  for (size_t sample = 0; sample < ${name}::kSampleCount; ++sample) {
+  for (size_t sample = 0; sample < ${namespace}::kSampleCount; ++sample) {
     failures += checkSample(sample) ? 0 : 1;
   }
   printTime();

@@ -1,8 +1,8 @@
-#include "${name}.h"
+#include "${namespace}.h"
 
 #include <math.h>
 
-${includes}#include "${name}_model_data.h"
+${includes}#include "${namespace}_data.h"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
@@ -17,7 +17,7 @@ ${includes}#include "${name}_model_data.h"
 #define ${guard}_TAKES_REPORTER
 #endif
 
-namespace ${name} {
+namespace ${namespace} {
 namespace {
 
 // Exactly the operators of this model.
@@ -58,7 +58,7 @@ const char* begin() {
     interpreter = &prepared;
   }
   if (interpreter->AllocateTensors() != kTfLiteOk) {
-    return "the tensors can't be allocated: raise kArenaSize in ${name}.h; if that doesn't help, "
+    return "the tensors can't be allocated: raise kArenaSize in ${namespace}.h; if that doesn't help, "
            "this TensorFlow Lite Micro can't run one of the operators";
   }
   return nullptr;
@@ -92,4 +92,4 @@ size_t best() {
 
 size_t arenaUsed() { return interpreter->arena_used_bytes(); }
 
-}  // namespace ${name}
+}  // namespace ${namespace}

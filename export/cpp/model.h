@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-namespace ${name} {
+namespace ${namespace} {
 
 // How the model holds its numbers: value = scale * (number - zero point).
 using Input = ${input_type};
@@ -45,6 +45,6 @@ size_t best();
 // Bytes of the arena that are in use after begin().
 size_t arenaUsed();
 
-}  // namespace ${name}
+}  // namespace ${namespace}
 
 #endif  // ${guard}_H_

@@ -1,6 +1,6 @@
-#include "${name}_model_data.h"
+#include "${namespace}_data.h"
 
-namespace ${name} {
+namespace ${namespace} {
 
 alignas(16) const unsigned char kModelData[] = {
 ${model_data}
@@ -8,4 +8,4 @@ ${model_data}
 
 const unsigned int kModelDataSize = sizeof(kModelData);
 
-}  // namespace ${name}
+}  // namespace ${namespace}

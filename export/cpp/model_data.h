@@ -2,11 +2,11 @@
 #ifndef ${guard}_MODEL_DATA_H_
 #define ${guard}_MODEL_DATA_H_
 
-namespace ${name} {
+namespace ${namespace} {
 
 extern const unsigned char kModelData[];
 extern const unsigned int kModelDataSize;
 
-}  // namespace ${name}
+}  // namespace ${namespace}
 
 #endif  // ${guard}_MODEL_DATA_H_

@@ -1,8 +1,8 @@
-#include "${name}_samples.h"
+#include "${namespace}_samples.h"
 
 #include <math.h>
 
-namespace ${name} {
+namespace ${namespace} {
 namespace {
 
 const Input kSamples[kSampleCount][kInputSize] = {
@@ -38,4 +38,4 @@ size_t countDifferences(size_t sample) {
   return differences;
 }
 
-}  // namespace ${name}
+}  // namespace ${namespace}

@@ -2,9 +2,9 @@
 #ifndef ${guard}_SAMPLES_H_
 #define ${guard}_SAMPLES_H_
 
-#include "${name}.h"
+#include "${namespace}.h"
 
-namespace ${name} {
+namespace ${namespace} {
 
 constexpr size_t kSampleCount = ${sample_count};
 
@@ -15,6 +15,6 @@ const char* runSample(size_t sample);
 // sample on a computer.
 size_t countDifferences(size_t sample);
 
-}  // namespace ${name}
+}  // namespace ${namespace}
 
 #endif  // ${guard}_SAMPLES_H_

@@ -56,6 +56,8 @@ class Model:
     def quantize(self, values):
         """Returns float inputs in the model's type: round(x / scale) + zero point, clamped.
 
+        Ties are rounded away from zero, as the reference kernels do.
+
         Args:
             values: Float array.
         """
@@ -64,8 +66,11 @@ class Model:
         if scale == 0:
             return values.astype(dtype)
         limits = np.iinfo(dtype)
+        # In 64 bits, adding 0.5 rounds nothing by itself.
+        exact = (values / np.float32(scale)).astype("float64")
+        steps = np.trunc(exact + np.copysign(0.5, exact)) + zero_point
         # The cast would turn what is no number into anything.
-        steps = np.nan_to_num(np.round(values / np.float32(scale)) + zero_point, nan=limits.min)
+        steps = np.where(np.isnan(steps), limits.min, steps)
         return np.clip(steps, limits.min, limits.max).astype(dtype)
 
     def dequantize(self, numbers):

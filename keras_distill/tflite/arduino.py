@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_distill.tflite import cpp, golden, micro, operators, packing, projects
+from keras_distill.tflite import cpp, golden, micro, operators, packing, project_folder, projects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +101,7 @@ def export(tflite_model, folder, labels=None, samples=None, name=None, library=N
     package = packing.pack(
         tflite_model,
         folder,
+        kind="arduino",
         target=LIBRARIES[library or _DEFAULT].target,
         answer=golden.on_micro,
         advice='Export it with target="arduino", or give library="esp-tflite-micro" if it is for '
@@ -111,7 +112,8 @@ def export(tflite_model, folder, labels=None, samples=None, name=None, library=N
     )
     arena = micro.recommended_arena(micro.minimum_arena(package.content))
     runtime = _runtime(library, obstacle(tflite_model, _HARVARD))
-    return projects.write(folder, _files(package, arena, runtime))
+    files = _files(package, arena, runtime)
+    return project_folder.write(folder, package.kind, files, editable=[_input_file(package)])
 
 
 def obstacle(tflite_model, library):
@@ -172,10 +174,15 @@ def _files(package, arena_bytes, runtime):
         "library.properties": "library.properties",
         projects.README: "README.md",
         f"examples/{name}/{name}.ino": "example.ino",
-        f"examples/{name}/read_input.ino": "read_input.ino",
+        _input_file(package): "read_input.ino",
     }
     sources = cpp.sources(package, arena_bytes, runtime["includes"])
     return {
         **{f"src/{file}": text for file, text in sources.items()},
         **{path: projects.fill(f"arduino/{file}", values) for path, file in templates.items()},
     }
+
+
+def _input_file(package):
+    """Returns the path of the file that the user edits."""
+    return f"examples/{package.name}/read_input.ino"

@@ -1,6 +1,6 @@
 """A plain C++ project from a TensorFlow Lite file, for Linux and for Cortex-M."""
 
-from keras_distill.tflite import cpp, golden, micro, packing, projects
+from keras_distill.tflite import cpp, golden, micro, packing, project_folder, projects
 
 
 def export(tflite_model, folder, labels=None, samples=None, name=None):
@@ -23,6 +23,7 @@ def export(tflite_model, folder, labels=None, samples=None, name=None):
     package = packing.pack(
         tflite_model,
         folder,
+        kind="cmake",
         target="mcu",
         answer=golden.on_micro,
         advice='Export it with target="mcu".',
@@ -33,8 +34,9 @@ def export(tflite_model, folder, labels=None, samples=None, name=None):
     arena = micro.recommended_arena(micro.minimum_arena(package.content))
     values = cpp.values(package, arena)
     sources = cpp.sources(package, arena)
-    return projects.write(
+    return project_folder.write(
         folder,
+        package.kind,
         {
             "CMakeLists.txt": projects.source("cmake/CMakeLists.txt"),
             "arm-none-eabi.cmake": projects.source("cmake/arm-none-eabi.cmake"),

@@ -8,8 +8,8 @@ _TYPES = {"int8": "int8_t", "int16": "int16_t", "float32": "float"}
 _TEMPLATES = {
     ".h": "model.h",
     ".cpp": "model.cpp",
-    "_model_data.h": "model_data.h",
-    "_model_data.cpp": "model_data.cpp",
+    "_data.h": "model_data.h",
+    "_data.cpp": "model_data.cpp",
     "_samples.h": "samples.h",
     "_samples.cpp": "samples.cpp",
 }
@@ -32,7 +32,7 @@ def sources(package, arena_bytes, includes=""):
     """
     texts = {**values(package, arena_bytes), "includes": includes}
     return {
-        f"{package.name}{ending}": projects.fill(f"cpp/{template}", texts)
+        f"{texts['namespace']}{ending}": projects.fill(f"cpp/{template}", texts)
         for ending, template in _TEMPLATES.items()
     }
 
@@ -47,10 +47,11 @@ def values(package, arena_bytes):
     Returns:
         Dictionary from name to text.
     """
-    golden = package.golden
+    golden, namespace = package.golden, literals.c_namespace(package.name)
     return {
         "name": package.name,
-        "guard": package.name.upper(),
+        "namespace": namespace,
+        "guard": f"KERAS_DISTILL_{namespace}",
         "summary": package.summary,
         "model_bytes": len(package.content),
         "model_data": literals.c_bytes(package.content),

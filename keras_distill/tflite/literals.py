@@ -4,21 +4,14 @@ import re
 
 import numpy as np
 
-# Words of C++, then names that Arduino and C have at the top level.
-_RESERVED = frozenset(
-    """
-    alignas alignof and asm auto bool break case catch char class const constexpr continue default
-    delete do double else enum explicit export extern false float for friend goto if inline int
-    long mutable namespace new not nullptr operator or private protected public register return
-    short signed sizeof static struct switch template this throw true try typedef typename union
-    unsigned using virtual void volatile while xor
-    abs bit boolean byte clock loop main map max min random round setup std tflite time tone word
-    """.split()
+# Windows has no files of these names, whatever comes after a point.
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{kind}{i}" for kind in ("com", "lpt") for i in range(10))]
 )
 
 
 def c_name(name):
-    """Returns a name that C++ and the Arduino library manager accept.
+    """Returns a name that the Arduino library manager and every file system accept.
 
     Args:
         name: Any text.
@@ -30,9 +23,24 @@ def c_name(name):
     ```
     """
     clean = re.sub(r"_+", "_", re.sub(r"[^0-9A-Za-z]", "_", str(name))).strip("_")
-    if not clean or clean[0].isdigit() or clean in _RESERVED:
+    if not clean or clean[0].isdigit() or clean.lower() in _DEVICES:
         clean = f"model_{clean}".rstrip("_")
     return clean
+
+
+def c_namespace(name):
+    """Returns a name that no C++ keyword, macro, function or header has, for a namespace and files.
+
+    Args:
+        name: Name as `c_name` returns it.
+
+    Example:
+
+    ```python
+    assert c_namespace("index") == "index_model" and c_namespace("my_model") == "my_model"
+    ```
+    """
+    return name if re.fullmatch(r"(.*_)?model", name) else f"{name}_model"
 
 
 def class_name(name):

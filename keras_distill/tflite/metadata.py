@@ -1,5 +1,6 @@
 """TensorFlow Lite Metadata: names, classes and scaling that phones read from the file itself."""
 
+import collections.abc
 import dataclasses
 import io
 import zipfile
@@ -8,6 +9,7 @@ import flatbuffers
 import numpy as np
 from flatbuffers import encode, number_types, packer, table
 
+from keras_distill.tflite import labels as labels_module
 from keras_distill.tflite import schema
 
 # The published schema's name, identifier and numbers of fields (metadata_schema.fbs).
@@ -46,22 +48,24 @@ def add(content, outputs, shape, metadata):
         content: The file's bytes.
         outputs: Number of values of the output.
         shape: Shape of the input, the batch included.
-        metadata: `Metadata`.
+        metadata: `Metadata`; its labels may be any list of names, its scaling a single number.
 
     Returns:
-        The new file's bytes.
+        Tuple of the new file's bytes and the `Metadata` that it has.
 
     Raises:
-        ValueError: If the numbers of labels or of channels don't suit the model.
+        TypeError: If the labels have no order, or a text or number is none.
+        ValueError: If the numbers of labels or of channels don't suit the model, or a label isn't
+            one line of text.
     """
-    _check(outputs, shape, metadata)
+    metadata = _checked(outputs, shape, metadata)
     described = schema.with_metadata(content, _ENTRY, _encode(shape, metadata))
     if not metadata.labels:
-        return described
+        return described, metadata
     file = io.BytesIO(described)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         archive.writestr(LABELS_FILE, "\n".join(metadata.labels) + "\n")
-    return file.getvalue()
+    return file.getvalue(), metadata
 
 
 def read(content):
@@ -90,24 +94,45 @@ def read(content):
     )
 
 
-def _check(outputs, shape, metadata):
-    if metadata.labels and len(metadata.labels) != outputs:
+def _checked(outputs, shape, given):
+    """Returns metadata as it is stored, if it suits the model."""
+    labels = () if given.labels is None else given.labels
+    if not isinstance(labels, collections.abc.Sized) or len(labels):
+        labels = labels_module.checked(labels, outputs)
+        labels_module.check_lines(labels)
+    mean, std = (_numbers(name, getattr(given, name), shape[-1]) for name in ("mean", "std"))
+    if len(mean) != len(std):
+        raise ValueError(f"mean and std are of one length, got {len(mean)} and {len(std)}.")
+    if not all(value > 0 for value in std):
+        raise ValueError(f"std must be above 0, got {list(std)}.")
+    texts = {name: _text(name, getattr(given, name)) for name in ("name", "description")}
+    return Metadata(**texts, labels=tuple(labels), mean=mean, std=std)
+
+
+def _numbers(name, given, channels):
+    try:
+        values = np.atleast_1d(np.asarray(given, "float32"))
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name} must be one number or one per channel. Received: {name}={given!r}"
+        ) from None
+    if values.shape not in ((1,), (channels,)):
         raise ValueError(
-            f"The model has {outputs} output values, but there are {len(metadata.labels)} labels: "
-            f"{list(metadata.labels)}."
+            f"{name} is one number or one per channel ({channels}), got {values.tolist()}."
         )
-    for name in ("mean", "std"):
-        values = getattr(metadata, name)
-        if len(values) not in (1, shape[-1]):
-            raise ValueError(
-                f"{name} is one number or one per channel ({shape[-1]}), got {list(values)}."
-            )
-    if len(metadata.mean) != len(metadata.std):
-        raise ValueError(
-            f"mean and std are of one length, got {len(metadata.mean)} and {len(metadata.std)}."
-        )
-    if not all(value > 0 for value in metadata.std):
-        raise ValueError(f"std must be above 0, got {list(metadata.std)}.")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} must be finite. Received: {name}={given!r}")
+    return tuple(values.tolist())
+
+
+def _text(name, given):
+    if not isinstance(given, str):
+        raise TypeError(f"{name} must be a text. Received: {name}={given!r}")
+    try:
+        given.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} must be valid Unicode. Received: {name}={given!r}") from None
+    return given
 
 
 def _labels(content):
@@ -117,7 +142,9 @@ def _labels(content):
     with zipfile.ZipFile(file) as archive:
         if LABELS_FILE not in archive.namelist():
             return ()
-        return tuple(archive.read(LABELS_FILE).decode("utf-8").splitlines())
+        # Only ends of lines, since a text has more breaks than a file of lines.
+        lines = archive.read(LABELS_FILE).decode("utf-8").removesuffix("\n").split("\n")
+        return tuple(line.removesuffix("\r") for line in lines)
 
 
 def _encode(shape, metadata):

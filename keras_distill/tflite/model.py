@@ -37,11 +37,18 @@ class TensorInfo:
         return self.scale > 0
 
     def quantize(self, values):
-        """Returns float values in the tensor's type: round(x / scale) + zero point, clamped."""
+        """Returns float values in the tensor's type: round(x / scale) + zero point, clamped.
+
+        Ties are rounded away from zero, as LiteRT's and TensorFlow Lite Micro's reference kernels
+        do, and all that is written for devices. What is no number becomes the least.
+        """
         if not self.is_quantized:
             return np.asarray(values, self.dtype)
         limits = np.iinfo(self.dtype)
-        steps = np.round(np.asarray(values, "float32") / np.float32(self.scale)) + self.zero_point
+        # In 64 bits, adding 0.5 rounds nothing by itself.
+        exact = (np.asarray(values, "float32") / np.float32(self.scale)).astype("float64")
+        steps = np.trunc(exact + np.copysign(0.5, exact)) + self.zero_point
+        steps = np.where(np.isnan(steps), limits.min, steps)
         return np.clip(steps, limits.min, limits.max).astype(self.dtype)
 
     def dequantize(self, values):
@@ -216,8 +223,10 @@ class TFLiteModel:
             `Metadata`, as the file now has it.
 
         Raises:
-            ValueError: If the model has several inputs or outputs, or the numbers of labels or
-                channels don't suit it. The file is as before then.
+            TypeError: If `labels` has no order, or an argument is of a wrong type.
+            ValueError: If the model has several inputs or outputs, the numbers of labels or
+                channels don't suit it, or a label isn't one line of text. The file is as before
+                then.
 
         Example:
 
@@ -236,14 +245,14 @@ class TFLiteModel:
                 f"{len(self.inputs)} and {len(self.outputs)}."
             )
         metadata = metadata_module.Metadata(
-            name=name or self.path.stem,
+            name=self.path.stem if name is None else name,
             description=description,
-            labels=tuple(map(str, labels)),
-            mean=tuple(map(float, np.atleast_1d(mean))),
-            std=tuple(map(float, np.atleast_1d(std))),
+            labels=labels,
+            mean=mean,
+            std=std,
         )
         outputs, shape = self.outputs[0].shape[-1], self.inputs[0].shape
-        content = metadata_module.add(self.content, outputs, shape, metadata)
+        content, metadata = metadata_module.add(self.content, outputs, shape, metadata)
         write_whole(self.path, content)
         self.content = content
         return metadata

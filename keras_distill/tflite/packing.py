@@ -2,11 +2,15 @@
 
 import dataclasses
 import math
-import pathlib
 
-from keras_distill.tflite import golden, literals, projects
+import numpy as np
+
+from keras_distill.tflite import golden, literals, project_folder
+from keras_distill.tflite import labels as labels_module
 
 DTYPES = ("int8", "int16", "float32")
+# Of the names that Arduino's library manager takes.
+_LONGEST_NAME = 63
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +18,8 @@ class Package:
     """A model with all that a project needs.
 
     Args:
-        name: Name of the project, which is also a C++ name.
+        kind: Kind of the project, such as `"arduino"`.
+        name: Name of the project: letters and digits of ASCII with `_` between.
         content: Bytes of the TensorFlow Lite file.
         operators: Names of its operators, each once.
         input: `TensorInfo` of the input.
@@ -23,6 +28,7 @@ class Package:
         golden: `Golden` vectors.
     """
 
+    kind: str
     name: str
     content: bytes
     operators: tuple
@@ -60,12 +66,15 @@ def shape_text(info):
     return " x ".join(str(side) for side in info.shape[1:])
 
 
-def pack(tflite_model, folder, *, target, answer, advice, labels=None, samples=None, name=None):
+def pack(
+    tflite_model, folder, *, kind, target, answer, advice, labels=None, samples=None, name=None
+):
     """Checks a model and all that was given for its project.
 
     Args:
         tflite_model: `TFLiteModel` with one input and one output.
         folder: Folder of the project.
+        kind: Kind of the project, such as `"arduino"`.
         target: `"mobile"`, `"mcu"` or `"arduino"`: what must be able to run the model.
         answer: Function of the model and samples that returns `Golden`.
         advice: What to do with a model that the target can't run.
@@ -77,34 +86,36 @@ def pack(tflite_model, folder, *, target, answer, advice, labels=None, samples=N
         `Package`.
 
     Raises:
+        TypeError: If an argument is of a wrong type.
         ValueError: If the model can't run on the target, or arguments don't suit it.
     """
-    projects.check_folder(folder)
+    folder = project_folder.check(folder, kind)
     _check_ends(tflite_model)
     _check_target(tflite_model, target, advice)
     labels = _labels(labels, math.prod(tflite_model.outputs[0].shape[1:]))
-    if samples is None:
-        raise ValueError(
-            "The project needs samples: some ten real inputs, scaled as in training, with which "
-            "the device checks itself."
-        )
+    name = _name(name, folder)
+    _check_samples(samples)
+    vectors = answer(tflite_model, samples)
+    _check_finite("The model's answer to samples[{}]", vectors.answers)
     return Package(
-        name=literals.c_name(name or pathlib.Path(folder).resolve().name),
+        kind=kind,
+        name=name,
         content=tflite_model.content,
         operators=tuple(tflite_model.operators),
         input=tflite_model.inputs[0],
         output=tflite_model.outputs[0],
         labels=labels,
-        golden=answer(tflite_model, samples),
+        golden=vectors,
     )
 
 
-def pack_for_litert(tflite_model, folder, labels, samples, name):
+def pack_for_litert(tflite_model, folder, kind, labels, samples, name):
     """Checks a model and what was given for a project of a computer or a phone.
 
     Args:
         tflite_model: `TFLiteModel` with one input and one output.
         folder: Folder of the project.
+        kind: Kind of the project, such as `"ios"`.
         labels: Names of the classes, or `None` for their numbers.
         samples: Float array of shape `(samples, ...)`.
         name: Name of the project, or `None` for the folder's name.
@@ -113,11 +124,13 @@ def pack_for_litert(tflite_model, folder, labels, samples, name):
         `Package`, with the answers of LiteRT.
 
     Raises:
+        TypeError: If an argument is of a wrong type.
         ValueError: If arguments don't suit the model.
     """
     return pack(
         tflite_model,
         folder,
+        kind=kind,
         target="mobile",
         answer=golden.on_litert,
         advice="Export it with keras_distill.export_tflite.",
@@ -151,9 +164,49 @@ def _check_target(tflite_model, target, advice):
 def _labels(labels, width):
     if labels is None:
         return tuple(str(index) for index in range(width))
-    if len(labels) != width:
+    return labels_module.checked(labels, width)
+
+
+def _name(name, folder):
+    if name is None:
+        name = folder.resolve().name
+    elif not isinstance(name, str):
+        raise TypeError(f"name must be a text. Received: name={name!r}")
+    elif not any(character.isalnum() for character in name):
+        raise ValueError(f"name must hold a letter or a digit. Received: name={name!r}")
+    clean = literals.c_name(name)
+    if len(clean) > _LONGEST_NAME:
         raise ValueError(
-            f"The model has {width} output values, but there are {len(labels)} labels: "
-            f"{list(labels)}."
+            f"name must be of at most {_LONGEST_NAME} characters, as Arduino takes them. "
+            f"Received: name={name!r}"
         )
-    return tuple(str(label) for label in labels)
+    return clean
+
+
+def _check_samples(samples):
+    """Refuses samples that are no numbers, on which a device can't check itself."""
+    # Not before: what only looks into a file needs no Keras.
+    import keras
+
+    if samples is None:
+        raise ValueError(
+            "The project needs samples: some ten real inputs, scaled as in training, with which "
+            "the device checks itself. Received: samples=None"
+        )
+    for array in map(np.asarray, keras.tree.flatten(samples)):
+        if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+            raise TypeError(f"samples must be numbers. Received: samples of type {array.dtype}")
+        if array.ndim:
+            _check_finite("samples[{}]", array)
+
+
+def _check_finite(name, arrays):
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(arrays.astype("float32")).reshape(len(arrays), -1).all(axis=1)
+    wrong = np.flatnonzero(~is_finite).tolist()
+    if wrong:
+        others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise ValueError(
+            f"{name.format(wrong[0])} holds NaN or infinity, which a device can't compare: leave "
+            f"it out. Received: samples with such numbers at {wrong[:10]}{others}"
+        )

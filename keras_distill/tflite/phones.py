@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_distill.tflite import literals, packing, projects
+from keras_distill.tflite import literals, packing, project_folder, projects
 
 _KOTLIN = {
     "int8": ("Byte", "put", "get", 1),
@@ -28,7 +28,7 @@ def export_android(tflite_model, folder, labels=None, samples=None, name=None):
     Raises:
         ValueError: If arguments don't suit the model.
     """
-    package = packing.pack_for_litert(tflite_model, folder, labels, samples, name)
+    package = packing.pack_for_litert(tflite_model, folder, "android", labels, samples, name)
     input_type, put, _, input_bytes = _KOTLIN[package.input.dtype]
     _, _, get, output_bytes = _KOTLIN[package.output.dtype]
     values = {
@@ -45,8 +45,9 @@ def export_android(tflite_model, folder, labels=None, samples=None, name=None):
         "tolerance": literals.c_float(package.golden.tolerance),
     }
     source = f"app/src/main/java/keras_distill/{values['class_name']}.kt"
-    return projects.write(
+    return project_folder.write(
         folder,
+        package.kind,
         {
             source: projects.fill("android/Model.kt", values),
             projects.README: projects.fill("android/README.md", values),
@@ -71,7 +72,7 @@ def export_ios(tflite_model, folder, labels=None, samples=None, name=None):
     Raises:
         ValueError: If arguments don't suit the model.
     """
-    package = packing.pack_for_litert(tflite_model, folder, labels, samples, name)
+    package = packing.pack_for_litert(tflite_model, folder, "ios", labels, samples, name)
     input_type = _SWIFT[package.input.dtype]
     values = {
         **_values(package),
@@ -83,8 +84,9 @@ def export_ios(tflite_model, folder, labels=None, samples=None, name=None):
         "score": _score(package.output, "Float(number)", ""),
         "tolerance": literals.plain_float(package.golden.tolerance),
     }
-    return projects.write(
+    return project_folder.write(
         folder,
+        package.kind,
         {
             f"{values['class_name']}.swift": projects.fill("ios/Model.swift", values),
             projects.README: projects.fill("ios/README.md", values),
@@ -125,10 +127,13 @@ def _kotlin_quantize(info, kind):
         return "return value"
     limits = np.iinfo(info.dtype)
     return (
-        f"var steps = round(value / {literals.c_float(info.scale)}) + ({info.zero_point})\n"
+        # Kotlin's own functions round ties to even or upward; in 64 bits, 0.5 can be added safely.
+        f"val exact = (value / {literals.c_float(info.scale)}).toDouble()\n"
+        "        // Ties away from zero, as the reference kernels round.\n"
+        f"        var steps = truncate(exact + 0.5.withSign(exact)) + ({info.zero_point})\n"
         "        // In this order, what is no number becomes the least.\n"
-        f"        steps = if (steps > {limits.min}f) steps else {limits.min}f\n"
-        f"        steps = if (steps < {limits.max}f) steps else {limits.max}f\n"
+        f"        steps = if (steps > {limits.min}.0) steps else {limits.min}.0\n"
+        f"        steps = if (steps < {limits.max}.0) steps else {limits.max}.0\n"
         f"        return steps.toInt().to{kind}()"
     )
 
@@ -139,7 +144,9 @@ def _swift_quantize(info, kind):
     limits = np.iinfo(info.dtype)
     scale = literals.plain_float(info.scale)
     return (
-        f"var steps = (value / {scale}).rounded(.toNearestOrEven) + ({info.zero_point})\n"
+        "// Ties away from zero, as the reference kernels round.\n"
+        f"        var steps = (value / {scale}).rounded(.toNearestOrAwayFromZero)\n"
+        f"        steps += {info.zero_point}\n"
         "        // In this order, what is no number becomes the least.\n"
         f"        steps = steps > {limits.min} ? steps : {limits.min}\n"
         f"        steps = steps < {limits.max} ? steps : {limits.max}\n"

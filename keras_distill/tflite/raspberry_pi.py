@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from keras_distill.tflite import packing, projects
+from keras_distill.tflite import packing, project_folder, projects
 
 
 def export(tflite_model, folder, labels=None, samples=None, name=None):
@@ -24,7 +24,7 @@ def export(tflite_model, folder, labels=None, samples=None, name=None):
     Raises:
         ValueError: If arguments don't suit the model.
     """
-    package = packing.pack_for_litert(tflite_model, folder, labels, samples, name)
+    package = packing.pack_for_litert(tflite_model, folder, "raspberry_pi", labels, samples, name)
     vectors = io.BytesIO()
     np.savez(vectors, samples=package.golden.samples, answers=package.golden.answers)
     about = {
@@ -38,8 +38,9 @@ def export(tflite_model, folder, labels=None, samples=None, name=None):
         "sample_count": len(package.golden.samples),
         "shape": ", ".join(str(side) for side in package.input.shape[1:]),
     }
-    return projects.write(
+    return project_folder.write(
         folder,
+        package.kind,
         {
             "classify.py": projects.source("raspberry_pi/classify.py"),
             "requirements.txt": projects.source("raspberry_pi/requirements.txt"),

@@ -25,10 +25,10 @@ int main() {{
   loop();
   const float values[] = {{-1e9f, 0.3f, 0.7f, 1e9f, NAN}};
   for (float value : values) {{
-    {name}::setInput(0, value);
-    printf("input %g\\n", static_cast<double>({name}::input()[0]));
+    {name}_model::setInput(0, value);
+    printf("input %g\\n", static_cast<double>({name}_model::input()[0]));
   }}
-  printf("score %.9g\\n", static_cast<double>({name}::score(1)));
+  printf("score %.9g\\n", static_cast<double>({name}_model::score(1)));
 }}
 """
 
@@ -97,7 +97,7 @@ def test_one_step_is_rounding_and_two_are_a_failure(sketch, golden, tmp_path):
 
 def test_an_arena_that_is_too_small_fails_with_advice(sketch, golden, tmp_path):
     output = run_sketch(sketch, golden, tmp_path, arena=10**9)
-    assert output.startswith("FAIL: the tensors can't be allocated: raise kArenaSize in tiny.h;")
+    assert output.startswith("FAIL: the tensors can't be allocated: raise kArenaSize in tiny_model")
 
 
 @pytest.mark.parametrize("quantization", [None, "int16x8"])
@@ -171,7 +171,7 @@ def test_an_operator_that_a_library_lacks_is_refused_and_a_better_one_named(
 def test_the_default_leaves_out_a_library_that_lacks_an_operator(without_mean, int8_cnn, tmp_path):
     library = int8_cnn[1].to_arduino(tmp_path / "lib", samples=int8_cnn[2][:1])
     assert "can't run this model: it lacks the operator" in (library / "README.md").read_text()
-    assert "<TensorFlowLite.h>" not in (library / "src" / "lib.cpp").read_text()
+    assert "<TensorFlowLite.h>" not in (library / "src" / "lib_model.cpp").read_text()
 
 
 def test_the_oldest_library_lacks_what_the_others_have():
@@ -191,7 +191,7 @@ def test_an_unknown_library_is_refused(int8_cnn, tmp_path):
 
 
 def test_the_resolver_has_exactly_the_models_operators(library):
-    source = (library / "src" / "tiny.cpp").read_text()
+    source = (library / "src" / "tiny_model.cpp").read_text()
     added = re.findall(r"resolver\.Add(\w+)\(\) != kTfLiteOk", source)
     assert sorted(added) == ["Conv2D", "FullyConnected", "MaxPool2D", "Mean"]
     assert "kOperatorCount = 4;" in source
@@ -205,14 +205,14 @@ def test_the_model_array_is_the_file(library, int8_cnn):
 
 
 def test_the_arena_constant_was_measured(library, int8_cnn):
-    header = (library / "src" / "tiny.h").read_text()
+    header = (library / "src" / "tiny_model.h").read_text()
     constant = int(re.search(r"kArenaSize = (\d+)", header)[1])
     assert constant == int8_cnn[1].report().arena_constant
     assert micro.runs_in_arena(int8_cnn[1].content, constant)
 
 
 def test_the_golden_vectors_are_what_tflm_answers(library, golden):
-    text = (library / "src" / "tiny_samples.cpp").read_text()
+    text = (library / "src" / "tiny_model_samples.cpp").read_text()
     rows = re.findall(r"\{([-\d, ]+)\}", text.split("kGolden")[1])
     stored = np.array([[int(value) for value in row.split(",")] for row in rows])
     np.testing.assert_array_equal(stored, golden[1])
@@ -223,7 +223,7 @@ def test_library_properties_are_complete(library):
     needed = "name version author maintainer sentence paragraph category url architectures includes"
     assert set(needed.split()) <= set(keys) and all(keys.values())
     assert keys["category"] == "Data Processing"
-    assert keys["includes"] == "tiny.h"
+    assert keys["includes"] == "tiny_model.h"
 
 
 def test_a_model_that_boards_get_wrong_is_refused(perceptron_as, tmp_path):

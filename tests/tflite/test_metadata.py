@@ -8,7 +8,7 @@ import pytest
 
 from keras_distill import cli
 from keras_distill.tflite import TFLiteModel, export_tflite, micro, schema
-from keras_distill.tflite.metadata import Metadata
+from keras_distill.tflite.metadata import Metadata, read
 
 LABELS = ["cat", "dog", "naïve, bird", "fish"]
 
@@ -68,12 +68,31 @@ def test_each_channel_has_its_scaling(tmp_path):
         ({"labels": ["cat"]}, r"4 output values, but there are 1 labels"),
         ({"mean": (1.0, 2.0), "std": (1.0, 2.0)}, r"mean is one number or one per channel \(1\)"),
         ({"std": 0.0}, r"std must be above 0"),
+        ({"std": np.inf}, r"std must be finite. Received: std=inf"),
+        ({"mean": np.nan}, r"mean must be finite. Received: mean=nan"),
+        ({"mean": "zero"}, r"mean must be one number or one per channel. Received: mean='zero'"),
+        ({"mean": [[1.0]]}, r"mean is one number or one per channel"),
+        ({"labels": ["cat", "a\nb", "bird", "fish"]}, r"control character.*labels\[1\]='a\\nb'"),
+        ({"labels": ["cat", "dog", "bird", ""]}, r"no label may be blank.*labels\[3\]=''"),
+        ({"labels": set(LABELS)}, r"in the order of the model's output values"),
+        ({"labels": "cats"}, r"labels must be a list of names.*'cats'"),
+        ({"name": 5}, r"name must be a text. Received: name=5"),
+        ({"description": "\ud800"}, r"description must be valid Unicode"),
     ],
 )
 def test_what_does_not_suit_the_model_is_refused_and_the_file_stays(result, arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         result.add_metadata(**arguments)
     assert result.path.read_bytes() == result.content and result.metadata is None
+
+
+def test_labels_are_lines_however_another_tool_ended_them(result):
+    result.add_metadata(LABELS)
+    names = ["a", "b\u2028c", "d\x0ce", "f"]
+    with zipfile.ZipFile(result.path, "w") as archive:
+        archive.writestr("labels.txt", "\r\n".join(names))
+    content = schema.with_metadata(result.content, "x", b"") + result.path.read_bytes()
+    assert read(content).labels == tuple(names)
 
 
 def test_inspect_names_the_classes(result, capsys):

@@ -59,9 +59,10 @@ def test_the_kotlin_class_holds_the_models_constants(quantization, perceptron_as
         return
     kind, put, get = KOTLIN[info.dtype]
     limits = np.iinfo(info.dtype)
-    assert f"round(value / {np.float32(info.scale).item()!r}f) + ({info.zero_point})" in source
-    assert f"if (steps > {limits.min}f) steps else {limits.min}f" in source
-    assert f"if (steps < {limits.max}f) steps else {limits.max}f" in source
+    assert f"val exact = (value / {np.float32(info.scale).item()!r}f).toDouble()" in source
+    assert f"truncate(exact + 0.5.withSign(exact)) + ({info.zero_point})" in source
+    assert f"if (steps > {limits.min}.0) steps else {limits.min}.0" in source
+    assert f"if (steps < {limits.max}.0) steps else {limits.max}.0" in source
     assert f"return steps.toInt().to{kind}()" in source
     assert f"input.{put}(quantize(value))" in source and f"output.{get}()" in source
 
@@ -92,7 +93,8 @@ def test_the_swift_class_holds_the_models_constants(quantization, perceptron_as,
         return
     limits = np.iinfo(info.dtype)
     scale = repr(np.float32(info.scale).item())
-    assert f"(value / {scale}).rounded(.toNearestOrEven) + ({info.zero_point})" in source
+    assert f"(value / {scale}).rounded(.toNearestOrAwayFromZero)\n" in source
+    assert f"steps += {info.zero_point}\n" in source
     assert f"steps > {limits.min} ? steps : {limits.min}" in source
     assert f"steps < {limits.max} ? steps : {limits.max}" in source
     assert f"return {kind}(steps)" in source

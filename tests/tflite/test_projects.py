@@ -1,11 +1,14 @@
 """What holds for the projects of all devices."""
 
+import json
 import re
+import stat
 
 import numpy as np
 import pytest
 
-from keras_distill.tflite import TFLiteModel, golden, literals, projects
+from keras_distill.tflite import TFLiteModel, golden, literals
+from keras_distill.tflite.project_folder import MARKER
 
 WRITERS = {
     "arduino": TFLiteModel.to_arduino,
@@ -33,14 +36,34 @@ def test_nothing_is_left_to_fill_in_and_brackets_close(write, int8_cnn, tmp_path
 
 
 @every_project
-def test_a_project_made_here_is_replaced_whole(write, int8_cnn, tmp_path):
+def test_a_project_made_here_is_replaced_and_what_is_not_ours_stays(write, int8_cnn, tmp_path):
     _, result, x = int8_cnn
     folder = write(result, tmp_path / "it", samples=x[:1])
-    (folder / "stale.txt").write_text("old")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "HEAD").write_text("ref")
+    (folder / "README.md").chmod(0o600)
     write(result, folder, samples=x[:1], name="other")
-    assert not (folder / "stale.txt").exists()
-    assert projects.MARK in (folder / "README.md").read_text()
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    listed = json.loads((folder / MARKER).read_text())["files"]
+    assert files == {*listed, MARKER, ".git/HEAD"}
+    assert not any(re.search(r"\b[Ii]t(_|Model|\.|$)", name) for name in files)
+    assert stat.S_IMODE((folder / "README.md").stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def test_what_the_user_edits_stays(int8_cnn, tmp_path, capsys):
+    _, result, x = int8_cnn
+    folder = result.to_arduino(tmp_path / "it", samples=x[:1])
+    mine = folder / "examples" / "it" / "read_input.ino"
+    mine.write_text("my sensor")
+    result.to_arduino(folder, samples=x[1:3])
+    assert mine.read_text() == "my sensor" and str(mine) in capsys.readouterr().out
+    assert "kSampleCount = 2" in (folder / "src" / "it_model_samples.h").read_text()
+    (folder / "src" / "it_model.cpp").write_text("my own kernel")
+    with pytest.raises(ValueError, match=r"did not write src/it_model.cpp as they are now"):
+        result.to_arduino(folder, samples=x[:1], labels=list("abcd"))
+    assert (folder / "src" / "it_model.cpp").read_text() == "my own kernel"
+    assert "kSampleCount = 2" in (folder / "src" / "it_model_samples.h").read_text()
 
 
 @every_project
@@ -75,12 +98,52 @@ def test_several_inputs_are_refused(write, int8_cnn, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_half_way_leaves_the_old_project(tmp_path):
-    folder = projects.write(tmp_path / "it", {"README.md": projects.MARK, "a/b.txt": "old"})
-    with pytest.raises(AttributeError):
-        projects.write(folder, {"README.md": projects.MARK, "a/b.txt": None})
-    assert (folder / "a" / "b.txt").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])
+@every_project
+def test_samples_that_are_no_numbers_are_refused_by_their_number(write, value, int8_cnn, tmp_path):
+    _, result, x = int8_cnn
+    samples = x[:4].astype("float64")
+    samples[1, 2, 3, 0] = samples[3, 0, 0, 0] = value
+    with pytest.raises(
+        ValueError, match=r"samples\[1\] holds NaN or infinity.*Received: .*\[1, 3\]"
+    ):
+        write(result, tmp_path / "it", samples=samples)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_answers_that_are_no_numbers_are_refused(perceptron_as, tmp_path, monkeypatch):
+    result, x = perceptron_as(None)
+    vectors = golden.Golden(x[:2], np.float32([[1, 2], [3, np.nan]]), 1.0)
+    monkeypatch.setattr(golden, "on_litert", lambda *_: vectors)
+    with pytest.raises(ValueError, match=r"answer to samples\[1\] holds NaN or infinity"):
+        result.to_raspberry_pi(tmp_path / "it", samples=x[:2])
+    with pytest.raises(TypeError, match=r"samples must be numbers.*Received: samples of type <U"):
+        result.to_raspberry_pi(tmp_path / "it", samples=np.full((1, 12), "a"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"labels": {"a", "b", "c", "d"}}, TypeError, r"in the order.*Received: labels=\{"),
+        ({"labels": dict.fromkeys("abcd")}, TypeError, r"in the order.*type dict"),
+        ({"labels": "abcd"}, TypeError, r"list of names.*Received: labels='abcd'"),
+        ({"labels": ["a", None, "c", "d"]}, TypeError, r"Received: labels\[1\]=None"),
+        ({"labels": ["a", "b\0c", "c", "d"]}, ValueError, r"zero character.*labels\[1\]"),
+        ({"name": 5}, TypeError, r"name must be a text. Received: name=5"),
+        ({"name": "?!"}, ValueError, r"a letter or a digit. Received: name='\?!'"),
+        ({"name": "n" * 64}, ValueError, r"at most 63 characters"),
+        ({"folder": None}, TypeError, r"Received: folder=None"),
+        ({"folder": ""}, ValueError, r"Received: folder=''"),
+        ({"folder": "gs://bucket/it"}, ValueError, r"of this computer.*'gs://bucket/it'"),
+    ],
+)
+@every_project
+def test_wrong_names_are_refused(write, arguments, error, said, int8_cnn, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, result, x = int8_cnn
+    with pytest.raises(error, match=said):
+        write(result, **{"folder": "it", "samples": x[:1], **arguments})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_golden_vectors_let_pass_what_fast_kernels_round(int8_cnn, perceptron_as):
@@ -97,8 +160,8 @@ def test_golden_vectors_let_pass_what_fast_kernels_round(int8_cnn, perceptron_as
     ("text", "name"),
     [
         ("2nd model", "model_2nd_model"),
-        ("class", "model_class"),
-        ("map", "model_map"),
+        ("class", "class"),
+        ("AUX", "model_AUX"),
         ("späti", "sp_ti"),
         ("", "model"),
         ("a--b", "a_b"),

@@ -3,6 +3,8 @@
 import collections.abc
 import numbers
 
+from keras_distill.arguments import shown
+
 _BREAKS = "\x85\u2028\u2029"
 
 
@@ -27,19 +29,19 @@ def checked(labels, width):
     if has_no_order or not isinstance(labels, collections.abc.Iterable):
         raise TypeError(
             "labels must be a list of names, in the order of the model's output values. "
-            f"Received: labels={_short(labels)} of type {type(labels).__name__}"
+            f"Received: labels={shown(labels)} of type {type(labels).__name__}"
         )
     labels = tuple(labels)
     for index, label in enumerate(labels):
         if not isinstance(label, (str, numbers.Real)):
             raise TypeError(
                 "labels must be texts or numbers. "
-                f"Received: labels[{index}]={_short(label)} of type {type(label).__name__}"
+                f"Received: labels[{index}]={shown(label)} of type {type(label).__name__}"
             )
     if len(labels) != width:
         raise ValueError(
             f"The model has {width} output values, but there are {len(labels)} labels. "
-            f"Received: labels={_short(list(labels))}"
+            f"Received: labels={shown(list(labels))}"
         )
     return tuple(_text(f"labels[{index}]", label) for index, label in enumerate(labels))
 
@@ -74,9 +76,3 @@ def _text(name, label):
     if "\0" in text:
         raise ValueError(f"labels can't hold a zero character. Received: {name}={label!r}")
     return text
-
-
-def _short(value):
-    said = repr(value)
-    limit = 200
-    return said if len(said) <= limit else f"{said[:limit]}..."

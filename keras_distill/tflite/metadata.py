@@ -9,6 +9,7 @@ import flatbuffers
 import numpy as np
 from flatbuffers import encode, number_types, packer, table
 
+from keras_distill.arguments import check_text, shown
 from keras_distill.tflite import labels as labels_module
 from keras_distill.tflite import schema
 
@@ -105,8 +106,9 @@ def _checked(outputs, shape, given):
         raise ValueError(f"mean and std are of one length, got {len(mean)} and {len(std)}.")
     if not all(value > 0 for value in std):
         raise ValueError(f"std must be above 0, got {list(std)}.")
-    texts = {name: _text(name, getattr(given, name)) for name in ("name", "description")}
-    return Metadata(**texts, labels=tuple(labels), mean=mean, std=std)
+    check_text("name", given.name)
+    name, description = (_text(name, getattr(given, name)) for name in ("name", "description"))
+    return Metadata(name, description, labels=tuple(labels), mean=mean, std=std)
 
 
 def _numbers(name, given, channels):
@@ -114,24 +116,24 @@ def _numbers(name, given, channels):
         values = np.atleast_1d(np.asarray(given, "float32"))
     except (TypeError, ValueError):
         raise TypeError(
-            f"{name} must be one number or one per channel. Received: {name}={given!r}"
+            f"{name} must be one number or one per channel. Received: {name}={shown(given)}"
         ) from None
     if values.shape not in ((1,), (channels,)):
         raise ValueError(
             f"{name} is one number or one per channel ({channels}), got {values.tolist()}."
         )
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} must be finite. Received: {name}={given!r}")
+        raise ValueError(f"{name} must be finite. Received: {name}={shown(given)}")
     return tuple(values.tolist())
 
 
 def _text(name, given):
     if not isinstance(given, str):
-        raise TypeError(f"{name} must be a text. Received: {name}={given!r}")
+        raise TypeError(f"{name} must be a string. Received: {name}={shown(given)}")
     try:
         given.encode("utf-8")
     except UnicodeEncodeError:
-        raise ValueError(f"{name} must be valid Unicode. Received: {name}={given!r}") from None
+        raise ValueError(f"{name} must be valid Unicode. Received: {name}={shown(given)}") from None
     return given
 
 

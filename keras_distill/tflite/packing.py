@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from keras_distill.arguments import check_text, shown
 from keras_distill.tflite import golden, literals, project_folder
 from keras_distill.tflite import labels as labels_module
 
@@ -170,15 +171,13 @@ def _labels(labels, width):
 def _name(name, folder):
     if name is None:
         name = folder.resolve().name
-    elif not isinstance(name, str):
-        raise TypeError(f"name must be a text. Received: name={name!r}")
-    elif not any(character.isalnum() for character in name):
-        raise ValueError(f"name must hold a letter or a digit. Received: name={name!r}")
+    elif not any(character.isalnum() for character in check_text("name", name)):
+        raise ValueError(f"name must hold a letter or a digit. Received: name={shown(name)}")
     clean = literals.c_name(name)
     if len(clean) > _LONGEST_NAME:
         raise ValueError(
             f"name must be of at most {_LONGEST_NAME} characters, as Arduino takes them. "
-            f"Received: name={name!r}"
+            f"Received: name={shown(name)}"
         )
     return clean
 

@@ -8,9 +8,9 @@ import dataclasses
 import hashlib
 import json
 import os
-import pathlib
 import shutil
 
+from keras_distill.arguments import check_path, shown
 from keras_distill.files import locked_folder, write_whole
 
 MARKER = ".keras_distill.json"
@@ -50,11 +50,9 @@ def check(folder, kind):
         TypeError: If `folder` is no path.
         ValueError: If it is no folder, or holds something that wasn't written here.
     """
-    if not isinstance(folder, (str, os.PathLike)):
-        raise TypeError(f"folder must be the path of a folder. Received: folder={folder!r}")
-    if not str(folder).strip() or "://" in str(folder):
-        raise ValueError(f"folder must be a folder of this computer. Received: folder={folder!r}")
-    path = pathlib.Path(folder)
+    path = check_path("folder", folder)
+    if "://" in str(folder):
+        raise ValueError(f"folder must be one of this computer. Received: folder={shown(folder)}")
     nearest = next(p for p in (path, *path.absolute().parents) if os.path.lexists(p))
     if not nearest.is_dir():
         found = "a file" if nearest.exists() else "a link to nothing"

@@ -76,7 +76,7 @@ def test_each_channel_has_its_scaling(tmp_path):
         ({"labels": ["cat", "dog", "bird", ""]}, r"no label may be blank.*labels\[3\]=''"),
         ({"labels": set(LABELS)}, r"in the order of the model's output values"),
         ({"labels": "cats"}, r"labels must be a list of names.*'cats'"),
-        ({"name": 5}, r"name must be a text. Received: name=5"),
+        ({"name": 5}, r"name must be a string. Received: name=5"),
         ({"description": "\ud800"}, r"description must be valid Unicode"),
     ],
 )

@@ -129,7 +129,7 @@ def test_answers_that_are_no_numbers_are_refused(perceptron_as, tmp_path, monkey
         ({"labels": "abcd"}, TypeError, r"list of names.*Received: labels='abcd'"),
         ({"labels": ["a", None, "c", "d"]}, TypeError, r"Received: labels\[1\]=None"),
         ({"labels": ["a", "b\0c", "c", "d"]}, ValueError, r"zero character.*labels\[1\]"),
-        ({"name": 5}, TypeError, r"name must be a text. Received: name=5"),
+        ({"name": 5}, TypeError, r"name must be a string. Received: name=5"),
         ({"name": "?!"}, ValueError, r"a letter or a digit. Received: name='\?!'"),
         ({"name": "n" * 64}, ValueError, r"at most 63 characters"),
         ({"folder": None}, TypeError, r"Received: folder=None"),

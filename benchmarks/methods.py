@@ -2,7 +2,7 @@
 
 Run: python benchmarks/methods.py images --data-dir FOLDER [--seeds 3]
      python benchmarks/methods.py rows --data-dir FOLDER [--seeds 3]
-     python benchmarks/methods.py text --data-dir FOLDER [--seeds 3]
+     python benchmarks/methods.py text --data-dir FOLDER [--seeds 3] [--methods minilm,tinybert]
 
 Images: MNIST at 14 x 14 pixels; the teacher (24,282 parameters) learns from 10,000 images, the
 student (1,414) from 1,000 of them. Rows: the same with a recurrent student that reads the image row
@@ -11,9 +11,11 @@ heads, but 4 for tinybert, which needs as many as the teacher) from 4,000.
 
 Every method has the weights of its recipe, published ones where there are any and none tuned here,
 and the same images, updates, learning rate and initial weights as the others. Each runs once as its
-recipe says and once with soft targets added. The teacher and finished runs are kept in
-benchmarks/results/, so that an interrupted benchmark goes on where it was; the tables go to
-benchmarks/results/methods_*.md.
+recipe says and once as 0.1 labels + 0.9 soft targets + the method at its own weight. The teacher
+and finished runs are kept in benchmarks/results/, with what the student learned from, so that an
+interrupted benchmark goes on where it was, and a run whose recipe has changed since is made again
+(`--again`: all runs of the chosen methods, after a change of the code). The tables, whose rows say
+what each holds, go to benchmarks/results/methods_*.md.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import keras
 import numpy as np
 
 from keras_distill import Distiller, architectures, datasets, losses, recipes
+from keras_distill.losses.registry import ABBREVIATIONS
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -182,8 +185,43 @@ def _settings(method, with_soft_targets, steps_per_epoch):
     }
 
 
-def run(task, path, seeds, only):
-    """Trains what is not in the file of results yet."""
+def holds(method, with_soft_targets):
+    """Says what a student learns from: each term with its weight in the total."""
+    if method == ALONE:
+        return "labels"
+    settings = _settings(method, with_soft_targets, steps_per_epoch=1)
+    labels, others = settings["student_loss_weight"], 1.0
+    if labels is None:
+        labels = 1.0
+    else:
+        others -= labels
+    terms = [f"{labels:g} labels"] if labels else []
+    for loss, weight in zip(
+        settings["distillation_losses"], settings["distillation_loss_weights"], strict=True
+    ):
+        weight = weight if isinstance(weight, float) else weight.end_learning_rate
+        terms.append(f"{others * weight:g} {_described(loss)}")
+    return " + ".join(terms)
+
+
+def _described(loss):
+    """Names a loss by its abbreviation, with the settings that aren't its defaults."""
+    config = loss.get_config()
+    defaults = type(loss)(**{"mode": config["mode"]} if "mode" in config else {}).get_config()
+    settings = {name: value for name, value in config.items() if value != defaults[name]}
+    name = loss.name.replace("_", " ")
+    for short, (known, implied) in ABBREVIATIONS.items():
+        if known is type(loss) and implied.items() <= config.items():
+            name = short
+    if name == "kd":
+        name, settings = "soft targets", {"T": loss.temperature, **settings}
+        settings.pop("temperature", None)
+    shown = ", ".join(f"{name} {value}" for name, value in settings.items())
+    return f"{name} ({shown})" if shown else name
+
+
+def run(task, path, seeds, methods, again):
+    """Trains what is not in the file of results yet, or was trained by another recipe."""
     from rich.progress import track
 
     wanted = [(ALONE, False)] + [
@@ -192,66 +230,87 @@ def run(task, path, seeds, only):
         for added in (False, True)
         if not (added and method in COMPLETE)
     ]
+    lines = _lines(path)
     runs = [
         (method, added, seed)
         for seed in range(seeds)
         for method, added in wanted
-        if not only or method in only
+        if methods is None or method in methods
     ]
-    for method, added, seed in track(runs, "training"):
-        if (method, added, seed) in _finished(path):
-            continue
-        accuracy = train(task, method, added, seed)
-        with path.open("a", encoding="utf-8") as file:
-            line = {"method": method, "soft_targets": added, "seed": seed, "accuracy": accuracy}
-            file.write(json.dumps(line) + "\n")
+    if again:
+        # What is interrupted now goes on later without `again`.
+        _write(path, lines := {key: line for key, line in lines.items() if key not in runs})
+    for key in track([key for key in runs if not _is_current(lines.get(key))], "training"):
+        method, added, seed = key
+        lines[key] = {
+            "method": method,
+            "soft_targets": added,
+            "seed": seed,
+            "accuracy": train(task, *key),
+            "holds": holds(method, added),
+        }
+        _write(path, lines)
 
 
-def _finished(path):
+def _lines(path):
+    """Returns the finished runs by method, whether soft targets were added, and seed."""
     if not path.exists():
         return {}
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {(r["method"], r["soft_targets"], r["seed"]): r["accuracy"] for r in lines}
+    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return {(line["method"], line["soft_targets"], line["seed"]): line for line in lines}
+
+
+def _is_current(line):
+    """Says whether a run is there, and its recipe what it is today."""
+    return line is not None and line.get("holds") == holds(line["method"], line["soft_targets"])
+
+
+def _write(path, lines):
+    written = path.with_suffix(".tmp")
+    text = "".join(json.dumps(line) + "\n" for line in lines.values())
+    written.write_text(text, encoding="utf-8")
+    written.replace(path)
 
 
 def table(task, path, seeds, command):
     """Returns the table of results as lines of Markdown."""
-    finished = _finished(path)
+    lines = _lines(path)
+    finished = {key: line for key, line in lines.items() if _is_current(line)}
+    outdated = sorted({key[0] for key in lines} - {key[0] for key in finished})
     logits = task.teacher.predict(task.test[0], batch_size=500, verbose=0)
     teacher = 100 * np.mean(np.argmax(logits, axis=-1) == task.test[1])
     of = {}
-    for (method, added, seed), accuracy in finished.items():
+    for (method, added, seed), line in finished.items():
         if seed < seeds:
-            of.setdefault((method, added), {})[seed] = accuracy
-    alone, soft = of[ALONE, False], of["kd", False]
-    rows = [(SOFT_TARGETS if method == "kd" else method, added) for method, added in of]
-    rows.sort(key=lambda row: -np.mean(_values(of, row)))
+            of.setdefault((method, added), {})[seed] = line["accuracy"]
+    alone, soft = of.get((ALONE, False), {}), of.get(("kd", False), {})
+    rows = sorted(of, key=lambda row: -np.mean(list(of[row].values())))
     lines = [
         f"`{command}`: {task.title}; mean ± standard deviation over {seeds} seeds; gains paired by "
         f"seed ± their standard error. Teacher {teacher:.1f}.",
         "",
-        "| method | accuracy | over the student alone | over soft targets |",
-        "|---|---|---|---|",
+        "| method | what the student learns from | accuracy | over the student alone | over soft "
+        "targets |",
+        "|---|---|---|---|---|",
     ]
     for row in rows:
-        values = of["kd" if row[0] == SOFT_TARGETS else row[0], row[1]]
-        name = row[0] + (" + soft targets" if row[1] else "")
-        numbers = np.array(list(values.values()))
-        gains = [_gain(values, baseline) for baseline in (alone, soft)]
-        for index, baseline in enumerate((ALONE, SOFT_TARGETS)):
-            if name == baseline:
-                gains[index] = ""
+        numbers = np.array(list(of[row].values()))
+        gains = [
+            "" if of[row] is baseline else _gain(of[row], baseline) for baseline in (alone, soft)
+        ]
         spread = numbers.std(ddof=1) if len(numbers) > 1 else 0.0
-        lines.append(f"| {name} | {numbers.mean():.1f} ± {spread:.1f} | {gains[0]} | {gains[1]} |")
+        name = SOFT_TARGETS if row[0] == "kd" else row[0]
+        cells = (name, holds(*row), f"{numbers.mean():.1f} ± {spread:.1f}", *gains)
+        lines.append(f"| {' | '.join(cells)} |")
+    if outdated:
+        lines += ["", f"Left out, as their recipes have changed since: {', '.join(outdated)}."]
     return lines
-
-
-def _values(of, row):
-    return list(of["kd" if row[0] == SOFT_TARGETS else row[0], row[1]].values())
 
 
 def _gain(values, baseline):
     gains = np.array([values[seed] - baseline[seed] for seed in values if seed in baseline])
+    if not len(gains):
+        return ""
     error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else 0.0
     return f"{gains.mean():+.1f} ± {error:.1f}"
 
@@ -261,11 +320,16 @@ def main():
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", help="train these methods only")
+    parser.add_argument("--methods", help="train these only, named with commas between them")
+    parser.add_argument("--again", action="store_true", help="train them even if they are finished")
     options = parser.parse_args()
     path = RESULTS / f"methods_{options.task}.jsonl"
     task = TASKS[options.task](options.data_dir)
-    run(task, path, options.seeds, options.only)
+    methods = options.methods and options.methods.split(",")
+    unknown = sorted(set(methods or ()) - {ALONE, *task.methods})
+    if unknown:
+        parser.error(f"no methods of this task: {', '.join(unknown)}; {', '.join(task.methods)}")
+    run(task, path, options.seeds, methods, options.again)
     command = f"python benchmarks/methods.py {options.task} --seeds {options.seeds}"
     lines = table(task, path, options.seeds, command)
     path.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")

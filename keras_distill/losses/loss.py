@@ -27,6 +27,9 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     is saved and restored, those that a subclass passes on as `**kwargs` too; one that is kept as an
     attribute of its own name is saved as it is then.
 
+    Losses of layers take the two layer names first. Losses of outputs, and others whose settings
+    come first, take layer names by keyword, and refuse one in a setting's place.
+
     Args:
         teacher_layer_name: Path of the teacher's layer (`"conv4"`, `"backbone/conv4"`,
             `"conv4:input"`), a list of paths, `None` for the teacher's output, or `"auto"` where

@@ -1,9 +1,16 @@
 """The command keras-distill."""
 
 import argparse
+import functools
+import os
 import sys
 
 from keras_distill import device_commands
+from keras_distill.startup import load_package
+from keras_distill.version import __version__
+
+# As shells number what ended for want of a reader, or by an interrupt.
+_NO_READER, _INTERRUPTED = 141, 130
 
 
 def main(arguments=None):
@@ -13,37 +20,68 @@ def main(arguments=None):
         arguments: List of strings; by default those of the command line.
 
     Returns:
-        Exit status: 0, or 1 after an error that was printed.
+        Exit status: 0; 1 if what was asked for failed, or `lint` found errors; 2 for a wrong
+        argument or file; 3 if `lint` found warnings alone; 130 after an interrupt. Errors are
+        printed in one line.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    options.check(options)
     try:
-        return options.run(options)
-    except (ValueError, ImportError, OSError, RuntimeError) as error:
-        print(f"keras-distill: {error}", file=sys.stderr)
-        return 1
+        status = options.run(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Or Python would complain of it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NO_READER
+    except KeyboardInterrupt:
+        return _failed("interrupted", _INTERRUPTED)
+    except (ValueError, ImportError, OSError) as error:
+        return _failed(error, 2)
+    except RuntimeError as error:
+        return _failed(error, 1)
+
+
+def _failed(error, status):
+    print(f"keras-distill: {' '.join(str(error).split())}", file=sys.stderr)
+    return status
 
 
 def _parser():
     parser = argparse.ArgumentParser(
         prog="keras-distill",
         description="Knowledge distillation for Keras, from the teacher to the device.",
+        epilog="Exit status: 0 if all is well, 1 if something failed or was found, 2 for wrong "
+        "arguments or files, 130 after an interrupt. Each command's --help says more.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.set_defaults(check=lambda options: None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
         help="train, distil, export and verify on real images, and show what it gained",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        epilog="Exit status: 0 if all is done, 1 if a step failed, 2 for wrong arguments.",
     )
     demo.add_argument("--data", default="digits", help="digits, or a tensorflow-datasets name")
     demo.add_argument("--output", default="keras_distill_demo", help="folder for the files")
-    demo.add_argument("--seeds", type=int, default=5, help="how often each student is trained")
+    demo.add_argument(
+        "--seeds", type=device_commands.count, default=5, help="how often each student is trained"
+    )
     demo.add_argument("--data-dir", default=None, help="folder of tensorflow-datasets")
     demo.set_defaults(run=_demo)
     device_commands.add_to(commands)
     inspect = commands.add_parser(
-        "inspect", help="show what a .tflite file holds and needs, or what the library knows"
+        "inspect",
+        help="show what a .tflite file holds and needs, or what the library knows",
+        epilog="Exit status: 0 if it was shown, 1 if the benchmark or estimate failed, 2 for wrong "
+        "arguments, a missing or a damaged file.",
     )
-    inspect.set_defaults(run=device_commands.run_inspect)
+    inspect.set_defaults(
+        run=device_commands.run_inspect,
+        check=functools.partial(device_commands.check_inspection, inspect),
+    )
     what = inspect.add_mutually_exclusive_group(required=True)
     device_commands.add_inspection(inspect, what)
     what.add_argument(
@@ -64,6 +102,7 @@ def _parser():
 
 
 def _demo(options):
+    load_package()
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -4,6 +4,16 @@ import keras
 import numpy as np
 import pytest
 
+from keras_distill.tflite import converter
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_converter():
+    """The process that converts isn't started anew where other tests lie between two exports."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(converter, "PATIENCE", 300.0)
+        yield
+
 
 @pytest.fixture(autouse=True)
 def fixed_seed():

@@ -65,13 +65,16 @@ def test_both_students_get_the_same_start_and_images():
         assert abs(alone - distilled).max() < 1e-5
 
 
-def test_wrong_arguments_are_one_line_and_status_1(tmp_path, capsys):
-    assert cli.main(["demo", "--seeds", "0", "--output", str(tmp_path)]) == 1
-    assert "seeds must be an integer of at least 1, got 0" in capsys.readouterr().err
+def test_wrong_arguments_are_one_line_and_status_2(tmp_path, capsys):
+    for seeds in ("0", "-1", "1.5", "many"):
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["demo", "--seeds", seeds, "--output", str(tmp_path)])
+        assert ended.value.code == 2
+        assert f"a whole number of at least 1 is needed, not {seeds!r}" in capsys.readouterr().err
 
 
 def test_an_unknown_data_set_leaves_no_folder(tmp_path, capsys):
-    assert cli.main(["demo", "--data", "digit", "--output", str(tmp_path / "new")]) == 1
+    assert cli.main(["demo", "--data", "digit", "--output", str(tmp_path / "new")]) == 2
     assert "Did you mean 'digits'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

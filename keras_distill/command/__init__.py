@@ -1,20 +1,17 @@
-"""The command keras-distill: it leaves out Keras and TensorFlow where they aren't needed.
+"""The command keras-distill: it leaves out Keras and TensorFlow until they are needed.
 
 It is installed as a package of its own, since importing anything below `keras_distill` imports
-Keras, which takes longer than to inspect a file.
+Keras, which takes longer than to inspect a file or to see that an argument is wrong.
 """
 
 import importlib.util
 import sys
 
-_LIGHT = ("-h", "--help", "boards", "inspect", "lint")
-
 
 def main():
     """Runs the command keras-distill; returns its exit status."""
-    if sys.argv[1:] and sys.argv[1] in _LIGHT:
-        for package in ("keras_distill", "keras_distill.tflite"):
-            _leave_empty(package)
+    for package in ("keras_distill", "keras_distill.tflite"):
+        _leave_empty(package)
     from keras_distill import cli
 
     return cli.main()

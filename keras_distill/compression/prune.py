@@ -3,6 +3,7 @@
 from keras_distill.compression import rewriting
 from keras_distill.compression.pruned_layers import PRUNED, PruningPlan
 from keras_distill.compression.toolkit import require
+from keras_distill.tflite import finite
 
 
 def prune(
@@ -49,7 +50,7 @@ def prune(
         ImportError: If the extra `compress` isn't installed.
         TypeError: If an argument is of the wrong type.
         ValueError: If a number is out of bounds, the schedule can't end at `end_step`, a layer is
-            unknown or can't be pruned, or the model doesn't show its graph.
+            unknown or can't be pruned, or the model doesn't show its graph or isn't finite.
 
     Example:
 
@@ -76,6 +77,7 @@ def prune(
     require("tensorflow_model_optimization")
     rewriting.refuse_compressed(student)
     chosen = rewriting.chosen_layers(student, layers, PRUNED)
+    finite.check_weights(student)
 
     def replace(layer):
         if layer not in chosen:

@@ -1,7 +1,6 @@
 """Quantisation-aware training: a student that learns with the rounding that awaits it."""
 
 import keras
-import numpy as np
 
 from keras_distill.compression.quantized_layers import (
     ActivationRange,
@@ -12,6 +11,8 @@ from keras_distill.compression.quantized_layers import (
     SequenceNormalization,
 )
 from keras_distill.compression.rewriting import graph_of, nodes_of
+from keras_distill.tflite import finite
+from keras_distill.tflite.inputs import check_shapes, samples_of
 
 _kl = keras.layers
 _WITH_KERNEL = {
@@ -66,16 +67,18 @@ def quantize_aware(student, representative_data=None):
     Args:
         student: Built Functional or Sequential `keras.Model`, in float32. Train it before: few
             epochs with rounding then suffice, at a low learning rate.
-        representative_data: Inputs like those of training, array of shape `(samples, ...)` or a
-            list or dictionary of arrays, from which the ranges start. Without it the first batch
-            of training sets them.
+        representative_data: Inputs like those of training, from which the ranges start: an array
+            of shape `(samples, ...)`, a list or dictionary of arrays, or a batched
+            `tf.data.Dataset` of `x` or `(x, y)`, of which the first 500 samples are taken. Without
+            it the first batch of training sets them.
 
     Returns:
         `keras.Model`.
 
     Raises:
         TypeError: If `student` isn't a `keras.Model`.
-        ValueError: If it holds layers that can't be quantised this way; all are named.
+        ValueError: If it holds layers that can't be quantised this way (all are named) or weights
+            that aren't finite, or `representative_data` doesn't suit it or isn't finite.
 
     Example:
 
@@ -97,9 +100,12 @@ def quantize_aware(student, representative_data=None):
     nodes = nodes_of(graph)
     consumers = _consumers(nodes)
     _check_supported(student, nodes, consumers)
+    finite.check_weights(student)
+    has_data = representative_data is not None
+    arrays = _samples(student, representative_data) if has_data else None
     quantized = _Rewriter(graph, nodes, consumers).rewrite()
-    if representative_data is not None:
-        _calibrate(quantized, representative_data)
+    if has_data:
+        _calibrate(quantized, arrays)
     return quantized
 
 
@@ -272,16 +278,22 @@ class _Rewriter:
         return name
 
 
-def _calibrate(model, data):
-    """Lets the ranges learn from data, without training."""
+def _samples(student, data):
+    """Returns representative data as a list of arrays, one per input."""
+    arrays = samples_of(student, data, "representative_data")
+    check_shapes("representative_data", [t.shape for t in student.inputs], arrays)
+    return arrays
+
+
+def _calibrate(model, arrays):
+    """Lets the ranges learn from arrays, one per input, without training."""
     ranges = [layer for layer in model.layers if isinstance(layer, ActivationRange)]
-    arrays = keras.tree.map_structure(np.asarray, data)
-    count = len(keras.tree.flatten(arrays)[0])
     for layer in ranges:
         layer.is_calibrating = True
     try:
-        for start in range(0, count, 64):
-            model(keras.tree.map_structure(lambda a, at=start: a[at : at + 64], arrays))
+        for start in range(0, len(arrays[0]), 64):
+            batch = [array[start : start + 64] for array in arrays]
+            model(keras.tree.pack_sequence_as(model._inputs_struct, batch))
     finally:
         for layer in ranges:
             layer.is_calibrating = False

@@ -89,6 +89,11 @@ def chosen_layers(model, layers, kinds):
         return possible
     if not isinstance(layers, (list, tuple)):
         raise TypeError(f"layers must be a list of names of layers, got {layers!r}.")
+    if not layers:
+        raise ValueError(
+            "layers must name at least one layer; None stands for all that are possible. "
+            f"Received: layers={layers!r}"
+        )
     chosen = {layer_at(model, path, "student"): path for path in layers}
     for layer, path in chosen.items():
         if layer not in possible:

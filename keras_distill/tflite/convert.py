@@ -3,6 +3,8 @@
 import contextlib
 import json
 import logging
+import math
+import numbers
 import pathlib
 import re
 import signal
@@ -13,18 +15,25 @@ import warnings
 import keras
 import numpy as np
 
+from keras_distill.arguments import check_choice, check_model, check_path, shown
 from keras_distill.files import write_whole
-from keras_distill.tflite import converter, inputs, memory_plan, schema
+from keras_distill.tflite import choices, converter, finite, inputs, memory_plan, schema
 from keras_distill.tflite import lint as lint_module
-from keras_distill.tflite.model import QUANTIZATIONS, TFLiteModel
+from keras_distill.tflite.model import TFLiteModel
 
-TARGETS = ("mobile", "mcu", "arduino")
-MAX_SAMPLES = 500
 _RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
 _RESCALING = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization)
 
 
-def export_tflite(model, path, quantization=None, representative_data=None, target="mobile"):
+def export_tflite(
+    model,
+    path,
+    quantization=None,
+    representative_data=None,
+    target="mobile",
+    *,
+    time_limit=3600.0,
+):
     """Converts a Keras model to a TensorFlow Lite file for a target.
 
     The batch is fixed to 1, only builtin operators are let in, and for microcontrollers the result
@@ -44,14 +53,17 @@ def export_tflite(model, path, quantization=None, representative_data=None, targ
             learned their ranges.
         target: `"mobile"` (any builtin operator), `"mcu"` (current TensorFlow Lite Micro) or
             `"arduino"` (as `"mcu"`, and right on the older Arduino forks too).
+        time_limit: Seconds after which the conversion is ended with an error. Most take one;
+            calibrating a large model takes minutes.
 
     Returns:
         `TFLiteModel`.
 
     Raises:
-        ValueError: If an argument is wrong, the model isn't built, or the target can't run it. No
-            file is written then.
-        RuntimeError: If the converter fails or dies.
+        TypeError: If `model` isn't a `keras.Model`, or `path` no path.
+        ValueError: If an argument is wrong, the model isn't built, its weights or the data aren't
+            finite, or the target can't run it. No file is written then.
+        RuntimeError: If the converter fails, dies, or takes longer than `time_limit`.
 
     Example:
 
@@ -62,13 +74,16 @@ def export_tflite(model, path, quantization=None, representative_data=None, targ
     assert result.lint() == []
     ```
     """
+    check_model("model", model)
     path = _checked_path(path)
-    _check_choice("quantization", quantization, QUANTIZATIONS)
-    _check_choice("target", target, TARGETS)
+    check_choice("quantization", quantization, choices.QUANTIZATIONS)
+    check_choice("target", target, choices.TARGETS)
+    _check_time_limit(time_limit)
     has_ranges = _has_ranges(model, quantization)
     samples = None if has_ranges else _samples_of(model, representative_data, quantization)
     specs = _input_specs(model, samples)
     _check_integers(specs, quantization)
+    finite.check_weights(model)
     with tempfile.TemporaryDirectory() as folder:
         job = _write_job(pathlib.Path(folder), model, specs, samples)
         settings = {
@@ -77,7 +92,7 @@ def export_tflite(model, path, quantization=None, representative_data=None, targ
             "has_ranges": has_ranges,
         }
         (job / "settings.json").write_text(json.dumps(settings))
-        content = _run_converter(job, model)
+        content = _run_converter(job, model, time_limit)
     findings = lint_module.lint(schema.parse(content), target, quantization)
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
@@ -91,7 +106,7 @@ def export_tflite(model, path, quantization=None, representative_data=None, targ
 
 
 def _checked_path(path):
-    path = pathlib.Path(path)
+    path = check_path("path", path)
     if path.suffix != ".tflite":
         raise ValueError(f"path must end in .tflite, got {str(path)!r}.")
     if not path.absolute().parent.is_dir():
@@ -101,9 +116,13 @@ def _checked_path(path):
     return path
 
 
-def _check_choice(name, value, allowed):
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
+def _check_time_limit(time_limit):
+    is_number = isinstance(time_limit, numbers.Real) and not isinstance(time_limit, bool)
+    if not is_number or not 0 < time_limit < math.inf:
+        raise ValueError(
+            f"time_limit must be a number of seconds above 0. Received: "
+            f"time_limit={shown(time_limit)}"
+        )
 
 
 def _has_ranges(model, quantization):
@@ -134,32 +153,9 @@ def _samples_of(model, data, quantization):
                 "like those of training, scaled the same way."
             )
         return None
-    arrays = [
-        np.asarray(array)[:MAX_SAMPLES] for array in inputs.in_order(model, _first_arrays(data))
-    ]
-    if not arrays or any(len(array) == 0 for array in arrays):
-        raise ValueError("representative_data is empty: give some hundred inputs.")
-    if any(not np.isfinite(array.astype("float64")).all() for array in arrays):
-        raise ValueError("representative_data holds NaN or infinite values.")
+    arrays = inputs.samples_of(model, data, "representative_data", inputs.MAX_SAMPLES)
     _warn_about_pixels(model, arrays)
     return arrays
-
-
-def _first_arrays(data):
-    if not hasattr(data, "take"):
-        return data
-    if isinstance(data, np.ndarray):
-        return data
-    batches, count = [], 0
-    for batch in data:
-        x = batch[0] if isinstance(batch, tuple) else batch
-        batches.append(keras.tree.map_structure(np.asarray, x))
-        count += len(keras.tree.flatten(x)[0])
-        if count >= MAX_SAMPLES:
-            break
-    if not batches:
-        return []
-    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
 
 def _warn_about_pixels(model, arrays):
@@ -214,18 +210,8 @@ def _check_shapes(tensors, samples):
                 f"Input {index} has the shape {tuple(tensor.shape)}: every axis but the batch must "
                 "be known for the target. Build the model with a fixed shape."
             )
-    if samples is None:
-        return
-    if len(samples) != len(tensors):
-        raise ValueError(
-            f"The model has {len(tensors)} inputs, representative_data has {len(samples)}."
-        )
-    for index, (tensor, array) in enumerate(zip(tensors, samples, strict=True)):
-        if tuple(tensor.shape[1:]) != array.shape[1:]:
-            raise ValueError(
-                f"representative_data for input {index} has the shape {array.shape}, the model "
-                f"takes {tuple(tensor.shape)}."
-            )
+    if samples is not None:
+        inputs.check_shapes("representative_data", [t.shape for t in tensors], samples)
 
 
 def _check_integers(specs, quantization):
@@ -279,8 +265,8 @@ def _without_the_notice_of_writing():
         logger.removeFilter(is_wanted)
 
 
-def _run_converter(folder, model):
-    status, log = converter.convert(folder)
+def _run_converter(folder, model, time_limit):
+    status, log = converter.convert(folder, time_limit)
     if status == 0:
         return (folder / "model.tflite").read_bytes()
     if status < 0:
@@ -292,8 +278,8 @@ def _run_converter(folder, model):
     if lacking:
         raise ValueError(
             f"quantization='int16x8' has no {lacking[1]}, which the model {model.name!r} needs in "
-            f"{_places_of(lacking[1], folder)}: replace that layer, or use 'int8', 'float16', "
-            "'dynamic' or None."
+            f"{_places_of(lacking[1], folder, time_limit)}: replace that layer, or use 'int8', "
+            "'float16', 'dynamic' or None."
         )
     foreign = re.search(r"TF Select ops: (.*)", log)
     if foreign:
@@ -304,11 +290,11 @@ def _run_converter(folder, model):
     raise RuntimeError(f"The TensorFlow Lite converter failed: {_reason(log)}")
 
 
-def _places_of(operator, folder):
+def _places_of(operator, folder, time_limit):
     """Names what an operator makes, which tells the layer, from a conversion in float."""
     settings = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").write_text(json.dumps({**settings, "quantization": None}))
-    status, _ = converter.convert(folder)
+    status, _ = converter.convert(folder, time_limit)
     if status != 0:
         return "one of its layers"
     graph = schema.parse((folder / "model.tflite").read_bytes())

@@ -5,17 +5,24 @@ import contextlib
 import json
 import os
 import pathlib
+import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import time
+
+from keras_distill.tflite import processes
 
 # On macOS a child of a process that has imported as much as this may die for that alone.
 _CAN_FORK = sys.platform == "linux"
 _SCRIPT = pathlib.Path(__file__).with_name("converter_process.py")
+# Seconds that the process waits for the next conversion. It holds some 300 MB of its own meanwhile.
+PATIENCE = 10.0
 
 
-def convert(folder):
+def convert(folder, time_limit):
     """Converts what lies in a folder.
 
     Importing the converter takes longer than most conversions, so the process that has imported it
@@ -24,30 +31,113 @@ def convert(folder):
 
     Args:
         folder: Folder of a job, as `converter_process` describes it.
+        time_limit: Seconds after which the conversion is ended.
 
     Returns:
         Tuple of the exit status, negative for a signal, and what the converter printed.
+
+    Raises:
+        RuntimeError: If the process can't be started, dies or takes too long.
     """
-    status = _waiting.convert(folder) if _CAN_FORK else _alone(folder)
+    status = (_waiting.convert if _CAN_FORK else _alone)(folder, time_limit)
     log = folder / "log.txt"
     return status, log.read_text("utf-8", "replace") if log.is_file() else ""
 
 
-def _alone(folder):
-    return _start(str(folder)).wait()
+def _alone(folder, time_limit):
+    process = _Process(str(folder))
+    try:
+        return process.wait(time_limit)
+    finally:
+        process.stop()
 
 
-def _start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, str(_SCRIPT), *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
+class _EndedError(RuntimeError):
+    """The process has ended without an answer; the message says how."""
+
+
+class _Process:
+    """The running script.
+
+    Args:
+        *arguments: Its arguments.
+
+    Raises:
+        RuntimeError: If it can't be started.
+    """
+
+    def __init__(self, *arguments):
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by stop)
         # A process with one thread can be forked without fear for what others hold.
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1"},
-        # So that an interrupt of the notebook's cell is for the cell alone.
-        start_new_session=True,
+        settings = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1"}
+        try:
+            self._popen = subprocess.Popen(
+                processes.python(_SCRIPT, *arguments),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                bufsize=0,
+                env=processes.environment(**settings),
+                # So that an interrupt of the notebook's cell is for the cell alone.
+                start_new_session=True,
+            )
+        except (OSError, TypeError) as error:
+            raise RuntimeError(
+                f"The process of the converter can't be started with {sys.executable!r}: {error}"
+            ) from error
+        self.pid = self._popen.pid
+        # So that it is no zombie when it has ended by itself.
+        threading.Thread(target=self._popen.wait, daemon=True).start()
+
+    def ask(self, folder, time_limit):
+        """Sends a job; returns the exit status of its conversion."""
+        with contextlib.suppress(BrokenPipeError):
+            self._popen.stdin.write(json.dumps(str(folder)).encode() + b"\n")
+        answer, deadline = b"", time.monotonic() + time_limit
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._popen.stdout, selectors.EVENT_READ)
+            while not answer.endswith(b"\n"):
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise RuntimeError(_too_long(time_limit))
+                part = os.read(self._popen.stdout.fileno(), 1024)
+                if not part:
+                    raise _EndedError(self._ending())
+                answer += part
+        return json.loads(answer)
+
+    def wait(self, time_limit):
+        """Returns the exit status of a process that does one job."""
+        try:
+            return self._popen.wait(time_limit)
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(_too_long(time_limit)) from None
+
+    def _ending(self):
+        status = self._popen.wait()
+        self._errors.seek(0)
+        printed = self._errors.read().decode("utf-8", "replace")
+        return f"The process of the converter {processes.ending(status, printed)}"
+
+    def stop(self):
+        """Ends it, with the child that may be at work."""
+        with contextlib.suppress(ProcessLookupError):
+            if _CAN_FORK:
+                os.killpg(self.pid, signal.SIGKILL)
+            else:
+                self._popen.kill()
+        self._popen.wait()
+        self.let_go()
+
+    def let_go(self):
+        """Closes its pipes, without which it ends when its owner does."""
+        for file in (self._popen.stdin, self._popen.stdout, self._errors):
+            file.close()
+
+
+def _too_long(time_limit):
+    return (
+        f"The conversion took longer than time_limit={time_limit:g} seconds and was ended: give "
+        "fewer samples of representative_data, or a higher time_limit."
     )
 
 
@@ -57,45 +147,28 @@ class _Waiting:
     def __init__(self):
         self._lock = threading.Lock()
         self._process = None
-        self._owner = None
 
-    def convert(self, folder):
+    def convert(self, folder, time_limit):
         """Returns the exit status of a conversion, negative for a signal."""
         with self._lock:
-            # It may have ended just now, as nothing had come for a while.
-            answer = self._ask(folder) or self._ask(folder)
-        return json.loads(answer) if answer else -signal.SIGKILL
+            if self._process is not None:
+                # It may have ended, as nothing had come for a while.
+                with contextlib.suppress(_EndedError):
+                    return self._ask(folder, time_limit)
+            self._process = _Process("--wait", str(PATIENCE))
+            return self._ask(folder, time_limit)
 
-    def _ask(self, folder):
-        """Returns the line that answers a job, or an empty one if the process has ended."""
-        if not self._is_running():
-            self._process, self._owner = _start(), os.getpid()
+    def _ask(self, folder, time_limit):
         try:
-            self._process.stdin.write(json.dumps(str(folder)) + "\n")
-            self._process.stdin.flush()
-            answer = self._process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
+            return self._process.ask(folder, time_limit)
         except BaseException:
             # What it will say belongs to this job, not to the next.
             self._stop()
             raise
-        if not answer:
-            self._stop()
-        return answer
-
-    def _is_running(self):
-        # A process that was forked from this one must not read this one's answers.
-        if self._process is None or self._owner != os.getpid():
-            return False
-        return self._process.poll() is None
 
     def _stop(self):
-        if self._process is not None and self._owner == os.getpid():
-            with contextlib.suppress(ProcessLookupError):
-                # With the child that may be at work.
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.communicate()
+        if self._process is not None:
+            self._process.stop()
         self._process = None
 
     def stop(self):
@@ -103,6 +176,21 @@ class _Waiting:
         with self._lock:
             self._stop()
 
+    def forget(self):
+        """Leaves the process to the one that this one was forked from, which may hold the lock."""
+        process, self._process = self._process, None
+        self._lock = threading.Lock()
+        if process is not None:
+            process.let_go()
+
 
 _waiting = _Waiting()
+
+
+def _leave_to_parent():
+    _waiting.forget()
+
+
 atexit.register(_waiting.stop)
+if _CAN_FORK:
+    os.register_at_fork(after_in_child=_leave_to_parent)

@@ -1,21 +1,21 @@
 """The process in which the TensorFlow Lite converter runs, and may die, alone.
 
 It is run as a script, so that it imports nothing but TensorFlow and NumPy. With a folder it does
-one job. Without, it reads the folders of jobs from its input, a line of JSON each, does each job in
-a child, and prints the child's exit status; when nothing has come for a while, it ends.
+one job. With `--wait` and a number of seconds it reads the folders of jobs from its input, a line
+of JSON each, does each job in a child, and prints the child's exit status; when nothing has come
+for these seconds, or its owner has ended, it ends.
 """
 
 import json
 import os
 import pathlib
 import select
+import signal
 import sys
 import traceback
 
 import numpy as np
 import tensorflow as tf
-
-PATIENCE = 60.0
 
 
 def convert(folder):
@@ -89,23 +89,36 @@ def work(folder):
     return 0
 
 
-def serve():
+def serve(patience):
     """Does jobs until there are no more."""
-    while select.select([sys.stdin], [], [], PATIENCE)[0]:
+    while select.select([sys.stdin], [], [], patience)[0]:
         line = sys.stdin.readline()
         if not line:
             return
-        child = os.fork()
-        if child == 0:
-            status = work(pathlib.Path(json.loads(line)))
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
-        _, status = os.waitpid(child, 0)
-        print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
+        print(json.dumps(work_in_child(pathlib.Path(json.loads(line)))), flush=True)
+
+
+def work_in_child(folder):
+    """Does a job in a child, or ends it when the owner ends; returns the child's exit status."""
+    ended, held = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(ended)
+        status = work(folder)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    os.close(held)
+    # Nothing more is asked before the answer: what comes in meanwhile is the end of the input.
+    if ended not in select.select([sys.stdin, ended], [], [])[0]:
+        os.kill(child, signal.SIGKILL)
+    os.close(ended)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1] == "--wait":
+        serve(float(sys.argv[2]))
+    else:
         sys.exit(work(pathlib.Path(sys.argv[1])))
-    serve()

@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import numpy as np
-
 # Its output can lie where its input is: TensorFlow Lite Micro copies only if it doesn't.
 _IN_PLACE = ("RESHAPE",)
 _BRANCHING = ("CALL_ONCE", "IF", "WHILE")
@@ -45,8 +43,8 @@ def operator_costs(graph):
             operator.outputs[0].name if operator.outputs else "",
             operator.outputs[0].shape if operator.outputs else (),
             multiplications(operator),
-            sum(_bytes(t) for t in operator.inputs if t is not None and t.is_constant),
-            sum(_bytes(tensor) for tensor in operator.outputs),
+            sum(t.bytes for t in operator.inputs if t is not None and t.is_constant),
+            sum(tensor.bytes for tensor in operator.outputs),
         )
         for operator in graph.operators
     ]
@@ -115,7 +113,7 @@ def lifetimes(graph, in_place=True):
 
     def appears(tensor, step, place=None):
         place = home.setdefault(tensor.index, tensor.index if place is None else place)
-        sizes.setdefault(place, _bytes(tensor))
+        sizes.setdefault(place, tensor.bytes)
         first.setdefault(place, step)
         last.setdefault(place, step)
 
@@ -173,8 +171,3 @@ def most_at_once(lives):
 
 def _variable(tensors):
     return [tensor for tensor in tensors if tensor is not None and not tensor.is_constant]
-
-
-def _bytes(tensor):
-    width = {"bool": 1, "string": 0}.get(tensor.dtype)
-    return tensor.size * (np.dtype(tensor.dtype).itemsize if width is None else width)

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 
+from keras_distill.tflite import processes
+
 ACCELERATORS = (
     "ethos-u55-32",
     "ethos-u55-64",
@@ -112,7 +114,9 @@ def estimate(tflite_model, accelerator="ethos-u55-128"):
 def _compile(folder, accelerator):
     command = [sys.executable, "-m", "ethosu.vela", str(folder / "model.tflite")]
     command += ["--output-dir", str(folder), "--accelerator-config", accelerator]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=processes.environment()
+    )
     if result.returncode != 0:
         lines = (result.stdout + result.stderr).strip().splitlines()
         raise RuntimeError(f"Arm's compiler for the Ethos-U failed: {'; '.join(lines[-3:])}")

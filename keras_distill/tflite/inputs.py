@@ -1,6 +1,101 @@
-"""Inputs of models that take several, in the order of the exported file."""
+"""Samples as users give them, as arrays in the order of a model's inputs."""
 
 import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_distill.tflite import finite
+
+MAX_SAMPLES = 500
+
+
+def samples_of(model, data, name, count=None):
+    """Returns samples as arrays, checked.
+
+    Args:
+        model: `keras.Model`.
+        data: Array of shape `(samples, ...)`, a list or dictionary of arrays for several inputs, or
+            a batched `tf.data.Dataset` of `x` or `(x, y)`, of which the first 500 samples are
+            taken.
+        name: Name of the argument.
+        count: How many samples to take at most; `None` for all of an array.
+
+    Returns:
+        List of arrays, one per input.
+
+    Raises:
+        ValueError: If there are no samples, or they aren't finite numbers; the error names the
+            argument and the sample.
+    """
+    is_dataset = isinstance(data, tf.data.Dataset)
+    return arrays_of(model, _first_batches(data) if is_dataset else data, name, count)
+
+
+def arrays_of(model, data, name, count=None):
+    """Returns samples that aren't a data set as arrays, checked; see `samples_of`.
+
+    Args:
+        model: `keras.Model`.
+        data: Array of shape `(samples, ...)`, or a list or dictionary of arrays.
+        name: Name of the argument.
+        count: How many samples to take at most; `None` for all.
+
+    Returns:
+        List of arrays, one per input.
+
+    Raises:
+        ValueError: If there are no samples, or they aren't finite numbers.
+    """
+    arrays = [np.asarray(array) for array in in_order(model, data)]
+    if not arrays or any(array.size == 0 for array in arrays):
+        raise ValueError(f"{name} is empty: give some hundred inputs.")
+    counts = [array.shape[:1] for array in arrays]
+    if len(set(counts)) > 1:
+        raise ValueError(
+            f"{name} must have as many samples for each input. Received: arrays of the shapes "
+            f"{[array.shape for array in arrays]}"
+        )
+    arrays = [array[:count] if array.ndim else array for array in arrays]
+    finite.check_arrays(name, arrays)
+    return arrays
+
+
+def _first_batches(data):
+    batches, count = [], 0
+    for batch in data:
+        x = batch[0] if isinstance(batch, tuple) else batch
+        batches.append(keras.tree.map_structure(lambda tensor: np.atleast_1d(tensor), x))
+        count += len(keras.tree.flatten(batches[-1])[0])
+        if count >= MAX_SAMPLES:
+            break
+    if not batches:
+        return []
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+
+
+def check_shapes(name, shapes, arrays):
+    """Checks that samples suit the inputs of a model.
+
+    Args:
+        name: Name of the argument that holds them.
+        shapes: Shapes of the inputs, batch included; `None` for a size that is left open.
+        arrays: List of arrays of shape `(samples, ...)`.
+
+    Raises:
+        ValueError: If number or shapes differ.
+    """
+    if len(arrays) != len(shapes):
+        raise ValueError(f"The model has {len(shapes)} inputs, {name} has {len(arrays)}.")
+    for index, (shape, array) in enumerate(zip(shapes, arrays, strict=True)):
+        wanted = tuple(shape)[1:]
+        fits = len(wanted) == array.ndim - 1 and all(
+            want in (None, have) for want, have in zip(wanted, array.shape[1:], strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"{name} for input {index} has the shape {array.shape}, the model takes "
+                f"{tuple(shape)}."
+            )
 
 
 def in_order(model, x):

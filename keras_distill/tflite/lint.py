@@ -2,10 +2,13 @@
 
 import dataclasses
 
-from keras_distill.tflite import operators
+from keras_distill.arguments import check_choice
+from keras_distill.tflite import choices, operators
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
 _CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
+# Infinity has a meaning in these: what a mask leaves out, what a padding never chooses.
+_MASKING = ("ADD", "MAXIMUM", "MINIMUM", "PADV2", "SELECT", "SELECT_V2")
 # What remains of a batch or another axis whose size was left open.
 _RUN_TIME_SHAPES = ("SHAPE", "FILL")
 # The kernels multiply the softmax's input scale by its inverse, and need the product above 1.
@@ -44,8 +47,13 @@ def lint(graph, target, quantization=None):
 
     Returns:
         List of `Finding`, empty when clean.
+
+    Raises:
+        ValueError: If the target is unknown.
     """
+    check_choice("target", target, choices.TARGETS)
     findings = [*_custom(graph), *_float_islands(graph), *_vanishing_softmax(graph)]
+    findings += _not_finite(graph)
     if quantization == "dynamic":
         findings += _left_in_float(graph)
     if target != "mobile":
@@ -86,6 +94,25 @@ def _custom(graph):
                 f"{operator.name} is no builtin operator",
                 _place(operator),
                 "Replace the Keras layer by one made of builtin operations.",
+            )
+
+
+def _not_finite(graph):
+    """Constants and scales that are no numbers: every answer would be NaN, or garbage."""
+    seen = set()
+    for operator in graph.operators:
+        for tensor in (*operator.inputs, *operator.outputs):
+            if tensor is None or not tensor.not_finite or (tensor.name, tensor.index) in seen:
+                continue
+            seen.add((tensor.name, tensor.index))
+            masks = operator.name in _MASKING and tensor.not_finite == ("infinity",)
+            part = "values" if tensor.is_constant else "scales"
+            yield Finding(
+                "not-finite",
+                "warning" if masks and tensor.is_constant else "error",
+                f"the {part} of {tensor.name!r} hold {' and '.join(tensor.not_finite)}",
+                _place(operator),
+                "Train the model again, or take weights from before its training diverged.",
             )
 
 

@@ -3,6 +3,7 @@
 import collections.abc
 import dataclasses
 import io
+import struct
 import zipfile
 
 import flatbuffers
@@ -10,8 +11,8 @@ import numpy as np
 from flatbuffers import encode, number_types, packer, table
 
 from keras_distill.arguments import check_text, shown
+from keras_distill.tflite import flatbuffer, schema
 from keras_distill.tflite import labels as labels_module
-from keras_distill.tflite import schema
 
 # The published schema's name, identifier and numbers of fields (metadata_schema.fbs).
 _ENTRY, _IDENTIFIER, _PARSER = "TFLITE_METADATA", b"M001", "1.0.0"
@@ -77,15 +78,25 @@ def read(content):
 
     Returns:
         `Metadata`, or `None` if there is none.
+
+    Raises:
+        DamagedError: If the file or its metadata is damaged.
     """
     raw = schema.metadata(content).get(_ENTRY)
     if raw is None:
         return None
+    try:
+        flatbuffer.check(raw, "ModelMetadata")
+    except flatbuffer.DamagedError as error:
+        raise flatbuffer.DamagedError(f"The file's metadata is damaged: {error}.") from error
     model = _Reader.root(raw)
-    [subgraph] = model.tables(_MODEL["subgraphs"])
-    tensor = subgraph.tables(_SUBGRAPH["inputs"])[0]
-    units = tensor.tables(_TENSOR["units"])
-    options = units[0].table(1) if units else None
+    inputs = [
+        tensor
+        for subgraph in model.tables(_MODEL["subgraphs"])[:1]
+        for tensor in subgraph.tables(_SUBGRAPH["inputs"])[:1]
+    ]
+    units = [unit for tensor in inputs for unit in tensor.tables(_TENSOR["units"])]
+    options = next((unit.table(1) for unit in units if unit.number(0) == _NORMALIZATION), None)
     return Metadata(
         name=model.text(_MODEL["name"]),
         description=model.text(_MODEL["description"]),
@@ -141,12 +152,18 @@ def _labels(content):
     file = io.BytesIO(content)
     if not zipfile.is_zipfile(file):
         return ()
-    with zipfile.ZipFile(file) as archive:
-        if LABELS_FILE not in archive.namelist():
-            return ()
-        # Only ends of lines, since a text has more breaks than a file of lines.
-        lines = archive.read(LABELS_FILE).decode("utf-8").removesuffix("\n").split("\n")
-        return tuple(line.removesuffix("\r") for line in lines)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if LABELS_FILE not in archive.namelist():
+                return ()
+            # Only ends of lines, since a text has more breaks than a file of lines.
+            lines = archive.read(LABELS_FILE).decode("utf-8").removesuffix("\n").split("\n")
+            return tuple(line.removesuffix("\r") for line in lines)
+    # All of these come of single flipped bits: zipfile checks little before it reads.
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+        raise flatbuffer.DamagedError(
+            f"The names of classes in the file's metadata are damaged: {error}."
+        ) from error
 
 
 def _encode(shape, metadata):
@@ -255,12 +272,25 @@ class _Reader:
     def text(self, slot):
         """Returns a text, empty if it isn't there."""
         offset = self._at(slot)
-        return self._table.String(self._table.Pos + offset).decode("utf-8") if offset else ""
+        if not offset:
+            return ""
+        return self._table.String(self._table.Pos + offset).decode("utf-8", "replace")
+
+    def number(self, slot):
+        """Returns a small number, 0 if it isn't there."""
+        offset = self._at(slot)
+        place = self._table.Pos + offset
+        return self._table.Get(number_types.Uint8Flags, place) if offset else 0
 
     def floats(self, slot):
         """Returns a tuple of numbers."""
         offset = self._at(slot)
-        values = self._table.GetVectorAsNumpy(number_types.Float32Flags, offset) if offset else ()
+        try:
+            values = (
+                self._table.GetVectorAsNumpy(number_types.Float32Flags, offset) if offset else ()
+            )
+        except (ValueError, struct.error) as error:
+            raise flatbuffer.DamagedError(f"The file's metadata is damaged: {error}.") from error
         return tuple(float(value) for value in values)
 
     def _at(self, slot):

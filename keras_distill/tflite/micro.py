@@ -6,10 +6,11 @@ import math
 import pathlib
 import re
 import subprocess
-import sys
 import tempfile
 
 import numpy as np
+
+from keras_distill.tflite import processes
 
 # Room for the wheel's 64-bit pointers is in the minimum already; this is headroom for the sketch.
 HEADROOM_RATIO = 1.05
@@ -136,7 +137,12 @@ def _work(task, content, arrays, **settings):
         (folder / "task.json").write_text(json.dumps({"task": task, **settings}))
         np.savez(folder / "arrays.npz", **arrays)
         result = subprocess.run(
-            [sys.executable, str(script), str(folder)], capture_output=True, text=True, check=False
+            processes.python(script, str(folder)),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env=processes.environment(),
         )
         answer = folder / "answer.npz"
         if result.returncode != 0 or not answer.is_file():
@@ -149,6 +155,10 @@ def _reason(stderr, returncode):
     missing = re.findall(r"builtin opcode '(\w+)'", stderr)
     if missing:
         return f"TensorFlow Lite Micro has no operator {', '.join(dict.fromkeys(missing))}."
+    if returncode < 0:
+        return (
+            f"TensorFlow Lite Micro can't run this model: it {processes.ending(returncode, stderr)}"
+        )
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     reason = "; ".join(lines[-4:]) if lines else f"it ended with code {returncode}"
     return f"TensorFlow Lite Micro can't run this model: {reason}"

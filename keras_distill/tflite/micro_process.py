@@ -96,7 +96,10 @@ def persistent_bytes(content):
             os.dup2(stderr, 2)
             os.close(stderr)
         printed.seek(0)
-        return int(re.search(rb"tail (\d+) bytes", printed.read())[1])
+        found = re.search(rb"tail (\d+) bytes", printed.read())
+        if found is None:
+            raise RuntimeError("It doesn't say how its arena is used.")
+        return int(found[1])
 
 
 def main(folder):

@@ -1,16 +1,14 @@
 """A TensorFlow Lite file: what it holds, what it answers, and the ways on to the device."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
 
+from keras_distill.arguments import check_choice, check_path
 from keras_distill.files import write_whole
+from keras_distill.tflite import choices, litert, schema
 from keras_distill.tflite import lint as lint_module
-from keras_distill.tflite import litert, schema
 from keras_distill.tflite import metadata as metadata_module
-
-QUANTIZATIONS = (None, "float16", "dynamic", "int8", "int16x8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +66,9 @@ class TFLiteModel:
         target: `"mobile"`, `"mcu"` or `"arduino"`.
 
     Raises:
-        ValueError: If the file isn't there or is no TensorFlow Lite file.
+        TypeError: If `path` is no path.
+        ValueError: If the file isn't there, is no TensorFlow Lite file or a damaged one, or an
+            argument is none of those above.
 
     Example:
 
@@ -83,13 +83,29 @@ class TFLiteModel:
     """
 
     def __init__(self, path, quantization="auto", target="mobile"):
-        self.path = pathlib.Path(path)
+        check_choice("quantization", quantization, ("auto", *choices.QUANTIZATIONS))
+        check_choice("target", target, choices.TARGETS)
+        self.path = check_path("path", path)
         if not self.path.is_file():
             raise ValueError(f"There is no file {str(self.path)!r}.")
         self.content = self.path.read_bytes()
-        self.graph = schema.parse(self.content)
-        self.quantization = _found_out(self.graph) if quantization == "auto" else quantization
+        try:
+            self.graph = schema.parse(self.content)
+        except schema.DamagedError as error:
+            raise schema.DamagedError(f"{self.path}: {error}") from error
+        self.quantization = (
+            choices.quantization_of(self.graph) if quantization == "auto" else quantization
+        )
         self.target = target
+
+    def __repr__(self):
+        ends = ", ".join(
+            f"{info.dtype} {side} {list(info.shape)}"
+            for side, infos in (("input", self.inputs), ("output", self.outputs))
+            for info in infos
+        )
+        kind = self.quantization or "float32"
+        return f"<TFLiteModel {str(self.path)!r}: {kind}, {self.size:,} bytes, {ends}>"
 
     @property
     def size(self):
@@ -122,10 +138,13 @@ class TFLiteModel:
             List of arrays, one per input, in the inputs' types.
 
         Raises:
-            ValueError: If number or shapes of the inputs are wrong, or there are no samples.
+            ValueError: If number or shapes of the inputs are wrong, there are no samples, or they
+                hold NaN or infinity, which integers don't have.
         """
         # Not before: what only looks into a file needs no Keras.
         import keras
+
+        from keras_distill.tflite import finite
 
         arrays = [np.asarray(array) for array in keras.tree.flatten(x)]
         if len(arrays) != len(self.inputs):
@@ -138,6 +157,8 @@ class TFLiteModel:
                 )
             if len(array) == 0:
                 raise ValueError("There are no samples: the array of inputs is empty.")
+        if any(info.is_quantized for info in self.inputs):
+            finite.check_arrays("x", arrays)
         return [info.quantize(array) for array, info in zip(arrays, self.inputs, strict=True)]
 
     def predict(self, x):
@@ -169,6 +190,9 @@ class TFLiteModel:
 
         Returns:
             List of `Finding`, empty when clean.
+
+        Raises:
+            ValueError: If the target is unknown.
         """
         return lint_module.lint(self.graph, target, self.quantization)
 
@@ -411,19 +435,3 @@ def _info(tensor):
         scale=tensor.scales[0] if is_quantized else 0.0,
         zero_point=tensor.zero_points[0] if is_quantized and tensor.zero_points else 0,
     )
-
-
-def _found_out(graph):
-    """Returns how a graph is quantised."""
-    dtype = graph.inputs[0].dtype
-    if dtype in ("int8", "int16"):
-        return "int8" if dtype == "int8" else "int16x8"
-    constants = {
-        tensor.dtype
-        for operator in graph.operators
-        for tensor in operator.inputs
-        if tensor is not None and tensor.is_constant
-    }
-    if "float16" in constants:
-        return "float16"
-    return "dynamic" if "int8" in constants else None

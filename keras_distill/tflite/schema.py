@@ -1,11 +1,16 @@
 """A TensorFlow Lite file, read with the published schema into plain tensors and operators."""
 
 import dataclasses
+import functools
 import math
+import struct
 from typing import Any
 
 import flatbuffers
 import numpy as np
+
+from keras_distill.tflite import flatbuffer, integrity
+from keras_distill.tflite.flatbuffer import DamagedError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +26,7 @@ class Tensor:
         zero_points: As many zero points.
         is_constant: Whether the file holds its value.
         index: Number of the tensor in its subgraph.
+        not_finite: Which of `"NaN"` and `"infinity"` are in its value or its scales.
     """
 
     name: str
@@ -31,11 +37,17 @@ class Tensor:
     zero_points: tuple
     is_constant: bool
     index: int
+    not_finite: tuple
 
     @property
     def size(self):
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def bytes(self):
+        """Number of bytes; 0 for types whose size is only known at run time."""
+        return -(-self.size * integrity.BITS[self.dtype] // 8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +104,7 @@ def parse(content):
         `Graph`.
 
     Raises:
-        ValueError: If the bytes are no TensorFlow Lite file.
+        DamagedError: If the bytes are no TensorFlow Lite file, or a damaged one.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -126,13 +138,13 @@ def metadata(content):
         Dictionary from name to bytes.
 
     Raises:
-        ValueError: If the bytes are no TensorFlow Lite file.
+        DamagedError: If the bytes are no TensorFlow Lite file, or a damaged one.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     model = _unpack(schema, content)
     return {
-        entry.name.decode(): bytes(model.buffers[entry.buffer].data)
+        _text(entry.name): bytes(_listed(model.buffers[entry.buffer].data))
         for entry in model.metadata or []
     }
 
@@ -149,7 +161,7 @@ def with_metadata(content, name, value):
         The new file's bytes.
 
     Raises:
-        ValueError: If the bytes are no TensorFlow Lite file.
+        DamagedError: If the bytes are no TensorFlow Lite file, or a damaged one.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -177,18 +189,30 @@ class _AligningBuilder(flatbuffers.Builder):
 
 def _unpack(schema, content):
     if len(content) < 8 or content[4:8] != b"TFL3":
-        raise ValueError("This is no TensorFlow Lite file: the identifier TFL3 is missing.")
+        raise DamagedError("This is no TensorFlow Lite file: the identifier TFL3 is missing.")
+    try:
+        flatbuffer.check(content, "Model")
+        model = _unpack_checked(schema, content)
+        integrity.check(model, _names(schema.BuiltinOperator), _types(schema.TensorType))
+    except DamagedError as error:
+        raise DamagedError(f"This TensorFlow Lite file is damaged: {error}.") from error
+    return model
+
+
+def _unpack_checked(schema, content):
     try:
         return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-    except Exception as error:
-        raise ValueError(f"This TensorFlow Lite file is damaged: {error}.") from error
+    except (struct.error, ValueError, IndexError, TypeError) as error:
+        # Options of operators are of many kinds, whose arrays aren't checked before.
+        raise DamagedError(f"an operator's options lead out of the file ({error})") from error
 
 
 def _ends(model, main):
     """Returns the indices of inputs and outputs, in the order of the signature's names."""
     ends = []
+    of_main = [one for one in model.signatureDefs or [] if one.subgraphIndex == 0]
     for side in ("inputs", "outputs"):
-        named = getattr(model.signatureDefs[0], side) if model.signatureDefs else None
+        named = getattr(of_main[0], side) if of_main else None
         in_order = sorted(named, key=lambda end: _natural(end.name)) if named else []
         indices = [int(end.tensorIndex) for end in in_order]
         ends.append(tuple(indices or [int(index) for index in getattr(main, side)]))
@@ -196,18 +220,17 @@ def _ends(model, main):
 
 
 def _natural(name):
-    stem, _, number = name.decode().rpartition("_")
-    return (stem, int(number)) if number.isdigit() else (name.decode(), 0)
+    stem, _, number = _text(name).rpartition("_")
+    return (stem, int(number)) if number.isdecimal() else (_text(name), 0)
 
 
 def _operator(schema, model, subgraph, operator):
     code = model.operatorCodes[operator.opcodeIndex]
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     is_custom = builtin == schema.BuiltinOperator.CUSTOM
-    name = code.customCode.decode() if is_custom else _name_of(schema.BuiltinOperator, builtin)
+    name = _text(code.customCode) if is_custom else _names(schema.BuiltinOperator)[builtin]
     tensors = lambda indices: tuple(  # noqa: E731
-        None if index < 0 else _tensor(schema, model, subgraph, index)
-        for index in (indices if indices is not None else [])
+        None if index < 0 else _tensor(schema, model, subgraph, index) for index in _listed(indices)
     )
     return Operator(
         name,
@@ -221,23 +244,46 @@ def _operator(schema, model, subgraph, operator):
 def _tensor(schema, model, subgraph, index):
     tensor = subgraph.tensors[index]
     quantization = tensor.quantization
-    scales = () if quantization is None or quantization.scale is None else quantization.scale
-    zeros = () if quantization is None or quantization.zeroPoint is None else quantization.zeroPoint
-    signature = tensor.shapeSignature if tensor.shapeSignature is not None else ()
-    data = model.buffers[tensor.buffer].data
+    scales = _listed(quantization.scale) if quantization is not None else ()
+    zeros = _listed(quantization.zeroPoint) if quantization is not None else ()
+    data = _listed(model.buffers[tensor.buffer].data)
+    dtype = _types(schema.TensorType)[tensor.type]
     return Tensor(
-        name=tensor.name.decode(),
-        shape=tuple(int(side) for side in (tensor.shape if tensor.shape is not None else ())),
-        is_dynamic=any(side < 0 for side in signature),
-        dtype=_name_of(schema.TensorType, tensor.type).lower(),
+        name=_text(tensor.name),
+        shape=tuple(int(side) for side in _listed(tensor.shape)),
+        is_dynamic=any(side < 0 for side in _listed(tensor.shapeSignature)),
+        dtype=dtype,
         scales=tuple(float(scale) for scale in scales),
         zero_points=tuple(int(zero) for zero in zeros),
-        is_constant=data is not None and len(data) > 0,
+        is_constant=len(data) > 0,
         index=int(index),
+        not_finite=_not_finite(data, dtype, scales),
     )
 
 
-def _name_of(enumeration, value):
-    return next(
-        name for name, number in vars(enumeration).items() if number == value and name.isupper()
-    )
+def _not_finite(data, dtype, scales):
+    """Names what a constant and its scales hold beside numbers."""
+    values = [np.asarray(scales, "float32")]
+    if len(data) and dtype in ("float16", "float32", "float64"):
+        values.append(np.asarray(data, "uint8").view(dtype))
+    checks = (("NaN", np.isnan), ("infinity", np.isinf))
+    return tuple(name for name, check in checks if any(check(part).any() for part in values))
+
+
+def _text(name):
+    """Returns a name; published files have tensors without one."""
+    return (name or b"").decode("utf-8", "replace")
+
+
+def _listed(values):
+    return () if values is None else values
+
+
+@functools.cache
+def _names(enumeration):
+    return {number: name for name, number in vars(enumeration).items() if name.isupper()}
+
+
+@functools.cache
+def _types(enumeration):
+    return {number: name.lower() for number, name in _names(enumeration).items()}

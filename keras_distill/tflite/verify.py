@@ -5,8 +5,9 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_distill.tflite import litert, micro
-from keras_distill.tflite.inputs import in_order
+from keras_distill.arguments import check_model
+from keras_distill.tflite import finite, litert, micro
+from keras_distill.tflite.inputs import arrays_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +96,12 @@ def verify(tflite_model, model, x, y=None):
         `Verification`.
 
     Raises:
-        ValueError: If `x` doesn't suit the model or `y` isn't as long as `x`.
+        TypeError: If `model` isn't a `keras.Model`.
+        ValueError: If `x` doesn't suit the model, `y` isn't as long as `x`, or one of them holds
+            NaN or infinity.
     """
-    arrays = in_order(model, x)
+    check_model("model", model)
+    arrays = arrays_of(model, x, "x")
     inputs = tflite_model.quantize_inputs(arrays)
     count = len(inputs[0])
     labels = _labels(y, count)
@@ -129,9 +133,10 @@ def verify(tflite_model, model, x, y=None):
 def _labels(y, count):
     if y is None:
         return None
-    labels = np.asarray(y)
+    labels = np.atleast_1d(np.asarray(y))
     if len(labels) != count:
         raise ValueError(f"There are {count} samples in x, but {len(labels)} labels in y.")
+    finite.check_arrays("y", [labels])
     is_one_hot = labels.ndim > 1 and labels.shape[-1] > 1
     return labels.argmax(-1) if is_one_hot else labels.reshape(count, -1)[:, 0]
 

@@ -43,6 +43,28 @@ def runs(pid):
     return stat.is_file() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.fixture
+def own(monkeypatch):
+    """A waiting process for one test, that this module's don't share."""
+    waiting = converter._Waiting()
+    monkeypatch.setattr(converter, "_waiting", waiting)
+    yield waiting
+    waiting.stop()
+
+
+def use_script(monkeypatch, folder, text):
+    script = folder / "script.py"
+    script.write_text(text)
+    monkeypatch.setattr(converter, "_SCRIPT", script)
+
+
+def ended_within(pid, seconds):
+    deadline = time.monotonic() + seconds
+    while runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not runs(pid)
+
+
 def test_one_process_does_many_conversions_and_nothing_is_printed(model, expected, tmp_path, capfd):
     pid = converter._waiting._process.pid
     assert export(model, tmp_path) == expected
@@ -59,31 +81,14 @@ def test_a_process_that_has_ended_is_replaced(model, expected, tmp_path):
 
 
 def test_a_job_that_is_interrupted_leaves_no_answer_for_the_next(model, tmp_path, monkeypatch):
-    class Interrupted:
-        def __init__(self, process):
-            self._process = process
-            self.stdin, self.pid = process.stdin, process.pid
-            self.stdout = self
+    def interrupt(*_):
+        raise KeyboardInterrupt
 
-        def poll(self):
-            return None
-
-        def readline(self):
-            raise KeyboardInterrupt
-
-        def communicate(self):
-            return self._process.communicate()
-
-    process = converter._waiting._process
-    monkeypatch.setattr(converter._waiting, "_process", Interrupted(process))
+    pid = converter._waiting._process.pid
+    monkeypatch.setattr(converter.os, "read", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export(model, tmp_path)
-    assert process.poll() is not None and converter._waiting._process is None
-
-
-def test_a_forked_process_starts_its_own(monkeypatch):
-    monkeypatch.setattr(converter._waiting, "_owner", -1)
-    assert not converter._waiting._is_running()
+    assert not runs(pid) and converter._waiting._process is None
 
 
 def test_without_fork_a_conversion_has_its_own_process(model, expected, tmp_path, monkeypatch):
@@ -95,8 +100,96 @@ def test_without_fork_a_conversion_has_its_own_process(model, expected, tmp_path
 def test_it_ends_with_the_program_that_started_it(tmp_path):
     command = [sys.executable, "-c", SCRIPT]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    pid = int(result.stdout.split()[-1])
+    assert ended_within(int(result.stdout.split()[-1]), 20)
+
+
+def test_a_process_that_never_starts_says_why(own, tmp_path, monkeypatch):
+    use_script(monkeypatch, tmp_path, "import a_module_that_is_not_there")
+    with pytest.raises(RuntimeError, match=r"exit status 1.*No module named 'a_module_that_is"):
+        converter.convert(tmp_path, 60)
+    use_script(monkeypatch, tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(RuntimeError, match="ended by SIGKILL, as systems do when memory is short"):
+        converter.convert(tmp_path, 60)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no_python"))
+    with pytest.raises(RuntimeError, match=r"can't be started with .*no_python"):
+        converter.convert(tmp_path, 60)
+
+
+@pytest.mark.parametrize("can_fork", [True, False])
+def test_a_conversion_that_takes_too_long_is_ended(can_fork, own, tmp_path, monkeypatch):
+    use_script(monkeypatch, tmp_path, "import time; time.sleep(60)")
+    monkeypatch.setattr(converter, "_CAN_FORK", can_fork)
+    started = time.monotonic()
+    with pytest.raises(RuntimeError, match=r"longer than time_limit=0\.2 seconds.*representative"):
+        converter.convert(tmp_path, 0.2)
+    assert time.monotonic() - started < 10
+    assert own._process is None
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf"), "60", True, None])
+def test_a_time_limit_that_is_none_is_refused(limit, model, tmp_path):
+    with pytest.raises(ValueError, match=r"time_limit must be .*Received: time_limit="):
+        export_tflite(model, tmp_path / "model.tflite", time_limit=limit)
+
+
+def test_it_ends_soon_and_is_no_zombie(own, tmp_path, monkeypatch):
+    text = "import sys, select; select.select([sys.stdin], [], [], float(sys.argv[2]))"
+    use_script(monkeypatch, tmp_path, text)
+    monkeypatch.setattr(converter, "PATIENCE", 0.2)
+    pid = converter._Process("--wait", str(converter.PATIENCE)).pid
     deadline = time.monotonic() + 20
-    while runs(pid) and time.monotonic() < deadline:
+    while pathlib.Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not runs(pid)
+    assert not pathlib.Path(f"/proc/{pid}").exists()
+
+
+def test_a_process_that_is_forked_while_another_thread_converts_has_its_own(own, tmp_path):
+    own._process = process = converter._Process("--wait", "60")
+    child = None
+    try:
+        with own._lock:
+            child = os.fork()
+            if child == 0:
+                free = own._lock.acquire(timeout=5) and own._process is None
+                os._exit(0 if free else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert own._process is process and runs(process.pid)
+    finally:
+        process.stop()
+
+
+def test_what_is_on_the_path_of_this_process_is_on_its_too(own, tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "only_on_sys_path.py").write_text("")
+    answer = "import only_on_sys_path; input(); print(7, flush=True)"
+    use_script(monkeypatch, tmp_path, answer)
+    monkeypatch.syspath_prepend(str(folder))
+    assert converter.convert(tmp_path, 60) == (7, "")
+
+
+def test_what_lies_beside_the_script_hides_no_module(own, tmp_path, monkeypatch):
+    (tmp_path / "metadata.py").write_text("raise RuntimeError('not this one')")
+    use_script(monkeypatch, tmp_path, "try:\n import metadata\nexcept ImportError:\n print(3)")
+    assert converter.convert(tmp_path, 60) == (3, "")
+
+
+def test_a_conversion_ends_when_its_owner_is_killed(tmp_path):
+    hang = "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow')\n"
+    hang += "sys.path.insert(0, {0!r}); import converter_process as c\n"
+    hang += "import time, os, pathlib\n"
+    hang += "def work(folder):\n"
+    hang += "    pathlib.Path({1!r}).write_text(str(os.getpid()))\n    time.sleep(60)\n"
+    hang += "c.work = work\nc.serve(60.0)\n"
+    note = tmp_path / "pid"
+    script = tmp_path / "script.py"
+    script.write_text(hang.format(str(pathlib.Path(converter.__file__).parent), str(note)))
+    server = subprocess.Popen([sys.executable, str(script)], stdin=-1, stdout=-1, bufsize=0)
+    server.stdin.write(b'"folder"\n')
+    deadline = time.monotonic() + 60
+    while not (note.is_file() and note.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    server.stdin.close()
+    assert ended_within(int(note.read_text()), 20)
+    assert server.wait(20) == 0
+    server.stdout.close()

@@ -1,0 +1,98 @@
+"""What the command line names: models, samples and classes, each with one clear error."""
+
+import pathlib
+
+import numpy as np
+
+
+def check_file(path):
+    """Checks that there is a file.
+
+    Args:
+        path: `pathlib.Path`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if not path.is_file():
+        raise ValueError(f"There is no file {str(path)!r}.")
+
+
+def load_model(path):
+    """Returns a saved Keras model.
+
+    Args:
+        path: `pathlib.Path` of a `.keras` or `.h5` file.
+
+    Raises:
+        ValueError: If it can't be loaded.
+    """
+    import keras
+
+    try:
+        model = keras.models.load_model(path, compile=False)
+    # What a damaged file, or a layer that isn't known here, ends in is of any kind.
+    except Exception as error:
+        raise ValueError(
+            f"{path} can't be loaded as a Keras model: it is damaged, or needs what isn't here. "
+            f"{type(error).__name__}: {_first_lines(error)}"
+        ) from error
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"{path} holds no Keras model, but a {type(model).__name__}.")
+    return model
+
+
+def load_arrays(path):
+    """Returns the samples of a file, and the labels if it has them.
+
+    Args:
+        path: `pathlib.Path` of a `.npy` or `.npz` file.
+
+    Returns:
+        Tuple of an array, or a dictionary of arrays for several inputs, and the labels or `None`.
+
+    Raises:
+        ValueError: If the file isn't there, is damaged or holds no samples.
+    """
+    check_file(path)
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        arrays = loaded if path.suffix == ".npy" else {name: loaded[name] for name in loaded.files}
+    # NumPy and zipfile end in errors of many kinds on damaged files.
+    except Exception as error:
+        raise ValueError(
+            f"{path} can't be read as arrays: it is damaged, or holds Python objects. "
+            f"{type(error).__name__}: {_first_lines(error)}"
+        ) from error
+    if path.suffix == ".npy":
+        return arrays, None
+    y = arrays.pop("y", None)
+    if not arrays:
+        raise ValueError(f"{path} holds no inputs: name them x, or like the model's inputs.")
+    if len(arrays) > 1 and "x" not in arrays:
+        return arrays, y
+    return arrays.get("x", next(iter(arrays.values()))), y
+
+
+def load_labels(source):
+    """Returns the names of classes that a file or the command holds.
+
+    Args:
+        source: Path of a text file with one name a line, or names with commas between.
+
+    Raises:
+        ValueError: If the file is no text.
+    """
+    path = pathlib.Path(source)
+    if not path.is_file():
+        return [name.strip() for name in source.split(",")]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}.") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _first_lines(error):
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else f"{text[:300]} ..."

@@ -489,6 +489,18 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
             *self._objective.trackers,
         ]
 
+    def make_train_function(self, force=False):
+        """Makes the function that trains; again where the metrics are made with the first labels."""
+        return super().make_train_function(force or self._has_metrics_to_make)
+
+    def make_test_function(self, force=False):
+        """Makes the function that evaluates; again where the metrics are made now."""
+        return super().make_test_function(force or self._has_metrics_to_make)
+
+    @property
+    def _has_metrics_to_make(self):
+        return self._compile_metrics is not None and not self._compile_metrics.built
+
     @property
     def watched_trackers(self):
         """Metrics of the distillation losses, whose values must be finite."""

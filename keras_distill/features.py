@@ -107,6 +107,9 @@ class FeatureExtractor:
                 f"Layer {path!r} of the {self.side} is called {len(seen)} times in one forward "
                 "pass, so that it has no single output: tap a layer that is called once."
             )
+        mask = record.masks.get(what)
+        if hasattr(mask, "shape"):
+            seen[0]._keras_mask = mask
         return seen[0]
 
     def _resolve(self, path):

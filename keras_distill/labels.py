@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_distill import step_checks
-from keras_distill.losses.masks import both, mask_of, with_rank
+from keras_distill.masks import both, mask_of, with_rank
 from keras_distill.workers import mean_over_replicas, replicas
 
 

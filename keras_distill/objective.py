@@ -14,8 +14,8 @@ from keras_distill.labels import per_labeled
 from keras_distill.losses import schedule
 from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss, flat_shapes, to_snake_case
-from keras_distill.losses.masks import fits, mask_of
 from keras_distill.losses.response.response_loss import ResponseLoss
+from keras_distill.masks import fits, mask_of
 from keras_distill.outputs import names_of, output_names, select
 from keras_distill.workers import replicas
 

@@ -11,6 +11,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_distill.masks import mask_of
+
 _ATTENTION = ("scores", "raw_scores", "query", "key", "value")
 SUFFIXES = ("input", "preactivation", "kernel", *_ATTENTION)
 
@@ -31,11 +33,13 @@ class Record:
 
     Attributes:
         seen: Dictionary from name to the list of tensors, one per call.
+        masks: Dictionary from name to the Keras mask of what was seen last, where it has one.
         is_hidden: Whether something ran in a graph of its own, whose tensors can't be kept.
     """
 
     def __init__(self, wanted):
         self.seen = {what: [] for what in wanted}
+        self.masks = {}
         self.is_hidden = False
         self._graph = _current_graph()
 
@@ -171,8 +175,12 @@ class _Watcher:
             if record is None:
                 return run(*args, **kwargs)
             entered = args[0] if args else next(iter(kwargs.values()))
+            # Attention layers take the masks off what enters them.
+            entered_masks = _masks_of_arguments(entered, kwargs)
             output = self._shown(record, entered, run)(*args, **kwargs)
             record.keep(input=entered, output=output)
+            of_output = _mask_of_output(layer, entered, output, entered_masks["input"])
+            record.masks = {**entered_masks, "output": of_output}
             return output
 
         return call
@@ -190,6 +198,29 @@ class _Watcher:
                 f"{self.method!r} was replaced: {self.replaced!r}."
             )
         return _on_twin(self.layer, self.method, record)
+
+
+def _masks_of_arguments(entered, kwargs):
+    """Returns the Keras masks of what enters a layer, by the names of what is tapped."""
+    carried = keras.tree.map_structure(mask_of, entered)
+    mask = kwargs.get("mask", kwargs.get("query_mask", carried))
+    value_mask = kwargs.get("value_mask")
+    key_mask = kwargs.get("key_mask")
+    return {
+        "input": mask,
+        "preactivation": mask,
+        "query": mask,
+        "key": value_mask if key_mask is None else key_mask,
+        "value": value_mask,
+    }
+
+
+def _mask_of_output(layer, entered, output, entered_mask):
+    """Returns the Keras mask that the output of a layer will have, once its call is over."""
+    mask = mask_of(output)
+    if mask is not None or not layer.supports_masking:
+        return mask
+    return layer.compute_mask(entered, entered_mask)
 
 
 def _on_twin(layer, method, record):

@@ -6,8 +6,8 @@ from keras import ops
 
 from keras_distill.losses import functional
 from keras_distill.losses.loss import DistillationLoss, as_pairs
-from keras_distill.losses.masks import both, fits, zeroed
 from keras_distill.losses.projector import FeatureProjector
+from keras_distill.masks import both, fits, zeroed
 
 
 class PairedLoss(DistillationLoss):

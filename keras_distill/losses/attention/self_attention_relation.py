@@ -6,8 +6,8 @@ import keras
 
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.loss import as_pairs
-from keras_distill.losses.masks import fits
 from keras_distill.losses.paired import PairedLoss
+from keras_distill.masks import fits
 
 _VECTORS = ("query", "key", "value")
 

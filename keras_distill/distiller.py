@@ -490,11 +490,11 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
         ]
 
     def make_train_function(self, force=False):
-        """Makes the function that trains; again where the metrics are made with the first labels."""
+        """Makes the function that trains; again where the first labels make metrics."""
         return super().make_train_function(force or self._has_metrics_to_make)
 
     def make_test_function(self, force=False):
-        """Makes the function that evaluates; again where the metrics are made now."""
+        """Makes the function that evaluates; again where the first labels make metrics."""
         return super().make_test_function(force or self._has_metrics_to_make)
 
     @property

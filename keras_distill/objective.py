@@ -177,8 +177,9 @@ class Objective:
         names = [f"output {name!r}" for name in names_of(shapes, self._names["student"])]
         names = names if len(names) > 1 else ["output"]
         for loss in filter(_taps_output, self.losses):
+            outputs = loss.outputs if loss.outputs is None else _as_list(loss.outputs)
             chosen = [
-                select(loss.outputs, part, self._names["student"])
+                select(outputs, part, self._names["student"])
                 for part in (kinds, flat_shapes(shapes), names)
             ]
             loss.check_outputs(*chosen)

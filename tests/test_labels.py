@@ -43,8 +43,7 @@ def reference(y, x):
         p, q = (np.exp(z) / np.exp(z).sum() for z in (t, s))
         rest = np.arange(3) != label
         binary = sum(
-            a * np.log(a / b)
-            for a, b in ((p[label], q[label]), (p[rest].sum(), q[rest].sum()))
+            a * np.log(a / b) for a, b in ((p[label], q[label]), (p[rest].sum(), q[rest].sum()))
         )
         p, q = (z[rest] / z[rest].sum() for z in (p, q))
         total += 16 * (binary + 8 * np.sum(p * np.log(p / q)))

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_distill.arguments import check_choice
 from keras_distill.tflite import cpp, golden, micro, operators, packing, project_folder, projects
 
 
@@ -133,8 +134,7 @@ def obstacle(tflite_model, library):
 
 
 def _check_library(tflite_model, library):
-    if library not in LIBRARIES:
-        raise ValueError(f"library must be None or one of {', '.join(LIBRARIES)}, got {library!r}.")
+    check_choice("library", library, (None, *LIBRARIES))
     lacks = obstacle(tflite_model, library)
     if lacks:
         others = [name for name in LIBRARIES if not obstacle(tflite_model, name)]

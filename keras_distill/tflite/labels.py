@@ -1,6 +1,7 @@
 """Names of classes: one per output value, in their order, as texts that can be stored."""
 
 import collections.abc
+import itertools
 import numbers
 
 from keras_distill.arguments import shown
@@ -12,11 +13,11 @@ def checked(labels, width):
     """Returns the names of classes as a tuple of texts.
 
     Args:
-        labels: Names in the order of the output values: texts or numbers.
+        labels: Names in the order of the output values: strings or integers.
         width: Number of output values.
 
     Raises:
-        TypeError: If they have no order, or aren't texts or numbers.
+        TypeError: If they have no order, or aren't strings or integers.
         ValueError: If there are more or fewer than output values, or one is no text of UTF-8.
 
     Example:
@@ -26,22 +27,29 @@ def checked(labels, width):
     ```
     """
     has_no_order = isinstance(labels, (str, bytes, collections.abc.Set, collections.abc.Mapping))
-    if has_no_order or not isinstance(labels, collections.abc.Iterable):
+    received, given = f"labels={shown(labels)} of type {type(labels).__name__}", labels
+    # An iterator may be endless.
+    longest = None if isinstance(labels, collections.abc.Sized) else width + 1
+    try:
+        labels = None if has_no_order else tuple(itertools.islice(given, longest))
+    except Exception:
+        # Whatever an object raises that can't be a list, such as a symbolic tensor.
+        labels = None
+    if labels is None:
         raise TypeError(
             "labels must be a list of names, in the order of the model's output values. "
-            f"Received: labels={shown(labels)} of type {type(labels).__name__}"
+            f"Received: {received}"
         )
-    labels = tuple(labels)
     for index, label in enumerate(labels):
-        if not isinstance(label, (str, numbers.Real)):
+        if isinstance(label, bool) or not isinstance(label, (str, numbers.Integral)):
             raise TypeError(
-                "labels must be texts or numbers. "
+                "labels must be strings or integers. "
                 f"Received: labels[{index}]={shown(label)} of type {type(label).__name__}"
             )
     if len(labels) != width:
         raise ValueError(
             f"The model has {width} output values, but there are {len(labels)} labels. "
-            f"Received: labels={shown(list(labels))}"
+            f"Received: {received}"
         )
     return tuple(_text(f"labels[{index}]", label) for index, label in enumerate(labels))
 

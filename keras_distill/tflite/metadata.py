@@ -1,6 +1,5 @@
 """TensorFlow Lite Metadata: names, classes and scaling that phones read from the file itself."""
 
-import collections.abc
 import dataclasses
 import io
 import struct
@@ -108,9 +107,10 @@ def read(content):
 
 def _checked(outputs, shape, given):
     """Returns metadata as it is stored, if it suits the model."""
-    labels = () if given.labels is None else given.labels
-    if not isinstance(labels, collections.abc.Sized) or len(labels):
-        labels = labels_module.checked(labels, outputs)
+    labels = ()
+    is_unnamed = isinstance(given.labels, (list, tuple, type(None))) and not given.labels
+    if not is_unnamed:
+        labels = labels_module.checked(given.labels, outputs)
         labels_module.check_lines(labels)
     mean, std = (_numbers(name, getattr(given, name), shape[-1]) for name in ("mean", "std"))
     if len(mean) != len(std):
@@ -119,19 +119,22 @@ def _checked(outputs, shape, given):
         raise ValueError(f"std must be above 0, got {list(std)}.")
     check_text("name", given.name)
     name, description = (_text(name, getattr(given, name)) for name in ("name", "description"))
-    return Metadata(name, description, labels=tuple(labels), mean=mean, std=std)
+    return Metadata(name, description, labels=labels, mean=mean, std=std)
 
 
 def _numbers(name, given, channels):
     try:
-        values = np.atleast_1d(np.asarray(given, "float32"))
+        values = np.atleast_1d(np.asarray(given))
     except (TypeError, ValueError):
+        values = np.array([None])
+    if values.dtype.kind not in "iuf":
         raise TypeError(
             f"{name} must be one number or one per channel. Received: {name}={shown(given)}"
-        ) from None
+        )
+    values = values.astype("float32")
     if values.shape not in ((1,), (channels,)):
         raise ValueError(
-            f"{name} is one number or one per channel ({channels}), got {values.tolist()}."
+            f"{name} is one number or one per channel ({channels}). Received: {name}={shown(given)}"
         )
     if not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite. Received: {name}={shown(given)}")

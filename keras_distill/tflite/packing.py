@@ -192,10 +192,17 @@ def _check_samples(samples):
             "The project needs samples: some ten real inputs, scaled as in training, with which "
             "the device checks itself. Received: samples=None"
         )
-    for array in map(np.asarray, keras.tree.flatten(samples)):
+    try:
+        arrays = [np.asarray(array) for array in keras.tree.flatten(samples)]
+    except Exception as error:
+        # Whatever an object raises that holds no numbers, such as a symbolic tensor.
+        raise TypeError(
+            f"samples must be an array of numbers. Received: samples={shown(samples)}"
+        ) from error
+    for array in arrays:
         if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
             raise TypeError(f"samples must be numbers. Received: samples of type {array.dtype}")
-        if array.ndim:
+        if array.size and array.ndim:
             _check_finite("samples[{}]", array)
 
 

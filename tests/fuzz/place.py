@@ -84,12 +84,13 @@ class Place:
     def tflite(self, quantization="int8"):
         """A TensorFlow Lite file, opened anew from a copy in the call's own folder."""
         path = self.shared / f"{quantization}.tflite"
+        target = "mobile" if quantization == "float16" else "arduino"
         if not path.exists():
             keras.utils.set_random_seed(0)
-            export_tflite(self.student(), path, quantization, self.x, "arduino")
+            export_tflite(self.student(), path, quantization, self.x, target)
         own = self.folder / path.name
         own.write_bytes(path.read_bytes())
-        return TFLiteModel(own, target="arduino")
+        return TFLiteModel(own, target=target)
 
     def keras_file(self):
         """A saved student."""

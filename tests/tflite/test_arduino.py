@@ -186,7 +186,7 @@ def test_sixteen_bits_are_refused_where_there_are_no_kernels(perceptron_as, tmp_
 
 
 def test_an_unknown_library_is_refused(int8_cnn, tmp_path):
-    with pytest.raises(ValueError, match=r"library must be None or one of Chirale.*got 'tflm'"):
+    with pytest.raises(ValueError, match=r"library must be one of None, 'Chirale.*library='tflm'"):
         int8_cnn[1].to_arduino(tmp_path / "lib", samples=int8_cnn[2][:1], library="tflm")
 
 

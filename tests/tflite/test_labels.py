@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -12,19 +14,27 @@ def test_names_in_order_are_taken_from_anything(given):
     assert labels.checked(given, 2) == ("a", "b")
 
 
-def test_numbers_are_names_too():
-    assert labels.checked([7, np.int64(8), 0.5], 3) == ("7", "8", "0.5")
+def test_an_endless_iterator_of_names_is_refused():
+    with pytest.raises(ValueError, match=r"2 output values, but there are 3 labels"):
+        labels.checked(itertools.count(), 2)
 
 
-@pytest.mark.parametrize("given", [{"a", "b"}, frozenset("ab"), {"a": 0, "b": 1}, "ab", b"ab", 2])
+def test_integers_are_names_too():
+    assert labels.checked([7, np.int64(8)], 2) == ("7", "8")
+
+
+UNORDERED = [{"a", "b"}, frozenset("ab"), {"a": 0, "b": 1}, "ab", b"ab", 2, np.array("ab")]
+
+
+@pytest.mark.parametrize("given", UNORDERED)
 def test_what_has_no_order_is_refused(given):
     with pytest.raises(TypeError, match=r"labels must be a list of names.*Received: labels="):
         labels.checked(given, 2)
 
 
-@pytest.mark.parametrize("given", [["a", None], ["a", b"b"], ["a", ["b"]]])
+@pytest.mark.parametrize("given", [["a", None], ["a", b"b"], ["a", ["b"]], ["a", 0.5], ["a", True]])
 def test_what_is_no_name_is_refused_by_its_place(given):
-    with pytest.raises(TypeError, match=r"texts or numbers. Received: labels\[1\]="):
+    with pytest.raises(TypeError, match=r"strings or integers. Received: labels\[1\]="):
         labels.checked(given, 2)
 
 

@@ -1,5 +1,8 @@
 """Calls of the student's way to the device."""
 
+import collections.abc
+import numbers
+
 import numpy as np
 
 from keras_distill import tflite
@@ -11,9 +14,12 @@ _QUANTIZATIONS = NONE | one_of("float16", "dynamic", "int8", "int16x8")
 _TARGET = one_of("mobile", "mcu", "arduino")
 _LABELS = NONE | Rule(
     lambda value: (
-        isinstance(value, (list, tuple, np.ndarray))
-        and len(value) == 3
-        and all(isinstance(label, str) for label in value)
+        (
+            isinstance(value, (list, tuple, np.ndarray))
+            and len(value) == 3
+            and all(isinstance(label, (str, numbers.Integral)) for label in value)
+        )
+        or (isinstance(value, collections.abc.Iterator))
     )
 )
 _SAMPLES = array(lambda made: made.shape[1:] == (8, 8, 1) and len(made) and np.isfinite(made).all())

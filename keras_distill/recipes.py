@@ -117,11 +117,10 @@ _PLANS = {
     "gat": _plan("gat", 1.0, "The paper names its weight only as beta / 2; chosen here: 1."),
     "amad": _plan(
         "amad",
-        1.0,
+        10.0,
         "Zhao et al. 2024 give no constants publicly; chosen here: Kullback-Leibler divergence, "
-        "weight 1, with soft targets at T = 4.",
+        "weight 10, with soft targets at T = 4.",
         ("kd", 1.0, {"temperature": 4.0}),
-        divergence="kl",
     ),
     "tinybert": _plan(
         "tinybert",

@@ -43,6 +43,7 @@ def test_weights_of_the_authors_code():
     assert (mlkd.instance_weight, mlkd.batch_weight, mlkd.class_weight) == (6.75, 2.25, 2.25)
     assert recipes.get("mgd").distillation_losses[0].masked == "channels"
     assert losses.get("amad").divergence == "kl"
+    assert recipes.get("amad").distillation_loss_weights == [10.0, 1.0]
 
 
 def test_attention_with_soft_targets_is_weighed_as_published():

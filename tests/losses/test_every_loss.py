@@ -121,7 +121,7 @@ def transformer(heads, width):
 
 
 def models_and_data(name, make_cnn, images):
-    if name in ("amad", "tinybert", "minilm"):
+    if name in ("amad", "tinybert", "minilm", "hidden_states"):
         rng = np.random.default_rng(0)
         tokens = rng.integers(1, 20, (64, 6))
         tokens[::3, 4:] = 0
@@ -136,7 +136,7 @@ IN_BFLOAT16 = ("kd", "at", "fitnet", "vid", "rkd", "irg", "amad")
 
 @pytest.mark.parametrize(
     ("name", "policy"),
-    [(name, "mixed_float16") for name in ABBREVIATIONS]
+    [(name, "mixed_float16") for name in (*ABBREVIATIONS, "hidden_states")]
     + [(name, "mixed_bfloat16") for name in IN_BFLOAT16],
 )
 def test_two_steps_in_a_distiller_of_half_precision_models(
@@ -161,11 +161,14 @@ def test_two_steps_in_a_distiller_of_half_precision_models(
     assert all(np.all(np.isfinite(weight)) for weight in distiller.student.get_weights())
 
 
-@pytest.mark.parametrize("name", ["vid", "ft", "mgd", "reviewkd", "ofd", "crd", "fitnet", "simkd"])
+@pytest.mark.parametrize(
+    "name", ["vid", "ft", "mgd", "reviewkd", "ofd", "crd", "fitnet", "simkd", "hidden_states"]
+)
 def test_own_variables_are_trained_saved_and_restored(
     name, make_cnn, images, crossentropy, tmp_path
 ):
-    distiller = Distiller(make_cnn(6), make_cnn(3), name)
+    teacher, student, *images = models_and_data(name, make_cnn, images)
+    distiller = Distiller(teacher, student, name)
     before = [np.array(w) for layer in distiller.distillation_layers for w in layer.weights]
     distiller.compile("adam", crossentropy, run_eagerly=True)
     distiller.fit(*images, batch_size=32, verbose=0)

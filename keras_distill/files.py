@@ -5,7 +5,9 @@ import hashlib
 import os
 import pathlib
 import secrets
+import shutil
 import stat
+import tempfile
 import time
 
 try:
@@ -16,6 +18,9 @@ except ImportError:
 
 _PATIENCE_SECONDS = 60
 _POLL_SECONDS = 0.02
+_TEMPORARY = "keras_distill-"
+# A folder that is younger may be another run's, which has yet to lock it.
+_YOUNG_SECONDS = 60
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -77,6 +82,20 @@ def new_temporary(folder, prefix, suffix):
 
 
 @contextlib.contextmanager
+def temporary_folder():
+    """Makes a folder for the time of a block; those that killed runs left are removed first.
+
+    Yields:
+        `pathlib.Path` of the folder.
+    """
+    _remove_left_folders()
+    with tempfile.TemporaryDirectory(prefix=_TEMPORARY) as name, contextlib.ExitStack() as stack:
+        if fcntl is not None:
+            stack.enter_context(_open_and_locked(name))
+        yield pathlib.Path(name)
+
+
+@contextlib.contextmanager
 def locked_folder(folder):
     """Makes a folder with its parents if needed, and keeps all other writers out of it.
 
@@ -99,9 +118,7 @@ def locked_folder(folder):
         raise
     finally:
         if descriptor is not None:
-            # Not left to the closing: a forked child may still hold the descriptor.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
+            _unlock(descriptor)
 
 
 def _hold_folder(folder, made):
@@ -121,6 +138,46 @@ def _hold_folder(folder, made):
             continue
         if _holds(descriptor, folder):
             return descriptor
+
+
+@contextlib.contextmanager
+def _open_and_locked(folder):
+    """Keeps a new folder locked, by which other runs see that it is in use."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder)
+        yield
+    finally:
+        _unlock(descriptor)
+
+
+def _unlock(descriptor):
+    # Not left to the closing: a forked child may still hold the descriptor.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
+
+
+def _remove_left_folders():
+    """Removes temporary folders of ours that no run holds."""
+    if fcntl is None:
+        return
+    for entry in list(os.scandir(tempfile.gettempdir())):
+        if entry.name.startswith(_TEMPORARY) and entry.is_dir(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                _remove_if_left(entry.path)
+
+
+def _remove_if_left(folder):
+    descriptor = os.open(folder, os.O_RDONLY | _NO_LINKS)
+    try:
+        found = os.fstat(descriptor)
+        is_old = time.time() - found.st_mtime > _YOUNG_SECONDS
+        if is_old and found.st_uid == os.getuid():
+            # Raises where a run holds it, or where there are no locks to tell.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+    finally:
+        os.close(descriptor)
 
 
 def _mode(path, target):

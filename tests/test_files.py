@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from keras_distill import files
-from keras_distill.files import locked_folder, new_temporary, write_whole
+from keras_distill.files import locked_folder, new_temporary, temporary_folder, write_whole
 
 
 def names(folder):
@@ -114,6 +114,33 @@ def test_what_a_killed_run_left_goes_with_the_next(tmp_path):
     assert process.exitcode == -9 and len(names(tmp_path)) == 1
     write_whole(tmp_path / "file", b"whole")
     assert names(tmp_path) == ["file"] and (tmp_path / "file").read_bytes() == b"whole"
+
+
+def test_temporary_folders_of_killed_runs_go_with_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "keras_distill-mine.txt").write_text("a file")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "keras_distill-link").symlink_to("elsewhere")
+    others = names(tmp_path)
+
+    def die():
+        with temporary_folder() as folder:
+            (folder / "model.tflite").write_bytes(b"1")
+            os.kill(os.getpid(), 9)
+
+    process = multiprocessing.get_context("fork").Process(target=die)
+    process.start()
+    process.join()
+    [left] = [tmp_path / name for name in names(tmp_path) if name not in others]
+    with temporary_folder() as young:
+        assert left.exists(), "it could be a run's that has just begun"
+    for folder in (left, tmp_path / "elsewhere"):
+        os.utime(folder, (0, 0))
+    with temporary_folder() as held:
+        os.utime(held, (0, 0))
+        with temporary_folder() as other:
+            assert not left.exists() and held.is_dir() and other.is_dir()
+    assert names(tmp_path) == others and not young.exists()
 
 
 def test_many_writers_of_one_file_leave_one_of_theirs(tmp_path):

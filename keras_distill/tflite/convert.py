@@ -5,10 +5,8 @@ import json
 import logging
 import math
 import numbers
-import pathlib
 import re
 import signal
-import tempfile
 import threading
 import warnings
 
@@ -16,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_distill.arguments import check_choice, check_model, check_path, shown
-from keras_distill.files import write_whole
+from keras_distill.files import temporary_folder, write_whole
 from keras_distill.tflite import choices, converter, finite, inputs, memory_plan, schema
 from keras_distill.tflite import lint as lint_module
 from keras_distill.tflite.model import TFLiteModel
@@ -84,8 +82,8 @@ def export_tflite(
     specs = _input_specs(model, samples)
     _check_integers(specs, quantization)
     finite.check_weights(model)
-    with tempfile.TemporaryDirectory() as folder:
-        job = _write_job(pathlib.Path(folder), model, specs, samples)
+    with temporary_folder() as folder:
+        job = _write_job(folder, model, specs, samples)
         settings = {
             "quantization": quantization,
             "per_tensor_dense": target == "arduino",

@@ -3,12 +3,11 @@
 import csv
 import dataclasses
 import importlib.util
-import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
+from keras_distill.files import temporary_folder
 from keras_distill.tflite import processes
 
 ACCELERATORS = (
@@ -89,8 +88,7 @@ def estimate(tflite_model, accelerator="ethos-u55-128"):
             "The estimate is made by Arm's compiler, which isn't installed: "
             'pip install "keras_distill[ethos-u]".'
         )
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
+    with temporary_folder() as folder:
         (folder / "model.tflite").write_bytes(tflite_model.content)
         printed = _compile(folder, accelerator)
         [summary] = folder.glob("*_summary_*.csv")

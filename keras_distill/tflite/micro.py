@@ -6,10 +6,10 @@ import math
 import pathlib
 import re
 import subprocess
-import tempfile
 
 import numpy as np
 
+from keras_distill.files import temporary_folder
 from keras_distill.tflite import processes
 
 # Room for the wheel's 64-bit pointers is in the minimum already; this is headroom for the sketch.
@@ -131,8 +131,7 @@ def _work(task, content, arrays, **settings):
     """Runs a task in a process of its own, since the interpreter may end its process."""
     require()
     script = pathlib.Path(__file__).with_name("micro_process.py")
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
+    with temporary_folder() as folder:
         (folder / "model.tflite").write_bytes(content)
         (folder / "task.json").write_text(json.dumps({"task": task, **settings}))
         np.savez(folder / "arrays.npz", **arrays)

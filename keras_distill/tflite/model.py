@@ -302,13 +302,17 @@ class TFLiteModel:
     def to_arduino(self, folder, labels=None, samples=None, name=None, library=None):
         """Writes an Arduino library with a sketch that checks itself on stored samples.
 
+        `examples/<name>/read_input.ino` is yours: once you edit it, it is never written again. In
+        C++, everything is in the namespace `<name>_model`.
+
         Args:
-            folder: Folder of the library, made with its parents. One that was written here before
-                is replaced.
+            folder: Folder of the library, made with its parents. Of what was written here before,
+                files that have not changed since are replaced; all others stay.
             labels: Names of the classes, one per output value. Optional.
             samples: Inputs of shape `(samples, ...)`, scaled as in training, that the sketch
                 runs; some ten are plenty.
-            name: Name of the library. Defaults to the folder's name.
+            name: Name of the library. Defaults to the folder's name. What isn't an ASCII letter or
+                digit becomes `_`.
             library: Where TensorFlow Lite Micro comes from: `"Chirale_TensorFLowLite"`,
                 `"Harvard_TinyMLx"` or `"esp-tflite-micro"` (part of the ESP32 board package). By
                 default any of them, decided when the sketch is compiled.
@@ -319,7 +323,8 @@ class TFLiteModel:
         Raises:
             ImportError: If tflite-micro isn't installed: it finds the arena and the right answers.
             ValueError: If the model can't run on a board or `library` lacks an operator, `labels`
-                or `samples` don't suit the model, or the folder holds something else.
+                or `samples` don't suit the model, or the folder holds something else or
+                changed files that would have to be replaced.
         """
         from keras_distill.tflite import arduino
 
@@ -331,11 +336,12 @@ class TFLiteModel:
         It is built with CMake against a checkout of TensorFlow Lite Micro.
 
         Args:
-            folder: Folder of the project, made with its parents. One that was written here before
-                is replaced.
+            folder: Folder of the project, made with its parents. Of what was written here before,
+                files that have not changed since are replaced; all others stay.
             labels: Names of the classes, one per output value. Optional.
             samples: Inputs of shape `(samples, ...)`, scaled as in training; some ten are plenty.
-            name: Name of the project. Defaults to the folder's name.
+            name: Name of the project. Defaults to the folder's name. What isn't an ASCII letter or
+                digit becomes `_`.
 
         Returns:
             `pathlib.Path` of the project.
@@ -343,7 +349,8 @@ class TFLiteModel:
         Raises:
             ImportError: If tflite-micro isn't installed: it finds the arena and the right answers.
             ValueError: If the model can't run on a microcontroller, `labels` or `samples` don't
-                suit it, or the folder holds something else.
+                suit it, or the folder holds something else or changed files that would have to be
+                replaced.
         """
         from keras_distill.tflite import cmake
 
@@ -355,18 +362,20 @@ class TFLiteModel:
         It needs numpy and ai-edge-litert only, and runs on any computer.
 
         Args:
-            folder: Folder of the runner, made with its parents. One that was written here before
-                is replaced.
+            folder: Folder of the runner, made with its parents. Of what was written here before,
+                files that have not changed since are replaced; all others stay.
             labels: Names of the classes, one per output value. Optional.
             samples: Inputs of shape `(samples, ...)`, scaled as in training; some ten are plenty.
-            name: Name of the model. Defaults to the folder's name.
+            name: Name of the model. Defaults to the folder's name. What isn't an ASCII letter or
+                digit becomes `_`.
 
         Returns:
             `pathlib.Path` of the runner.
 
         Raises:
             ValueError: If the model has several inputs or outputs, `labels` or `samples` don't
-                suit it, or the folder holds something else.
+                suit it, or the folder holds something else or changed files that would have to be
+                replaced.
 
         Example:
 
@@ -387,18 +396,20 @@ class TFLiteModel:
         """Writes a Kotlin class with its assets that checks itself on stored samples.
 
         Args:
-            folder: Folder of the files, made with its parents. One that was written here before
-                is replaced.
+            folder: Folder of the files, made with its parents. Of what was written here before,
+                files that have not changed since are replaced; all others stay.
             labels: Names of the classes, one per output value. Optional.
             samples: Inputs of shape `(samples, ...)`, scaled as in training; some ten are plenty.
-            name: Name of the class and the assets. Defaults to the folder's name.
+            name: Name of the class and the assets. Defaults to the folder's name. What isn't an
+                ASCII letter or digit becomes `_`.
 
         Returns:
             `pathlib.Path` of the folder.
 
         Raises:
             ValueError: If the model has several inputs or outputs, `labels` or `samples` don't
-                suit it, or the folder holds something else.
+                suit it, or the folder holds something else or changed files that would have to be
+                replaced.
         """
         from keras_distill.tflite import phones
 
@@ -408,18 +419,20 @@ class TFLiteModel:
         """Writes a Swift class with its resources that checks itself on stored samples.
 
         Args:
-            folder: Folder of the files, made with its parents. One that was written here before
-                is replaced.
+            folder: Folder of the files, made with its parents. Of what was written here before,
+                files that have not changed since are replaced; all others stay.
             labels: Names of the classes, one per output value. Optional.
             samples: Inputs of shape `(samples, ...)`, scaled as in training; some ten are plenty.
-            name: Name of the class and the resources. Defaults to the folder's name.
+            name: Name of the class and the resources. Defaults to the folder's name. What isn't an
+                ASCII letter or digit becomes `_`.
 
         Returns:
             `pathlib.Path` of the folder.
 
         Raises:
             ValueError: If the model has several inputs or outputs, `labels` or `samples` don't
-                suit it, or the folder holds something else.
+                suit it, or the folder holds something else or changed files that would have to be
+                replaced.
         """
         from keras_distill.tflite import phones
 

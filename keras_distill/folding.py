@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_distill.graphs import graph_of, nodes_of
 from keras_distill.reweighting import Reweighted
 
 _CONVOLUTIONS = (
@@ -34,7 +35,7 @@ def folded_calls(model, tapped=()):
         Dictionary from layer to the function that takes the place of its `call` in inference.
     """
     graphs = list(_graphs(model))
-    nodes = [node for graph in graphs for node in _nodes_of(graph) if not node.is_input]
+    nodes = [node for graph in graphs for node in nodes_of(graph) if not node.is_input]
     hidden = _hidden_layers(nodes)
     uses, consumers = {}, {}
     for node in nodes:
@@ -59,21 +60,13 @@ def folded_calls(model, tapped=()):
 
 def _graphs(model):
     """Yields the Functional models whose graphs are the model's: itself, and nested ones."""
-    graph = getattr(model, "_functional", None) if _is_sequential(model) else model
-    if not hasattr(graph, "_nodes_by_depth"):
+    graph = graph_of(model)
+    if graph is None:
         return
     yield graph
-    for layer in {id(node.operation): node.operation for node in _nodes_of(graph)}.values():
+    for layer in {id(node.operation): node.operation for node in nodes_of(graph)}.values():
         if isinstance(layer, keras.Model):
             yield from _graphs(layer)
-
-
-def _nodes_of(graph):
-    return [node for nodes in graph._nodes_by_depth.values() for node in nodes]
-
-
-def _is_sequential(model):
-    return isinstance(model, keras.Sequential)
 
 
 def _hidden_layers(nodes):

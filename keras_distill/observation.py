@@ -101,7 +101,7 @@ def check_observable(layer, what, path):
             f"Layer {path} is a {type(layer).__name__}, which has no {what} to tap: only "
             "keras.layers.MultiHeadAttention and its like have attention heads."
         )
-    if what == "preactivation" and not _has_activation(layer):
+    if what == "preactivation" and not has_activation(layer):
         raise ValueError(
             f"Layer {path} is a {type(layer).__name__}, which has no activation that runs once on "
             "its output."
@@ -312,7 +312,12 @@ def _without_padded_queries(scores, mask):
     return ops.where(counts, scores, ops.zeros_like(scores))
 
 
-def _has_activation(layer):
+def has_activation(layer):
+    """Tells whether a layer has an activation whose input can be tapped.
+
+    Args:
+        layer: A Keras layer.
+    """
     kinds = (keras.layers.ReLU, keras.layers.LeakyReLU, keras.layers.PReLU, keras.layers.ELU)
     return isinstance(layer, (*kinds, keras.layers.Activation)) or _has_own_function(layer)
 

@@ -1,18 +1,10 @@
 """The automatic choice of layers: which ones a loss taps when it is told `"auto"`."""
 
 import keras
-import tensorflow as tf
 
-from keras_distill.layer_paths import children, symbolic
-from keras_distill.observation import recording
+from keras_distill.layer_paths import children
+from keras_distill.stages import features_of, shows_activation, spatial_stages
 
-_ACTIVATION_LAYERS = (
-    keras.layers.Activation,
-    keras.layers.ReLU,
-    keras.layers.LeakyReLU,
-    keras.layers.PReLU,
-    keras.layers.ELU,
-)
 _ATTENTION_LAYERS = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 
 
@@ -23,6 +15,9 @@ def choose(rule, teacher, student):
         rule: The loss's `auto_taps`:
             `"stages"`, the last activation of each spatial stage;
             `"middle_stage"` and `"last_stage"`, that of one stage;
+            `"middle_stage_or_embedding"` and `"last_stage_or_embedding"`, of a model without
+            space (a recurrent network that returns no sequences) what enters the last dense
+            layer;
             `"preactivations"`, what enters the activations of `"stages"`;
             `"ends"`, the first two and the last two activations over space;
             `"embedding"`, what enters the last dense layer;
@@ -94,38 +89,6 @@ def choices(rule, surveyed):
         List of layer names: each a path or a list of paths.
     """
     return _RULES[rule].choices(surveyed)
-
-
-def spatial_stages(model, side="model"):
-    """Finds the last activation of each spatial stage.
-
-    A stage is a run of layers whose outputs have the same size in space. Stages without an
-    activation, a convolution, a normalisation or a sum are left out, as are layers within nested
-    layers that aren't models.
-
-    Args:
-        model: A Functional or Sequential `keras.Model`.
-        side: What to call the model in errors.
-
-    Returns:
-        List of `(path, space)` tuples, from early to late.
-
-    Raises:
-        ValueError: If the model's layers have no known shapes, or none has a spatial axis.
-    """
-    stages, activated = {}, {}
-    for path, layer, shape in _spatial_layers(model):
-        space = shape[1:-1]
-        stages[space] = path
-        if _is_activation(layer):
-            activated[space] = path
-    if not stages:
-        raise ValueError(
-            f'"auto" found no layer with a spatial axis in the {side} model {model.name!r}. It '
-            "looks at Functional and Sequential models: name the layers with teacher_layer_name "
-            "and student_layer_name."
-        )
-    return [(activated.get(space, path), space) for space, path in stages.items()]
 
 
 def attention_layers(model, side="model"):
@@ -217,20 +180,6 @@ def _all_layers(model, prefix=""):
         yield from _all_layers(layer, f"{prefix}{name}/")
 
 
-def _spatial_layers(model):
-    """Returns path, layer and output shape of the layers that keep space and make features."""
-    found = [(path, layer) for path, layer in _model_layers(model) if _makes_features(layer)]
-    shapes = [_described_shape(layer) for _, layer in found]
-    # A nested model may be built for any size, and run at one that only a trace tells.
-    if any(shape is not None and None in shape[1:] for shape in shapes):
-        shapes = _traced_shapes(model, [layer for _, layer in found])
-    return [
-        (path, layer, shape)
-        for (path, layer), shape in zip(found, shapes, strict=True)
-        if shape is not None and len(shape) > 2 and None not in shape[1:]
-    ]
-
-
 def _model_layers(model, prefix=""):
     for layer in model.layers:
         path = prefix + layer.name
@@ -247,58 +196,42 @@ def _described_shape(layer, what="output"):
         return None
 
 
-def _traced_shapes(model, layers):
-    shapes = [None] * len(layers)
+def _common(first, second):
+    """Finds the longest common subsequence, as late in both as it can be.
 
-    def trace(inputs):
-        with recording([(layer, "output") for layer in layers]) as records:
-            model(inputs, training=False)
-        for index, layer in enumerate(layers):
-            outputs = records[layer].seen["output"]
-            if len(outputs) == 1:
-                shapes[index] = tuple(outputs[0].shape)
-        return 0
+    Args:
+        first: List.
+        second: List.
 
-    specs = keras.tree.map_structure(
-        lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype),
-        symbolic(model, "input"),
-    )
-    tf.function(trace).get_concrete_function(specs)
-    return shapes
-
-
-def _makes_features(layer):
-    layers = keras.layers
-    kinds = (layers.BatchNormalization, layers.LayerNormalization, layers.Add, layers.Concatenate)
-    return (
-        _is_activation(layer)
-        or isinstance(layer, (*kinds, layers.RNN, layers.Bidirectional))
-        or (hasattr(layer, "kernel_size") and hasattr(layer, "filters"))
-        or isinstance(layer, layers.DepthwiseConv2D)
-    )
-
-
-def _is_activation(layer):
-    if isinstance(layer, _ACTIVATION_LAYERS):
-        return True
-    activation = getattr(layer, "activation", None)
-    return activation is not None and activation is not keras.activations.linear
+    Returns:
+        List of tuples of an index in `first` and one in `second`.
+    """
+    longest = [[[]] * (len(second) + 1)]
+    for row, one in enumerate(first):
+        longest.append([[]])
+        for column, other in enumerate(second):
+            before = max(longest[row][column + 1], longest[row + 1][column], key=len)
+            here = [*longest[row][column], (row, column)] if one == other else []
+            longest[-1].append(here if len(here) >= max(len(before), 1) else before)
+    return longest[-1][-1]
 
 
 class _Stages:
-    """Pairs the stages: by their size in space where sizes agree, else from the last one back."""
+    """Pairs the stages: in order, by their size in space; from the last one back if none agree."""
 
     survey = staticmethod(
         lambda model, side: [list(stage) for stage in spatial_stages(model, side)]
     )
 
     def pair(self, *sides):
-        by_space = [{tuple(space): path for path, space in side} for side in sides]
-        common = [space for space in by_space[0] if space in by_space[1]]
-        if common:
-            return tuple([side[space] for space in common] for side in by_space)
-        count = min(map(len, sides))
-        return tuple([path for path, _ in side[-count:]] for side in sides)
+        pairs = _common(*([tuple(space) for _, space in side] for side in sides))
+        if not pairs:
+            pairs = list(zip(*(range(-min(map(len, sides)), 0) for _ in sides), strict=True))
+        chosen = zip(*pairs, strict=True)
+        return tuple(
+            [side[index][0] for index in indices]
+            for side, indices in zip(sides, chosen, strict=True)
+        )
 
     def choices(self, surveyed):
         return [[path for path, _ in surveyed]]
@@ -317,8 +250,43 @@ class _OneStage(_Stages):
         return [path for path, _ in surveyed]
 
 
+class _OneStageOrEmbedding(_OneStage):
+    """One of the paired stages, or what enters the last dense layers if a model has no space."""
+
+    @staticmethod
+    def survey(model, side):
+        found, missing = {}, None
+        for what, survey in (("stages", _Stages.survey), ("embedding", _embedding)):
+            try:
+                found[what] = survey(model, side)
+            except ValueError as error:
+                missing = missing or error
+        if not found:
+            raise missing
+        return found
+
+    def pair(self, *sides):
+        for what in ("stages", "embedding"):
+            offered = [side[what] for side in sides if what in side]
+            if len(offered) == len(sides):
+                return super().pair(*offered) if what == "stages" else tuple(offered)
+        raise ValueError(
+            '"auto" found nothing that both models have, a stage over space or a Dense layer: '
+            "name the layers with teacher_layer_name and student_layer_name. "
+            f"Teacher: {sides[0]}, Student: {sides[1]}."
+        )
+
+    def choices(self, surveyed):
+        embedding = [surveyed["embedding"]] if "embedding" in surveyed else []
+        return super().choices(surveyed.get("stages", [])) + embedding
+
+
 class _Preactivations(_Stages):
     """What enters the activations of the paired stages."""
+
+    survey = staticmethod(
+        lambda model, side: [list(stage) for stage in spatial_stages(model, side, True)]
+    )
 
     def pair(self, *sides):
         return tuple([f"{path}:preactivation" for path in side] for side in super().pair(*sides))
@@ -405,10 +373,18 @@ class _EachOnItsOwn:
 
 def _ends(model, side):
     spatial_stages(model, side)
-    found = _spatial_layers(model)
-    paths = [path for path, layer, _ in found if _is_activation(layer)]
-    paths = paths or [path for path, _, _ in found]
+    features = features_of(model)
+    # One branch of several, whose outputs are joined, is no end.
+    joins = (keras.layers.Concatenate,)
+    joined = [each for each in features if each.merge and isinstance(each.merge.layer, joins)]
+    paths = [each.step.path for each in features if shows_activation(each.step)]
+    paths = [path for path in paths if path not in {each.step.path for each in joined}] or paths
+    paths = paths or [each.step.path for each in features]
     return list(dict.fromkeys([*paths[:2], *paths[-2:]]))
+
+
+def _embedding(model, side):
+    return f"{_classifier(model, side)}:input"
 
 
 def _classifier(model, side):
@@ -430,9 +406,11 @@ _RULES = {
     "stages": _Stages(),
     "middle_stage": _OneStage(lambda count: (count - 1) // 2),
     "last_stage": _OneStage(lambda count: -1),
+    "middle_stage_or_embedding": _OneStageOrEmbedding(lambda count: (count - 1) // 2),
+    "last_stage_or_embedding": _OneStageOrEmbedding(lambda count: -1),
     "preactivations": _Preactivations(),
     "ends": _EachOnItsOwn(_ends),
-    "embedding": _EachOnItsOwn(lambda model, side: f"{_classifier(model, side)}:input"),
+    "embedding": _EachOnItsOwn(_embedding),
     "graph": _Graph(),
     "class_maps": _EachOnItsOwn(_class_maps),
     "scores": _Scores("scores"),

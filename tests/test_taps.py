@@ -278,3 +278,128 @@ def test_maps_of_a_cnn_are_averaged_over_the_columns_for_a_recurrent_network():
     actual /= np.linalg.norm(actual, axis=1, keepdims=True)
     value = losses.AttentionTransfer("a", "b").compute_loss(teacher, student)
     np.testing.assert_allclose(value, np.mean((expected - actual) ** 2), rtol=1e-5)
+
+
+def unet(depth, filters=2, size=16):
+    inputs = x = keras.Input((size, size, 1))
+    skips = []
+    for level in range(depth):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"down{level}")(x)
+        skips.append(x)
+        x = layers.MaxPooling2D()(x)
+    x = layers.Conv2D(filters, 3, padding="same", activation="relu", name="bottom")(x)
+    for level in reversed(range(depth)):
+        x = layers.Conv2DTranspose(filters, 2, strides=2, padding="same")(x)
+        x = layers.Concatenate()([x, skips[level]])
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"up{level}")(x)
+    return keras.Model(inputs, layers.Conv2D(3, 1, name="logits")(x))
+
+
+def test_the_stages_of_a_u_net_come_in_the_order_of_the_network():
+    assert taps.spatial_stages(unet(2)) == [
+        ("down0", (16, 16)),
+        ("down1", (8, 8)),
+        ("bottom", (4, 4)),
+        ("up1", (8, 8)),
+        ("up0", (16, 16)),
+    ]
+    teacher, student = unet(3), unet(2)
+    assert taps.choose("last_stage", teacher, student) == ("up0", "up0")
+    assert taps.choose("stages", teacher, student) == (
+        ["down0", "down1", "up2", "up1", "up0"],
+        ["down0", "down1", "bottom", "up1", "up0"],
+    )
+
+
+def inception(filters=2):
+    inputs = keras.Input((16, 16, 1))
+    x = layers.Conv2D(filters, 3, 2, padding="same", activation="relu", name="stem")(inputs)
+    for index in range(2):
+        branches = [
+            layers.Conv2D(filters, size, padding="same", activation="relu", name=f"{index}_{size}")(
+                x
+            )
+            for size in (1, 3)
+        ]
+        branches.append(layers.MaxPooling2D(3, 1, padding="same")(x))
+        x = layers.Concatenate(name=f"mixed{index}")(branches)
+    before = layers.Conv2D(filters, 1, activation="relu", name="before")(x)
+    smaller = layers.Conv2D(filters, 3, 2, padding="same", activation="relu", name="small")(before)
+    x = layers.Concatenate(name="reduced")([smaller, layers.MaxPooling2D(2)(x)])
+    return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
+def test_the_merged_output_is_chosen_and_no_branch_of_an_inception_block():
+    model = inception()
+    assert taps.spatial_stages(model) == [("mixed1", (8, 8)), ("reduced", (4, 4))]
+    assert taps.survey("ends", model)[-1] == "reduced"
+    paths = [path for path, _ in taps.survey("preactivations", model)]
+    assert paths == ["before", "small"]
+
+
+def test_the_sum_of_a_residual_block_is_chosen_and_no_activation_within():
+    inputs = keras.Input((8, 8, 1))
+    x = layers.Conv2D(2, 3, padding="same", name="stem")(inputs)
+    for index in range(2):
+        y = layers.ReLU(name=f"relu{index}")(layers.BatchNormalization()(x))
+        x = layers.Add(name=f"sum{index}")([x, layers.Conv2D(2, 3, padding="same")(y)])
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    assert taps.spatial_stages(model) == [("sum1", (8, 8))]
+
+
+def squeezed(filters=2):
+    """A block with squeeze-and-excitation, whose gate is a map of one pixel."""
+    inputs = keras.Input((16, 16, 1))
+    x = layers.Conv2D(filters, 3, 2, padding="same", activation="relu", name="stem")(inputs)
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Conv2D(filters, 1, activation="sigmoid", name="gate")(gate)
+    x = layers.Multiply()([x, gate])
+    x = layers.Conv2D(filters, 1, activation="relu", name="after")(x)
+    pooled = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    x = layers.Flatten()(layers.Conv2D(4, 1, activation="relu", name="pixel")(pooled))
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+def test_maps_of_one_pixel_are_no_stage(make_cnn):
+    assert taps.spatial_stages(squeezed()) == [("after", (8, 8))]
+    chosen = taps.choose("last_stage", squeezed(), make_cnn(2))
+    assert chosen == ("after", "stage1")
+    inputs = keras.Input((1, 1, 3))
+    pixel = keras.Model(inputs, layers.Conv2D(2, 1, activation="relu", name="only")(inputs))
+    assert taps.spatial_stages(pixel) == [("only", (1, 1))]
+
+
+def test_a_layer_that_is_called_twice_is_no_stage():
+    shared = layers.Conv2D(2, 3, padding="same", activation="relu", name="shared")
+    inputs = keras.Input((8, 8, 2))
+    x = layers.ReLU(name="first")(inputs)
+    model = keras.Model(inputs, shared(shared(x)))
+    assert taps.spatial_stages(model) == [("first", (8, 8))]
+
+
+def vector_rnn(units=6):
+    inputs = keras.Input((8, 8))
+    return keras.Model(inputs, layers.Dense(3, name="logits")(layers.GRU(units)(inputs)))
+
+
+@pytest.mark.parametrize("name", ["sp", "fitnet"])
+def test_a_recurrent_network_without_sequences_learns_what_enters_its_classifier(
+    name, make_cnn, images, crossentropy
+):
+    teacher, student = vector_rnn(9), vector_rnn()
+    distiller = Distiller(teacher, student, name)
+    loss = distiller.distillation_losses[0]
+    assert (loss.teacher_layer_name, loss.student_layer_name) == ("logits:input", "logits:input")
+    squeeze = lambda batch: keras.ops.squeeze(batch, -1)  # noqa: E731
+    distiller = Distiller(make_cnn(4), vector_rnn(), name, student_input=squeeze)
+    loss = distiller.distillation_losses[0]
+    assert (loss.teacher_layer_name, loss.student_layer_name) == ("logits:input", "logits:input")
+    distiller.compile("adam", crossentropy)
+    history = distiller.fit(*images, epochs=1, verbose=0).history
+    assert np.isfinite(history["distillation_loss"]).all()
+
+
+def test_losses_of_maps_still_refuse_models_without_space():
+    for name in ("at", "simkd"):
+        with pytest.raises(ValueError, match="no layer with a spatial axis in the teacher"):
+            Distiller(vector_rnn(), vector_rnn(), name)

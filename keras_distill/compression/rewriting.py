@@ -4,6 +4,7 @@ import collections
 
 import keras
 
+from keras_distill.graphs import nodes_of
 from keras_distill.layer_paths import layer_at
 
 
@@ -27,16 +28,6 @@ def graph_of(model, name="student"):
             "Functional model, or a Sequential one that begins with keras.Input."
         )
     return graph
-
-
-def nodes_of(graph):
-    """Returns the nodes of a Functional model's graph, each after those that it depends on.
-
-    Args:
-        graph: Functional model, of Keras 3 or of tf_keras.
-    """
-    by_depth = graph._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
 def calls_in(model):

@@ -17,7 +17,8 @@ class HintLearning(ProjectedLoss):
 
     Args:
         teacher_layer_name: Path of the teacher's hint layer, shape `(batch, ..., channels)`, a
-            list of paths, or `"auto"`: the middle one of the spatial stages.
+            list of paths, or `"auto"`: the middle one of the spatial stages, or what enters the
+            last dense layer of a model without space.
         student_layer_name: Path of the student's guided layer, or a list of the same length. The
             losses of the pairs are summed.
         projector: `"auto"` makes a `FeatureProjector` where the shapes differ: averaging
@@ -40,7 +41,7 @@ class HintLearning(ProjectedLoss):
         Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015.
     """
 
-    auto_taps = "middle_stage"
+    auto_taps = "middle_stage_or_embedding"
     taps = "any layers"
     padding = "mean"
 

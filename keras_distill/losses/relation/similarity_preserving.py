@@ -16,7 +16,8 @@ class SimilarityPreserving(EmbeddingLoss):
 
     Args:
         teacher_layer_name: Path of the teacher's layer, any shape `(batch, ...)`, a list of
-            paths, or `"auto"`: the last activation of the last spatial stage.
+            paths, or `"auto"`: the last activation of the last spatial stage, or what
+            enters the last dense layer of a model without space.
         student_layer_name: The same for the student; sizes may differ.
         name: Name of the loss in the training history.
 
@@ -31,7 +32,7 @@ class SimilarityPreserving(EmbeddingLoss):
         Tung & Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019.
     """
 
-    auto_taps = "last_stage"
+    auto_taps = "last_stage_or_embedding"
     taps = "any layers, any shapes"
 
     def compare(self, teacher, student, context):

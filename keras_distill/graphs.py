@@ -1,0 +1,116 @@
+"""The graph of a Functional or Sequential model, nested models taken apart."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+
+@dataclasses.dataclass(eq=False)
+class Step:
+    """One call of a layer, or of another operation, in a model's graph.
+
+    Args:
+        path: Path of the layer in the model.
+        layer: The layer or operation.
+        shape: Shape of its first output, as the graph describes it.
+        inputs: List of the steps whose outputs enter it.
+    """
+
+    path: str
+    layer: Any
+    shape: tuple
+    inputs: list
+
+
+def graph_of(model):
+    """Returns the Functional model that holds a model's graph, `None` if there is none.
+
+    Args:
+        model: A `keras.Model`, or any layer.
+    """
+    graph = getattr(model, "_functional", None) if isinstance(model, keras.Sequential) else model
+    return graph if hasattr(graph, "_nodes_by_depth") else None
+
+
+def nodes_of(graph):
+    """Returns the nodes of a Functional model's graph, each after those that it depends on.
+
+    Args:
+        graph: Functional model, of Keras 3 or of tf_keras.
+    """
+    by_depth = graph._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def steps_of(model):
+    """Returns the list of a model's `Step` objects, each after those that enter it.
+
+    Args:
+        model: A `keras.Model`. One without a graph has no steps; nested in another it is a step.
+    """
+    steps = []
+    graph = graph_of(model)
+    if graph is not None:
+        _unfold(graph, "", {}, steps)
+    return steps
+
+
+def _unfold(graph, prefix, entering, steps):
+    """Adds the graph's steps; returns a dictionary from the identity of a tensor to its step."""
+    made = dict(entering)
+    for node in nodes_of(graph):
+        if node.is_input:
+            continue
+        path = prefix + node.operation.name
+        inner = graph_of(node.operation)
+        if inner is None:
+            shape = tuple(node.output_tensors[0].shape)
+            inputs = [made[id(tensor)] for tensor in node.input_tensors if id(tensor) in made]
+            step = Step(path, node.operation, shape, inputs)
+            steps.append(step)
+            made |= {id(tensor): step for tensor in node.output_tensors}
+            continue
+        given = zip(inner.inputs, node.input_tensors, strict=False)
+        known = {id(own): made[id(outer)] for own, outer in given if id(outer) in made}
+        within = _unfold(inner, f"{path}/", known, steps)
+        leaving = zip(node.output_tensors, inner.outputs, strict=False)
+        made |= {id(outer): within[id(own)] for outer, own in leaving if id(own) in within}
+    return made
+
+
+def longest_line(steps):
+    """Returns the longest chain of steps, each of which enters the next: the model's main line.
+
+    It passes through the blocks of a residual network, one branch of an Inception block, and
+    down and up in a U-Net.
+
+    Args:
+        steps: Result of `steps_of`.
+    """
+    length, before = {}, {}
+    for step in steps:
+        before[step] = max(step.inputs, key=length.get, default=None)
+        length[step] = 1 + length.get(before[step], 0)
+    step = max(steps, key=length.get, default=None)
+    line = []
+    while step is not None:
+        line.append(step)
+        step = before[step]
+    return line[::-1]
+
+
+def dependencies_of(steps):
+    """Returns a dictionary from step to the set of steps that it depends on, itself included.
+
+    A set is an integer with a bit for each step, which makes them small and fast to compare.
+
+    Args:
+        steps: Result of `steps_of`.
+    """
+    depends_on = {}
+    for index, step in enumerate(steps):
+        depends_on[step] = 1 << index
+        for source in step.inputs:
+            depends_on[step] |= depends_on[source]
+    return depends_on

@@ -1,12 +1,11 @@
 """Small students and their teachers, by their published names."""
 
-import difflib
 import inspect
 import numbers
 
 import keras
 
-from keras_distill.arguments import shown
+from keras_distill.arguments import closest, shown
 
 # More would be a slip: no data set has so many classes, no image so many pixels on a side.
 _MOST = 2**24
@@ -351,10 +350,9 @@ def get(name, **kwargs):
         ```
     """
     if not isinstance(name, str) or name not in _ARCHITECTURES:
-        close = difflib.get_close_matches(name, _ARCHITECTURES, n=3) if _is_word(name) else []
-        hint = f"Did you mean {' or '.join(map(repr, close))}? " if close else ""
         raise ValueError(
-            f"Unknown architecture {shown(name)}. {hint}Known architectures: {', '.join(names())}"
+            f"Unknown architecture {shown(name)}.{closest(name, names())} "
+            f"Known: {', '.join(names())}."
         )
     build = _ARCHITECTURES[name]
     try:
@@ -376,10 +374,6 @@ _ARCHITECTURES = {
 
 # What MLPerf Tiny gives every convolution.
 _MLPERF_CONV = {"use_bias": True, "l2": 1e-4}
-
-
-def _is_word(name):
-    return isinstance(name, str) and len(name) < 100
 
 
 def _positive_integers(values, argument):

@@ -1,5 +1,6 @@
 """Checks of arguments that many public functions share, and how a wrong value is shown."""
 
+import difflib
 import numbers
 import os
 import pathlib
@@ -21,6 +22,22 @@ def shown(value):
     except Exception:
         return f"<{type(value).__name__} that can't be shown>"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+
+
+def closest(name, known):
+    """Returns what an error says of the names that are nearest to an unknown one.
+
+    Args:
+        name: What was given.
+        known: The names that there are.
+
+    Returns:
+        A sentence that begins with a space, or nothing where none is near.
+    """
+    if not isinstance(name, str) or len(name) > _LONGEST:
+        return ""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    return f" Closest: {', '.join(map(repr, near))}." if near else ""
 
 
 def check_choice(name, value, allowed, hint=""):

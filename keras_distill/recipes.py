@@ -1,11 +1,11 @@
 """Published configurations by name: losses, weights and warm-up, with the papers' numbers."""
 
 import dataclasses
-import difflib
 
 from keras.optimizers.schedules import PolynomialDecay
 
 from keras_distill import losses
+from keras_distill.arguments import check_count, closest, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,7 +221,8 @@ def get(name, steps_per_epoch=None, **kwargs):
         `Recipe`.
 
     Raises:
-        ValueError: If the name is unknown.
+        TypeError: If `steps_per_epoch` isn't an integer, or the loss has no such argument.
+        ValueError: If the name is unknown, or a number is out of bounds.
 
     Example:
 
@@ -231,10 +232,12 @@ def get(name, steps_per_epoch=None, **kwargs):
     assert get("kd", temperature=2.0).distillation_losses[0].temperature == 2.0
     ```
     """
-    if name not in _PLANS:
-        close = difflib.get_close_matches(str(name), _PLANS, n=3, cutoff=0.4)
-        nearest = f" Closest: {', '.join(map(repr, close))}." if close else ""
-        raise ValueError(f"Unknown recipe {name!r}.{nearest} Known: {', '.join(_PLANS)}.")
+    if not isinstance(name, str) or name not in _PLANS:
+        raise ValueError(
+            f"Unknown recipe {shown(name)}.{closest(name, _PLANS)} Known: {', '.join(_PLANS)}."
+        )
+    if steps_per_epoch is not None:
+        steps_per_epoch = check_count("steps_per_epoch", steps_per_epoch, high=2**31)
     plan = _PLANS[name]
     made, weights = [], []
     for index, (abbreviation, weight, arguments) in enumerate(plan.parts):

@@ -147,8 +147,19 @@ def test_names_are_sorted_and_each_builds_its_namesake():
 
 
 def test_unknown_name_lists_the_closest():
-    with pytest.raises(ValueError, match=r"Did you mean 'resnet20'"):
+    with pytest.raises(ValueError, match=r"Closest: 'resnet20'"):
         architectures.get("resnet-20")
+
+
+@pytest.mark.parametrize("name", [["resnet8"], None, {"resnet8": 1}, np.ones(2)])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(ValueError, match=r"Unknown architecture.*Known: "):
+        architectures.get(name)
+
+
+def test_numpy_integers_are_taken():
+    model = architectures.small_cnn((np.int64(8), 8, 1), np.int32(3), filters=(np.uint8(2), 4))
+    assert model.output_shape == (None, 3)
 
 
 def test_unknown_argument_names_what_is_allowed():

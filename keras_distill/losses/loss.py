@@ -7,6 +7,7 @@ import re
 import keras
 from keras import ops
 
+from keras_distill.arguments import shown
 from keras_distill.losses import schedule
 from keras_distill.losses.context import LossContext
 from keras_distill.losses.logits import activation_of, final_activation
@@ -75,9 +76,10 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     def __init__(self, teacher_layer_name=None, student_layer_name=None, name=None):
         self.teacher_layer_name = _checked_layer_name("teacher_layer_name", teacher_layer_name)
         self.student_layer_name = _checked_layer_name("student_layer_name", student_layer_name)
-        if name is not None and (not isinstance(name, str) or not name):
+        if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise TypeError(
-                f"name must be a word for the training history. Received: name={name!r}"
+                "name must be a word for the training history, without a slash, since the layers "
+                f"of the loss are named by it. Received: name={shown(name)}"
             )
         self.name = name or to_snake_case(type(self).__name__)
         self.check_layer_names()
@@ -396,7 +398,7 @@ def _checked_layer_name(argument, value):
     if value is not None and (not is_text or not parts):
         raise TypeError(
             f"{argument} must be a layer path, a list of layer paths, or None for the model's "
-            f"output, got {value!r}."
+            f"output, got {shown(value)}."
         )
     return value
 

@@ -4,6 +4,7 @@ import dataclasses
 
 from keras import ops
 
+from keras_distill.arguments import check_choice
 from keras_distill.losses import functional
 from keras_distill.losses.loss import DistillationLoss, as_pairs
 from keras_distill.losses.projector import FeatureProjector
@@ -143,9 +144,7 @@ class ProjectedLoss(PairedLoss):
         name=None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
-        if projector not in ("auto", None):
-            raise ValueError(f'projector must be "auto" or None, got {projector!r}.')
-        self.projector = projector
+        self.projector = check_choice("projector", projector, ("auto", None))
         pairs = as_pairs(self.teacher_layer_name, self.student_layer_name)
         self._projectors = [
             FeatureProjector(

@@ -1,7 +1,10 @@
 """The trained adapter that gives the student's features the shape of the teacher's."""
 
+import numbers
+
 import keras
 
+from keras_distill.arguments import check_flag, shown
 from keras_distill.losses import functional
 from keras_distill.losses.connectors import normalization
 
@@ -35,8 +38,8 @@ class FeatureProjector(keras.layers.Layer):
     def __init__(self, target_shape=None, normalize=False, name=None, **kwargs):
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=name, **kwargs)
-        self.target_shape = None if target_shape is None else tuple(target_shape)
-        self.normalize = normalize
+        self.target_shape = None if target_shape is None else _checked_shape(target_shape)
+        self.normalize = check_flag("normalize", normalize)
         self.channels = None
         self.normalization = None
 
@@ -81,3 +84,19 @@ class FeatureProjector(keras.layers.Layer):
         """Returns the constructor's arguments."""
         own = {"target_shape": self.target_shape, "normalize": self.normalize}
         return {**super().get_config(), **own}
+
+
+def _checked_shape(shape):
+    is_shape = isinstance(shape, (list, tuple)) and len(shape) >= 2
+    sizes = shape[1:] if is_shape else ()
+    if not sizes or not all(_is_size(size) for size in sizes) or sizes[-1] is None:
+        raise ValueError(
+            "target_shape must be (batch, *space, channels), of positive integers or None where a "
+            f"size isn't known. Received: target_shape={shown(shape)}"
+        )
+    return tuple(shape)
+
+
+def _is_size(size):
+    is_integer = isinstance(size, numbers.Integral) and not isinstance(size, bool)
+    return size is None or (is_integer and 1 <= size < 2**31)

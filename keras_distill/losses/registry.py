@@ -1,9 +1,8 @@
 """Losses by name: the class name, its snake case, or the field's abbreviation."""
 
-import difflib
-
 import keras
 
+from keras_distill.arguments import closest, shown
 from keras_distill.losses import attention, feature, relation, response
 from keras_distill.losses.loss import to_snake_case
 
@@ -91,8 +90,8 @@ def get(identifier, **kwargs):
         return _create(identifier, identifier.__name__, kwargs)
     raise TypeError(
         "A distillation loss must be a keras_distill.losses or keras.distillation loss, its class "
-        f"or its name, got {identifier!r}. A keras.losses loss compares predictions with labels; "
-        "for soft targets use SoftTargets()."
+        "or its name. A keras.losses loss compares predictions with labels; for soft targets use "
+        f"SoftTargets(). Received: {shown(identifier)}"
     )
 
 
@@ -104,10 +103,9 @@ def _find(name):
     }
     known |= ABBREVIATIONS
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        nearest = f" Closest: {', '.join(map(repr, close))}." if close else ""
         raise ValueError(
-            f"Unknown distillation loss {name!r}.{nearest} Known: {', '.join(sorted(known))}."
+            f"Unknown distillation loss {shown(name)}.{closest(name, known)} "
+            f"Known: {', '.join(sorted(known))}."
         )
     return known[name]
 

@@ -5,6 +5,8 @@ import numbers
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
+from keras_distill.arguments import check_count, check_flag, shown
+
 
 def is_schedule(value):
     """Says whether `value` is a Keras learning-rate schedule."""
@@ -48,14 +50,14 @@ def check_number(name, value, low=None, high=None, low_is_allowed=True):
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(
             f"{name} must be a number or a keras.optimizers.schedules.LearningRateSchedule."
-            f"{layer_hint(value)} Received: {name}={value!r}"
+            f"{layer_hint(value)} Received: {name}={shown(value)}"
         )
     too_low = low is not None and (value < low or (value == low and not low_is_allowed))
     too_high = high is not None and value > high
     if too_low or too_high or value != value or value in (float("inf"), float("-inf")):
         lower = "" if low is None else f" {'at least' if low_is_allowed else 'above'} {low}"
         upper = "" if high is None else f"{' and' if lower else ''} at most {high}"
-        raise ValueError(f"{name} must be a finite number{lower}{upper}, got {value}.")
+        raise ValueError(f"{name} must be a finite number{lower}{upper}, got {shown(value)}.")
     return value
 
 
@@ -89,7 +91,9 @@ def check_constant(name, value, low=None, high=None, low_is_allowed=True):
         ValueError: If it is out of bounds.
     """
     if is_schedule(value):
-        raise TypeError(f"{name} must be a number, it can't change during training, got {value!r}.")
+        raise TypeError(
+            f"{name} must be a number, it can't change during training, got {shown(value)}."
+        )
     return check_number(name, value, low, high, low_is_allowed)
 
 
@@ -103,11 +107,20 @@ def check_switch(name, value):
     Raises:
         TypeError: If it is something else.
     """
-    if not isinstance(value, bool):
-        raise TypeError(
-            f"{name} must be True or False.{layer_hint(value)} Received: {name}={value!r}"
-        )
-    return value
+    return check_flag(name, value, layer_hint(value))
+
+
+def check_seed(value):
+    """Checks that `value` is an integer that Keras takes as a seed, and returns it.
+
+    Args:
+        value: Integer of 0 or more.
+
+    Raises:
+        TypeError: If it isn't an integer.
+        ValueError: If it is negative or has more than 31 bits.
+    """
+    return check_count("seed", value, low=0, high=2**31 - 2)
 
 
 def check_temperature(value):

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill.arguments import check_choice, shown
 from keras_distill.losses import functional
 from keras_distill.losses.loss import DistillationLoss
 
@@ -51,12 +52,8 @@ class AttentionCapture(DistillationLoss):
     taps = "the first two and last two spatial layers; for sals the input's gradient"
 
     def __init__(self, mode="fma", layers="auto", name=None):
-        if mode not in functional.CAPTURE_MODES:
-            raise ValueError(
-                f"mode must be one of {', '.join(functional.CAPTURE_MODES)}. Layers are given by "
-                f"keyword, layers=..., to both models or as a dictionary. Received: mode={mode!r}"
-            )
-        self.mode = mode
+        hint = " Layers are given by keyword, layers=..., to both models or as a dictionary."
+        self.mode = check_choice("mode", mode, functional.CAPTURE_MODES, hint)
         self.layers = layers
         sides = {"teacher": None, "student": None} if mode == "sals" else _sides_of(layers)
         super().__init__(sides["teacher"], sides["student"], name)
@@ -108,7 +105,7 @@ class AttentionCapture(DistillationLoss):
 
 
 def _sides_of(layers):
-    if layers == "auto":
+    if isinstance(layers, str) and layers == "auto":
         return {"teacher": "auto", "student": "auto"}
     if isinstance(layers, (list, tuple)):
         return {"teacher": list(layers), "student": list(layers)}
@@ -118,5 +115,5 @@ def _sides_of(layers):
         }
     raise TypeError(
         'layers must be "auto", a list of layer paths, or a dictionary with the lists "teacher" '
-        f'and "student", got {layers!r}.'
+        f'and "student", got {shown(layers)}.'
     )

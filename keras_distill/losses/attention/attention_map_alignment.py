@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill.arguments import check_choice
 from keras_distill.losses import functional
 from keras_distill.losses.attention.head_attention import check_scores
 from keras_distill.losses.paired import PairedLoss
@@ -65,17 +66,9 @@ class AttentionMapAlignment(PairedLoss):
         name=None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
-        options = {
-            "weighting": (weighting, ("softmax", "normalized")),
-            "divergence": (divergence, ("mse", "kl", "cosine")),
-            "form": (form, ("aggregate", "pairwise")),
-        }
-        for option, (value, allowed) in options.items():
-            if value not in allowed:
-                raise ValueError(f"{option} must be one of {', '.join(allowed)}, got {value!r}.")
-        self.weighting = weighting
-        self.divergence = divergence
-        self.form = form
+        self.weighting = check_choice("weighting", weighting, ("softmax", "normalized"))
+        self.divergence = check_choice("divergence", divergence, ("mse", "kl", "cosine"))
+        self.form = check_choice("form", form, ("aggregate", "pairwise"))
 
     def check_pair(self, teacher_shape, student_shape):
         """Checks that both are scores over the same queries and keys."""

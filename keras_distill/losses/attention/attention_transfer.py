@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill.arguments import check_choice
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.paired import PairedLoss
 
@@ -63,10 +64,8 @@ class AttentionTransfer(PairedLoss):
         name=None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
-        if form not in ("mean", "norm"):
-            raise ValueError(f'form must be "mean" or "norm", got {form!r}.')
         self.p = schedule.check_constant("p", p, low=1)
-        self.form = form
+        self.form = check_choice("form", form, ("mean", "norm"))
 
     @property
     def padding(self):

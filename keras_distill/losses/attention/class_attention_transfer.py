@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_distill.arguments import check_count
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.loss import DistillationLoss
 
@@ -62,7 +63,7 @@ class ClassAttentionTransfer(DistillationLoss):
         name=None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
-        self.size = schedule.check_constant("size", size, low=1)
+        self.size = check_count("size", size)
         self.normalize = schedule.check_switch("normalize", normalize)
 
     def build(self, teacher_shapes, student_shapes):

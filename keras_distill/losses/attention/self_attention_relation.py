@@ -4,7 +4,8 @@ import math
 
 import keras
 
-from keras_distill.losses import functional, schedule
+from keras_distill.arguments import check_count
+from keras_distill.losses import functional
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.paired import PairedLoss
 from keras_distill.masks import fits
@@ -64,7 +65,7 @@ class SelfAttentionRelation(PairedLoss):
         names = (_with_vectors(teacher_layer_name), _with_vectors(student_layer_name))
         super().__init__(*names, name)
         if relation_heads is not None:
-            schedule.check_constant("relation_heads", relation_heads, low=1)
+            relation_heads = check_count("relation_heads", relation_heads)
         self.relation_heads = relation_heads
 
     def build(self, teacher_shapes, student_shapes):
@@ -110,9 +111,10 @@ class SelfAttentionRelation(PairedLoss):
 
 
 def _with_vectors(layer_name):
-    if layer_name is None or layer_name == "auto":
-        return layer_name
     names = [layer_name] if isinstance(layer_name, str) else layer_name
+    is_listed = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    if not is_listed or layer_name == "auto":
+        return layer_name
     return [
         path
         for name in names

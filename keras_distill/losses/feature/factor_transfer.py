@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_distill.arguments import check_model, shown
 from keras_distill.features import FeatureModel
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.connectors import ConvolutionStack
@@ -64,9 +65,9 @@ class FactorTransfer(PairedLoss):
         super().__init__(teacher_layer_name, student_layer_name, name)
         if not isinstance(self.teacher_layer_name, str):
             raise TypeError(
-                f"FactorTransfer compares one layer of each model, got {teacher_layer_name!r}."
+                f"FactorTransfer compares one layer of each model, got {shown(teacher_layer_name)}."
             )
-        self.rate = schedule.check_constant("rate", rate, low=0, low_is_allowed=False)
+        self.rate = schedule.check_constant("rate", rate, 0, 100, low_is_allowed=False)
         self.pretrained = schedule.check_switch("pretrained", pretrained)
         self._paraphraser = Paraphraser(rate, name=f"{self.name}_paraphraser")
         self._translator = _stack(f"{self.name}_translator")
@@ -116,6 +117,7 @@ class FactorTransfer(PairedLoss):
             The `keras.callbacks.History` of the reconstruction error relative to the features'
             mean square: 1 where it predicts nothing.
         """
+        check_model("teacher", teacher)
         features = FeatureModel(teacher, [self.teacher_layer_name])
         model = _Reconstruction(features, self._paraphraser)
         model.compile(optimizer)

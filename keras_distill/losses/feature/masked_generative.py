@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_distill.arguments import check_choice
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.connectors import ConvolutionStack
 from keras_distill.losses.loss import as_pairs
@@ -67,12 +68,8 @@ class MaskedGenerative(ProjectedLoss):
     ):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self.mask_ratio = schedule.check_constant("mask_ratio", mask_ratio, low=0, high=1)
-        if masked not in _MASKED:
-            raise ValueError(
-                f"masked must be one of {', '.join(_MASKED)}. Received: masked={masked!r}"
-            )
-        self.masked = masked
-        self.seed = seed
+        self.masked = check_choice("masked", masked, tuple(_MASKED))
+        self.seed = schedule.check_seed(seed)
         self._generators = [
             ConvolutionStack(size=3, name=f"{self.name}_generator_{index}")
             for index in range(len(self._projectors))

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill.arguments import shown
 from keras_distill.layer_paths import layer_at
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.connectors import normalization
@@ -65,7 +66,7 @@ class SimpleKD(PairedLoss):
         super().__init__(teacher_layer_name, student_layer_name, name)
         if not isinstance(self.teacher_layer_name, str):
             raise TypeError(
-                f"SimpleKD compares one layer of each model, got {teacher_layer_name!r}."
+                f"SimpleKD compares one layer of each model, got {shown(teacher_layer_name)}."
             )
         self.reduction = schedule.check_constant("reduction", reduction, low=1)
 

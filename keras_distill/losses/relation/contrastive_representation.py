@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_distill.arguments import check_count
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.connectors import ConvolutionStack
 from keras_distill.losses.loss import DistillationLoss
@@ -74,14 +75,12 @@ class ContrastiveRepresentation(DistillationLoss):
         name=None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
-        if samples is not None:
-            schedule.check_constant("samples", samples, low=2)
-        self.samples = samples
-        self.negatives = schedule.check_constant("negatives", negatives, low=1)
+        self.samples = samples if samples is None else check_count("samples", samples, low=2)
+        self.negatives = check_count("negatives", negatives)
         self.temperature = schedule.check_temperature(temperature)
         self.momentum = schedule.check_constant("momentum", momentum, low=0, high=1)
-        self.size = schedule.check_constant("size", size, low=1)
-        self.seed = seed
+        self.size = check_count("size", size)
+        self.seed = schedule.check_seed(seed)
         self._heads = [
             ConvolutionStack(name=f"{self.name}_{side}") for side in ("teacher", "student")
         ]

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill.arguments import check_count
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
 
@@ -49,10 +50,8 @@ class CorrelationCongruence(EmbeddingLoss):
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.gamma = schedule.check_constant("gamma", gamma, low=0, low_is_allowed=False)
-        self.order = schedule.check_constant("order", order, low=1)
-        if int(order) != order:
-            raise ValueError(f"order must be an integer, got {order}.")
+        self.order = check_count("order", order)
 
     def compare(self, teacher, student, context):
         """Computes the distance of the kernels."""
-        return functional.correlation_congruence(teacher, student, self.gamma, int(self.order))
+        return functional.correlation_congruence(teacher, student, self.gamma, self.order)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill.arguments import shown
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, check_rows
 
@@ -65,7 +66,7 @@ class MultiLevelLogits(ExclusiveClassesLoss):
         if not isinstance(temperatures, (list, tuple)) or not temperatures:
             raise ValueError(
                 f"temperatures must be a list of numbers.{schedule.layer_hint(temperatures)} "
-                f"Received: temperatures={temperatures!r}"
+                f"Received: temperatures={shown(temperatures)}"
             )
         self.temperatures = [schedule.check_temperature(value) for value in temperatures]
         self.instance_weight = schedule.check_number("instance_weight", instance_weight, low=0)

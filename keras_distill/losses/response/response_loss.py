@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from keras_distill.arguments import check_choice, shown
 from keras_distill.losses import schedule
 from keras_distill.losses.logits import logits_of
 from keras_distill.losses.loss import DistillationLoss, flat_shapes
@@ -41,12 +42,8 @@ class ResponseLoss(DistillationLoss):
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.outputs = _checked_outputs(outputs)
-        if from_logits not in (True, False, "auto"):
-            raise ValueError(
-                f'from_logits must be True, False or "auto".{schedule.layer_hint(from_logits)} '
-                f"Received: from_logits={from_logits!r}"
-            )
-        self.from_logits = from_logits
+        hint = schedule.layer_hint(from_logits)
+        self.from_logits = check_choice("from_logits", from_logits, (True, False, "auto"), hint)
 
     def compare(self, teacher_logits, student_logits, context):
         """Computes the loss from logits.
@@ -194,7 +191,7 @@ def _checked_outputs(outputs):
     if outputs is not None and (not given or not is_known):
         raise TypeError(
             "outputs must be the name or the position of an output, a list of them, or None for "
-            f"all. Received: outputs={outputs!r}"
+            f"all. Received: outputs={shown(outputs)}"
         )
     return list(outputs) if isinstance(outputs, tuple) else outputs
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_distill.arguments import check_choice
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, ResponseLoss
 
@@ -67,13 +68,9 @@ class SoftTargets(ExclusiveClassesLoss):
         outputs=None,
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
-        if divergence not in functional.DIVERGENCES:
-            raise ValueError(
-                f"divergence must be one of {', '.join(functional.DIVERGENCES)}."
-                f"{schedule.layer_hint(divergence)} Received: divergence={divergence!r}"
-            )
+        hint = schedule.layer_hint(divergence)
+        self.divergence = check_choice("divergence", divergence, functional.DIVERGENCES, hint)
         self.temperature = schedule.check_temperature(temperature)
-        self.divergence = divergence
         self.standardize = schedule.check_switch("standardize", standardize)
 
     def prepare(self, teacher_shapes, student_shapes):

@@ -1,8 +1,11 @@
 """Any Keras loss between softened probabilities."""
 
+import inspect
+
 import keras
 from keras import ops
 
+from keras_distill.arguments import shown
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.response.response_loss import ResponseLoss
 
@@ -36,13 +39,7 @@ class SoftenedLoss(ResponseLoss):
 
     def __init__(self, loss, temperature=3.0, from_logits="auto", name=None, outputs=None):
         super().__init__(from_logits, name=name, outputs=outputs)
-        try:
-            self.loss = keras.losses.get(loss)
-        except ValueError as error:
-            raise ValueError(
-                "loss must be a keras.losses loss, its name, or a function (y_true, y_pred); it "
-                f"compares the models' outputs, not layers. Received: loss={loss!r}"
-            ) from error
+        self.loss = _keras_loss(loss)
         self.temperature = schedule.check_temperature(temperature)
 
     def compare(self, teacher_logits, student_logits, context):
@@ -63,3 +60,26 @@ class SoftenedLoss(ResponseLoss):
     def from_config(cls, config):
         """Returns the loss that `get_config` described."""
         return super().from_config({**config, "loss": keras.losses.deserialize(config["loss"])})
+
+
+def _keras_loss(loss):
+    try:
+        found = keras.losses.get(loss)
+    except (ValueError, TypeError):
+        found = None
+    # Keras takes any callable, a class or a layer among them.
+    is_function = callable(found) and not isinstance(found, (type, keras.Layer))
+    if not is_function or not _takes_two(found):
+        raise ValueError(
+            "loss must be a keras.losses loss, its name, or a function (y_true, y_pred); it "
+            f"compares the models' outputs, not layers. Received: loss={shown(loss)}"
+        )
+    return found
+
+
+def _takes_two(function):
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    return True

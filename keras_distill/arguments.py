@@ -77,7 +77,7 @@ def check_flag(name, value, hint=""):
     return value
 
 
-def check_count(name, value, low=1, high=None):
+def check_count(name, value, low=1, high=None, hint=""):
     """Checks that an argument is an integer within bounds, and returns it as an `int`.
 
     Args:
@@ -85,13 +85,14 @@ def check_count(name, value, low=1, high=None):
         value: What was given; NumPy's integers are taken too.
         low: Smallest allowed number.
         high: Largest allowed number, or `None`.
+        hint: A sentence for the error that begins with a space.
 
     Raises:
         TypeError: If it isn't an integer.
         ValueError: If it is out of bounds.
     """
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer. Received: {name}={shown(value)}")
+        raise TypeError(f"{name} must be an integer.{hint} Received: {name}={shown(value)}")
     if value < low or (high is not None and value > high):
         upper = "" if high is None else f" and at most {high}"
         raise ValueError(f"{name} must be at least {low}{upper}. Received: {name}={shown(value)}")

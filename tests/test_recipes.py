@@ -104,3 +104,15 @@ def test_arguments_reach_the_first_loss():
 def test_an_unknown_recipe_lists_the_closest():
     with pytest.raises(ValueError, match=r"Unknown recipe 'dkdd'. Closest: 'dkd'"):
         recipes.get("dkdd")
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1.5, "many", True, 2**63])
+def test_a_wrong_number_of_steps_is_refused(steps):
+    with pytest.raises((TypeError, ValueError), match=r"steps_per_epoch must be .*Received: "):
+        recipes.get("dkd", steps_per_epoch=steps)
+
+
+@pytest.mark.parametrize("name", [["kd"], None, {"kd": 1}, 3])
+def test_what_is_no_name_of_a_recipe_is_refused(name):
+    with pytest.raises(ValueError, match=r"Unknown recipe.*Known: kd"):
+        recipes.get(name)

@@ -76,10 +76,10 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     def __init__(self, teacher_layer_name=None, student_layer_name=None, name=None):
         self.teacher_layer_name = _checked_layer_name("teacher_layer_name", teacher_layer_name)
         self.student_layer_name = _checked_layer_name("student_layer_name", student_layer_name)
-        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+        if name is not None and not _is_name(name):
             raise TypeError(
-                "name must be a word for the training history, without a slash, since the layers "
-                f"of the loss are named by it. Received: name={shown(name)}"
+                "name must be a word for the training history, printable and without a slash, "
+                f"since the layers of the loss are named by it. Received: name={shown(name)}"
             )
         self.name = name or to_snake_case(type(self).__name__)
         self.check_layer_names()
@@ -123,8 +123,8 @@ class DistillationLoss(keras.distillation.DistillationLoss):
             student_layer_name: As for the constructor.
         """
         names = {
-            "teacher_layer_name": teacher_layer_name,
-            "student_layer_name": student_layer_name,
+            "teacher_layer_name": _checked_layer_name("teacher_layer_name", teacher_layer_name),
+            "student_layer_name": _checked_layer_name("student_layer_name", student_layer_name),
         }
         return type(self).from_config({**self.get_config(), **names})
 
@@ -247,6 +247,8 @@ class DistillationLoss(keras.distillation.DistillationLoss):
             raise TypeError(
                 f"compute_loss takes the fields of LossContext. Received: {sorted(unknown)}"
             )
+        for argument in ("mask", "teacher_mask", "student_mask"):
+            _check_tensors(argument, known.get(argument), may_be_none=True)
         return ops.mean(self.call(teacher_outputs, student_outputs, LossContext(**known)))
 
     def validate_outputs(self, teacher_outputs, student_outputs):
@@ -261,8 +263,8 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         """
         if self.pairs_layers:
             super().validate_outputs(teacher_outputs, student_outputs)
-        teacher_shapes = keras.tree.map_structure(_static_shape, teacher_outputs)
-        student_shapes = keras.tree.map_structure(_static_shape, student_outputs)
+        teacher_shapes = _shapes_of("teacher_outputs", teacher_outputs)
+        student_shapes = _shapes_of("student_outputs", student_outputs)
         self.check_batches(teacher_shapes, student_shapes)
         if self.built:
             return
@@ -383,6 +385,24 @@ def _activation_at(model, layer_name):
     layers = {layer.name: layer for layer in model.layers}
     is_known = isinstance(layer_name, str) and layer_name in layers
     return activation_of(layers[layer_name]) if is_known else None
+
+
+def _is_name(name):
+    return isinstance(name, str) and bool(name) and name.isprintable() and "/" not in name
+
+
+def _check_tensors(argument, value, may_be_none=False):
+    for tensor in keras.tree.flatten(value):
+        if not hasattr(tensor, "shape") and not (may_be_none and tensor is None):
+            raise TypeError(
+                f"{argument} must be a tensor or an array, or a structure of them. "
+                f"Received: {argument}={shown(value)}"
+            )
+
+
+def _shapes_of(argument, outputs):
+    _check_tensors(argument, outputs)
+    return keras.tree.map_structure(_static_shape, outputs)
 
 
 def _static_shape(tensor):

@@ -7,6 +7,9 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from keras_distill.arguments import check_count, check_flag, shown
 
+# Beyond it squares leave the range of float32.
+_LARGEST = 1e18
+
 
 def is_schedule(value):
     """Says whether `value` is a Keras learning-rate schedule."""
@@ -52,9 +55,11 @@ def check_number(name, value, low=None, high=None, low_is_allowed=True):
             f"{name} must be a number or a keras.optimizers.schedules.LearningRateSchedule."
             f"{layer_hint(value)} Received: {name}={shown(value)}"
         )
+    if high is None and value > _LARGEST:
+        high = _LARGEST
     too_low = low is not None and (value < low or (value == low and not low_is_allowed))
     too_high = high is not None and value > high
-    if too_low or too_high or value != value or value in (float("inf"), float("-inf")):
+    if too_low or too_high or value != value or value < -_LARGEST:
         lower = "" if low is None else f" {'at least' if low_is_allowed else 'above'} {low}"
         upper = "" if high is None else f"{' and' if lower else ''} at most {high}"
         raise ValueError(f"{name} must be a finite number{lower}{upper}, got {shown(value)}.")

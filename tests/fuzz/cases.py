@@ -30,6 +30,8 @@ class Call:
             their valid value.
         use: Function from the place, the result and the arguments, that uses the result, so that
             what the call doesn't check is found out.
+        control: Function like `make` for the same call of plain Keras, with which a call is excused
+            where Keras alone ends in the same kind of error.
         leave: Arguments that aren't replaced.
         seconds: Time limit.
         module: Row of the table that the call counts in.
@@ -39,6 +41,7 @@ class Call:
     make: Callable
     rules: dict = dataclasses.field(default_factory=dict)
     use: Callable = lambda place, result, arguments: None
+    control: Callable | None = None
     leave: tuple = ()
     seconds: int = 20
     module: str = ""
@@ -136,8 +139,8 @@ def try_case(call, case, shared):
         signal.alarm(0)
 
 
-def _try(call, case, place):
-    function, given = call.make(place)
+def _replace(given, case, place):
+    """Replaces the argument of a case, and returns what it is replaced with."""
     value = None
     if case.argument == STRANGER:
         value = given[STRANGER] = 1
@@ -145,11 +148,28 @@ def _try(call, case, place):
         del given[case.argument]
     elif case.argument != VALID:
         changes = changes_of(given.get(case.argument))
-        if case.value in changes:
-            value = changes[case.value](given[case.argument])
-        else:
-            value = VALUES[case.value](place)
+        made = changes.get(case.value)
+        value = VALUES[case.value](place) if made is None else made(given[case.argument])
         given[case.argument] = value
+    return value
+
+
+def _is_as_in_keras(error, call, case, place):
+    if call.control is None or not call.rule(case.argument).is_keras:
+        return False
+    function, given = call.control(place)
+    _replace(given, case, place)
+    signal.alarm(call.seconds)
+    try:
+        function(**given)
+    except Exception as alone:
+        return type(alone) is type(error)
+    return False
+
+
+def _try(call, case, place):
+    function, given = call.make(place)
+    value = _replace(given, case, place)
     signal.alarm(call.seconds)
     try:
         result = function(**given)
@@ -158,7 +178,10 @@ def _try(call, case, place):
         signal.alarm(0)
         if case.argument == VALID:
             raise
-        return judge_error(error, call, case.argument, value, place)
+        verdict = judge_error(error, call, case.argument, value, place)
+        if verdict.kind == "obscure" and _is_as_in_keras(error, call, case, place):
+            return Verdict("keras", verdict.text)
+        return verdict
     except SystemExit as error:
         signal.alarm(0)
         return judge_error(error, call, case.argument, value, place)

@@ -3,7 +3,6 @@
 import dataclasses
 import numbers
 import os
-import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -97,6 +96,11 @@ def keras_name():
     return Rule(lambda value: isinstance(value, str) and bool(value) and "/" not in value)
 
 
+def printable_name():
+    """A printable name without a slash, that isn't empty."""
+    return Rule(lambda value: keras_name().accepts(value) and value.isprintable())
+
+
 def file_path():
     """A path that the system takes."""
     return Rule(
@@ -143,4 +147,3 @@ NOTHING = Rule()
 FLAG = Rule(lambda value: isinstance(value, (bool, np.bool_)))
 FUNCTION = Rule(callable)
 PATH = file_path()
-POSIX = pathlib.PurePath

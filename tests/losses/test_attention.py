@@ -148,7 +148,10 @@ def test_layers_that_are_no_pairs_are_refused(names):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"form": "sum"}, '"mean" or "norm"'), ({"p": 0.5}, "p must be a finite number at least 1")],
+    [
+        ({"form": "sum"}, "form must be one of 'mean', 'norm'"),
+        ({"p": 0.5}, "p must be a finite number at least 1"),
+    ],
 )
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):

@@ -178,7 +178,7 @@ def test_a_temperature_that_is_no_number_is_refused():
 
 
 def test_an_unknown_divergence_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"kl, reverse_kl, js, cross_entropy"):
+    with pytest.raises(ValueError, match=r"'kl', 'reverse_kl', 'js', 'cross_entropy'"):
         SoftTargets(divergence="hellinger")
 
 

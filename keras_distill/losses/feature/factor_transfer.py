@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_distill.arguments import check_model, shown
+from keras_distill.arguments import check_count, check_model, shown
 from keras_distill.features import FeatureModel
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.connectors import ConvolutionStack
@@ -116,8 +116,15 @@ class FactorTransfer(PairedLoss):
         Returns:
             The `keras.callbacks.History` of the reconstruction error relative to the features'
             mean square: 1 where it predicts nothing.
+
+        Raises:
+            TypeError: If `teacher` isn't a model, or a number of passes or samples isn't an
+                integer.
+            ValueError: If such a number is below 1.
         """
         check_model("teacher", teacher)
+        check_count("epochs", epochs)
+        check_count("batch_size", batch_size)
         features = FeatureModel(teacher, [self.teacher_layer_name])
         model = _Reconstruction(features, self._paraphraser)
         model.compile(optimizer)

@@ -2,9 +2,9 @@
 
 import keras
 
-from keras_distill.arguments import shown
+from keras_distill.arguments import check_count, shown
 from keras_distill.layer_paths import layer_at
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import functional
 from keras_distill.losses.connectors import normalization
 from keras_distill.losses.paired import PairedLoss
 
@@ -68,7 +68,7 @@ class SimpleKD(PairedLoss):
             raise TypeError(
                 f"SimpleKD compares one layer of each model, got {shown(teacher_layer_name)}."
             )
-        self.reduction = schedule.check_constant("reduction", reduction, low=1)
+        self.reduction = check_count("reduction", reduction)
 
     def check_pair(self, teacher_shape, student_shape):
         """Checks that the features have as many channels and spatial axes."""

@@ -58,7 +58,7 @@ class VariationalInformation(PairedLoss):
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.initial_variance = schedule.check_constant(
-            "initial_variance", initial_variance, low=1e-4
+            "initial_variance", initial_variance, low=1e-4, high=500
         )
         pairs = range(len(as_pairs(self.teacher_layer_name, self.student_layer_name)))
         self._regressors = [

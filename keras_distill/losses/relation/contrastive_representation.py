@@ -75,7 +75,8 @@ class ContrastiveRepresentation(DistillationLoss):
         name=None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
-        self.samples = samples if samples is None else check_count("samples", samples, low=2)
+        hint = schedule.layer_hint(samples)
+        self.samples = None if samples is None else check_count("samples", samples, 2, hint=hint)
         self.negatives = check_count("negatives", negatives)
         self.temperature = schedule.check_temperature(temperature)
         self.momentum = schedule.check_constant("momentum", momentum, low=0, high=1)

@@ -56,6 +56,17 @@ def _train(place, distiller, arguments):
     distiller.describe()
 
 
+def _plain(place):
+    model = place.student()
+    model.compile("sgd", _crossentropy(), run_eagerly=True)
+    return model
+
+
+def _as_in_keras(make, method):
+    """The same call of a plain `keras.Model`."""
+    return lambda place: (getattr(_plain(place), method), make(place)[1])
+
+
 _CONSTRUCTOR = {
     "teacher": NONE,
     "student": NONE,
@@ -99,8 +110,9 @@ def _compile_tutorial(place):
     return Distiller(place.teacher(), place.student()).compile, arguments
 
 
-def _use_compiled(place, result, arguments):
-    return None
+def _keras_only(arguments):
+    own = ("student_loss_fn", "distillation_loss_fn", "validate_with_teacher")
+    return {name: value for name, value in arguments.items() if name not in own}
 
 
 _COMPILE = {
@@ -140,6 +152,11 @@ def _fit(place):
     return _distiller(place).fit, arguments
 
 
+def _evaluate(place):
+    given = {"x": place.x[:4], "y": place.y[:4], "batch_size": 4, "verbose": 0}
+    return _distiller(place).evaluate, given
+
+
 _FIT_NAMES = (
     "x",
     "y",
@@ -158,10 +175,41 @@ _FIT_NAMES = (
     "validation_batch_size",
     "validation_freq",
 )
+
+
+def _pretrain(place):
+    arguments = {
+        "teacher": place.teacher(),
+        "x": place.x[:4],
+        "epochs": 1,
+        "batch_size": 4,
+        "optimizer": "sgd",
+        "verbose": 0,
+    }
+    return FactorTransfer("stage1", "stage1", pretrained=True).pretrain, arguments
+
+
+def _pretrain_alone(place):
+    """The same training of a plain `keras.Model`."""
+
+    def fit(teacher, x, epochs, batch_size, optimizer, verbose):
+        model = place.student()
+        model.compile(optimizer, "mse")
+        model.fit(x, place.y[:4], epochs=epochs, batch_size=batch_size, verbose=verbose)
+
+    return fit, _pretrain(place)[1]
+
+
 _PATHS = sequence_of(one_of("stage1", "stage2"), least=0)
 CALLS = [
     Call("Distiller", _construct, _CONSTRUCTOR, _train, module="distiller"),
-    Call("Distiller.compile", _compile, _COMPILE, _use_compiled, module="distiller"),
+    Call(
+        "Distiller.compile",
+        _compile,
+        _COMPILE,
+        control=lambda place: (_plain(place).compile, _keras_only(_compile(place)[1])),
+        module="distiller",
+    ),
     Call(
         "Distiller.compile (tutorial)",
         _compile_tutorial,
@@ -173,19 +221,18 @@ CALLS = [
         "Distiller.fit",
         _fit,
         dict.fromkeys(_FIT_NAMES, _KERAS),
+        control=_as_in_keras(_fit, "fit"),
         leave=("validation_steps", "validation_batch_size", "validation_freq"),
         module="distiller",
         seconds=30,
     ),
     Call(
         "Distiller.evaluate",
-        lambda place: (
-            _distiller(place).evaluate,
-            {"x": place.x[:4], "y": place.y[:4], "batch_size": 4, "verbose": 0},
-        ),
+        _evaluate,
         dict.fromkeys(
             ("x", "y", "batch_size", "verbose", "sample_weight", "steps", "callbacks"), _KERAS
         ),
+        control=_as_in_keras(_evaluate, "evaluate"),
         leave=("return_dict",),
         module="distiller",
     ),
@@ -224,29 +271,16 @@ CALLS = [
     ),
     Call(
         "losses.FactorTransfer.pretrain",
-        lambda place: (
-            _factor_transfer(place)[0].pretrain,
-            {
-                "teacher": _factor_transfer(place)[1],
-                "x": place.x[:4],
-                "epochs": 1,
-                "batch_size": 4,
-                "optimizer": "sgd",
-                "verbose": 0,
-            },
-        ),
+        _pretrain,
         {
             "x": _KERAS,
-            "epochs": count().of_keras(),
-            "batch_size": (NONE | count()).of_keras(),
+            "epochs": count(high=3),
+            "batch_size": count(high=2**31),
             "optimizer": _KERAS,
             "verbose": _KERAS,
         },
+        control=_pretrain_alone,
         module="losses",
         seconds=40,
     ),
 ]
-
-
-def _factor_transfer(place):
-    return FactorTransfer("stage1", "stage1", pretrained=True), place.teacher()

@@ -445,7 +445,7 @@ def test_masked_generative_masks_whole_channels_where_told_to():
     np.testing.assert_array_equal(masked, masked[:, :1, :1] * features)
     np.testing.assert_allclose(1 - masked.mean(), 0.4, atol=0.04)
     assert loss.clone().masked == "channels"
-    with pytest.raises(ValueError, match=r"positions, channels\. Received: masked='pixels'"):
+    with pytest.raises(ValueError, match=r"'positions', 'channels'\. Received: masked='pixels'"):
         MaskedGenerative(masked="pixels")
 
 

@@ -135,7 +135,6 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
 
     def _set_objective(self, objective):
         self._objective = objective
-        self.distillation_losses = objective.losses
         self.distillation_layers = objective.layers
         self._sides = Sides(
             self._side("teacher", self.teacher, self.teacher_input),
@@ -143,6 +142,19 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
         )
         if all(side.symbolic_inputs is not None for side in self._sides):
             self._learn_shapes()
+
+    @property
+    def distillation_losses(self):
+        """List of the distillation losses, which are set when the distiller is made."""
+        return self._objective.losses
+
+    @distillation_losses.setter
+    def distillation_losses(self, losses):
+        raise AttributeError(
+            "The distillation losses, with their layers and projectors, are set when a distiller "
+            "is made: make a new Distiller(teacher, student, distillation_losses=...). Received: "
+            f"distillation_losses={losses!r}"
+        )
 
     @property
     def distillation_loss_weights(self):

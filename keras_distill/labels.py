@@ -6,7 +6,6 @@ import copy
 import keras
 from keras import ops
 
-from keras_distill import step_checks
 from keras_distill.masks import both, mask_of, with_rank
 from keras_distill.workers import mean_over_replicas, replicas
 
@@ -58,12 +57,12 @@ class BatchLabels:
         kinds = ["sigmoid" if kind == "sigmoid" else "softmax" for kind in self.kinds]
         return self._which_have(self._classes, kinds)
 
-    def classes(self, asker, under_xla):
+    def classes(self, asker, checks):
         """Returns the labels as classes, zeros where they are missing, and checks them.
 
         Args:
             asker: Name of the loss that needs them, for the error.
-            under_xla: Whether XLA compiles the step.
+            checks: `Checks` of the step.
 
         Returns:
             A tensor, or a list of them for several outputs; `None` if there are no labels.
@@ -71,7 +70,7 @@ class BatchLabels:
         found = [
             value
             if value is None or isinstance(value, dict)
-            else _checked(without_missing(value, has), tensor, asker, under_xla)
+            else _checked(without_missing(value, has), tensor, asker, checks)
             for value, has, tensor in zip(self._classes, self.has_class, self._tensors, strict=True)
         ]
         return found[0] if len(found) == 1 else found
@@ -224,7 +223,7 @@ def _taken(y, key):
     return y[key]
 
 
-def _checked(labels, output, asker, under_xla):
+def _checked(labels, output, asker, checks):
     """Checks that labels are classes of an output."""
     labels = ops.convert_to_tensor(labels)
     classes = output.shape[-1]
@@ -238,7 +237,7 @@ def _checked(labels, output, asker, under_xla):
         f"{asker} needs labels that are classes, integers from 0 to {classes - 1}, -1 for a sample "
         "without a label, or one-hot rows. Received: another number"
     )
-    return step_checks.unless(wrong, message, ops.cast(labels, "float32"), under_xla)
+    return checks.unless(wrong, message, labels)
 
 
 def _update_each(compiled, y, output, weights, has_label):

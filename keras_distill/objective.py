@@ -205,6 +205,7 @@ class Objective:
         )
         values = []
         for loss, name in zip(self.losses, self.names, strict=True):
+            checks = step_checks.Checks(under_xla)
             tapped = self._tapped(loss, teacher, student)
             masks = [_masks_of(side) for side in tapped]
             of_loss = dataclasses.replace(
@@ -215,13 +216,13 @@ class Objective:
             of_labels = labels
             if isinstance(loss, DistillationLoss):
                 _warn_about_masks(loss, tapped, masks)
-                of_loss, of_labels = self._with_labels(loss, of_loss, labels, student, under_xla)
+                of_loss, of_labels = self._with_labels(loss, of_loss, labels, checks)
             value = ops.cast(_value(loss, tapped, of_loss, of_labels), "float32")
             message = f"The distillation loss {name!r} ({loss!r}) is not finite"
-            values.append(step_checks.finite(value, message, under_xla))
+            values.append(checks.finite(value, message))
         return values
 
-    def _with_labels(self, loss, context, labels, student, under_xla):
+    def _with_labels(self, loss, context, labels, checks):
         """Adds to a loss's context what it may know of the labels, and checks them."""
         if _taps_output(loss) and loss.outputs is not None:
             labels = labels.select(
@@ -232,10 +233,10 @@ class Objective:
             # It isn't known which of the outputs a layer belongs to.
             known = {"sample_weight": _one_per_sample(labels.weights)}
         if loss.needs_labels:
-            known["labels"] = labels.classes(type(loss).__name__, under_xla)
+            known["labels"] = labels.classes(type(loss).__name__, checks)
             known["mask"] = labels.has_class
         if loss.needs_indices and context.indices is not None:
-            known["indices"] = _checked_indices(context.indices, loss, under_xla)
+            known["indices"] = _checked_indices(context.indices, loss, checks)
         return dataclasses.replace(context, **known), labels
 
     def _tapped(self, loss, teacher, student):
@@ -325,13 +326,13 @@ def _value(loss, tapped, context, labels):
     return ops.mean(values)
 
 
-def _checked_indices(indices, loss, under_xla):
+def _checked_indices(indices, loss, checks):
     message = (
         f"{type(loss).__name__}(samples={loss.samples}) got a sample index outside 0 to "
         f"{loss.samples - 1}: samples is the number of samples in the training set"
     )
     wrong = ops.logical_or(indices < 0, indices >= loss.samples)
-    return step_checks.unless(wrong, message, indices, under_xla)
+    return checks.unless(wrong, message, indices)
 
 
 def _warn_about_masks(loss, tapped, masks):

@@ -15,33 +15,46 @@ from keras import ops
 _STEPS = 50
 
 
-def finite(value, message, under_xla):
-    """Returns a loss, checked to be finite.
+class Checks:
+    """The checks of one value inside a step.
 
     Args:
-        value: Scalar tensor.
-        message: What to say where it isn't.
         under_xla: Whether XLA compiles the step.
     """
-    return value if under_xla else tf.debugging.check_numerics(value, message)
 
+    def __init__(self, under_xla=False):
+        self._under_xla = under_xla
+        self._faults = []
 
-def unless(wrong, message, tensor, under_xla):
-    """Returns a tensor that nothing uses before it is checked that no element is wrong.
+    def unless(self, wrong, message, tensor):
+        """Returns a tensor that nothing uses before it is checked that no element is wrong.
 
-    Args:
-        wrong: Boolean tensor.
-        message: What to say where one is.
-        tensor: Floating-point tensor, which becomes NaN under XLA where an element is wrong.
-        under_xla: Whether XLA compiles the step.
-    """
-    is_wrong = ops.any(wrong)
-    if under_xla:
-        return ops.where(is_wrong, ops.cast(float("nan"), tensor.dtype), tensor)
-    check = tf.debugging.assert_equal(is_wrong, False, message)
-    # A computation that runs before the check would fail first, with no word of the loss.
-    with tf.control_dependencies([check] if check is not None else []):
-        return tf.identity(tensor)
+        Args:
+            wrong: Boolean tensor.
+            message: What to say where one is.
+            tensor: What is used after the check.
+        """
+        is_wrong = ops.any(wrong)
+        if self._under_xla:
+            self._faults.append(is_wrong)
+            return tensor
+        check = tf.debugging.assert_equal(is_wrong, False, message)
+        # A computation that runs before the check would fail first, with no word of the loss.
+        with tf.control_dependencies([check] if check is not None else []):
+            return tf.identity(tensor)
+
+    def finite(self, value, message):
+        """Returns a value that is checked to be finite; under XLA, NaN where a check failed.
+
+        Args:
+            value: Scalar tensor.
+            message: What to say where it isn't.
+        """
+        if not self._under_xla:
+            return tf.debugging.check_numerics(value, message)
+        for fault in self._faults:
+            value = tf.where(fault, tf.cast(float("nan"), value.dtype), value)
+        return value
 
 
 def finite_gradients(gradients, total, under_xla):
@@ -129,7 +142,7 @@ class WatchedModel(keras.Model):
         for tracker in self.watched_trackers:
             total = float(ops.convert_to_numpy(tracker.total))
             if not math.isfinite(total):
-                tracker.reset_state()
+                super().reset_metrics()
                 raise ValueError(
                     f"The distillation loss {tracker.name!r} is not finite, in one of the last "
                     f"{_STEPS} steps. The teacher's or the student's outputs hold NaN or infinity, "

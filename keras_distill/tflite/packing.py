@@ -211,8 +211,9 @@ def _check_finite(name, arrays):
         is_finite = np.isfinite(arrays.astype("float32")).reshape(len(arrays), -1).all(axis=1)
     wrong = np.flatnonzero(~is_finite).tolist()
     if wrong:
-        others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        listed = 10
+        others = f" and {len(wrong) - listed} more" if len(wrong) > listed else ""
         raise ValueError(
             f"{name.format(wrong[0])} holds NaN or infinity, which a device can't compare: leave "
-            f"it out. Received: samples with such numbers at {wrong[:10]}{others}"
+            f"it out. Received: samples with such numbers at {wrong[:listed]}{others}"
         )

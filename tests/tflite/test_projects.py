@@ -111,6 +111,12 @@ def test_samples_that_are_no_numbers_are_refused_by_their_number(write, value, i
     assert list(tmp_path.iterdir()) == []
 
 
+def test_many_samples_that_are_no_numbers_are_counted(perceptron_as, tmp_path):
+    result, x = perceptron_as(None)
+    with pytest.raises(ValueError, match=r"at \[0, 1, .*, 9\] and 2 more$"):
+        result.to_raspberry_pi(tmp_path / "it", samples=np.nan * x[:12])
+
+
 def test_answers_that_are_no_numbers_are_refused(perceptron_as, tmp_path, monkeypatch):
     result, x = perceptron_as(None)
     vectors = golden.Golden(x[:2], np.float32([[1, 2], [3, np.nan]]), 1.0)

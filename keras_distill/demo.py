@@ -11,7 +11,7 @@ from keras_distill import architectures, datasets, report_page, visualization
 from keras_distill.distiller import Distiller
 from keras_distill.features import FeatureModel
 from keras_distill.losses import AttentionTransfer, SoftTargets
-from keras_distill.tflite import BOARDS, TFLiteModel, export_tflite, micro
+from keras_distill.tflite import BOARDS, TFLiteModel, export_tflite, micro, project_folder
 
 TEACHER, ALONE, DISTILLED = "teacher", "student alone", "student distilled"
 _SHIFTS = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
@@ -131,6 +131,8 @@ def run(data="digits", output="keras_distill_demo", seeds=5, data_dir=None, on_s
     announce("loading the images")
     everything = datasets.load(data, data_dir=data_dir, max_train=recipe.teacher_samples)
     few = datasets.load(data, data_dir=data_dir, max_train=recipe.student_samples)
+    # Before minutes of training, not after.
+    project_folder.check(_library_folder(everything, output), "arduino")
     output.mkdir(parents=True, exist_ok=True)
     announce(TEACHER)
     teacher, teacher_history = train_teacher(recipe, everything)
@@ -259,15 +261,21 @@ class _Device:
     verification: object
 
 
+def _library_folder(data, output):
+    """Returns the folder of the Arduino library, which has the student's name."""
+    return output / "arduino" / f"{data.name.split('/')[-1].split(':')[0]}_student"
+
+
 def _to_device(student, few, everything, output):
-    name = f"{everything.name.split('/')[-1].split(':')[0]}_student"
+    folder = _library_folder(everything, output)
+    name = folder.name
     student.save(output / f"{name}.keras")
     float_model = export_tflite(student, output / f"{name}_float32.tflite")
     int8_model = export_tflite(
         student, output / f"{name}.tflite", "int8", few.x_train, target="arduino"
     )
     library = int8_model.to_arduino(
-        output / "arduino" / name,
+        folder,
         labels=list(everything.labels),
         samples=everything.x_test[:10],
         name=name,

@@ -79,6 +79,16 @@ def test_an_unknown_data_set_leaves_no_folder(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_is_not_ours_is_told_before_any_training(tmp_path):
+    folder = tmp_path / "arduino" / "digits_student"
+    folder.mkdir(parents=True)
+    (folder / "thesis.txt").write_text("years of work")
+    steps = []
+    with pytest.raises(ValueError, match=r"holds something else"):
+        demo.run("digits", tmp_path, seeds=1, on_step=steps.append)
+    assert steps == ["loading the images"]
+
+
 def test_the_table_is_printed(made, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(demo, "run", lambda *_, on_step, **__: (on_step("work"), made[0])[1])
     assert cli.main(["demo", "--output", str(tmp_path)]) == 0

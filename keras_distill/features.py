@@ -12,8 +12,8 @@ class FeatureExtractor:
     """Runs a model once and returns its output together with the features of tapped layers.
 
     Works for Functional, Sequential, nested and subclassed models alike, since it records what
-    the layers see while the model runs, in place of rebuilding the model's graph. The model itself
-    keeps no trace in what it saves.
+    the layers see while the model runs, in place of rebuilding the model's graph. Nothing of it
+    stays in the model, and several threads may run extractors on one model, or the model itself.
 
     Args:
         model: The `keras.Model`.

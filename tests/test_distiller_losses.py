@@ -281,6 +281,59 @@ def test_a_reused_classifier_takes_smaller_maps(make_cnn, crossentropy):
     distiller.fit(np.zeros((4, 8, 8, 1)), np.zeros(4), verbose=0)
 
 
+def nested_cnn(channels):
+    """A backbone, with an activation in its middle and at its end, and a head on it."""
+    image = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(channels, 3, activation="relu", name="conv")(image)
+    x = keras.layers.Conv2D(channels, 3, activation="relu", name="top")(x)
+    backbone = keras.Model(image, x, name="backbone")
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.GlobalAveragePooling2D()(backbone(inputs))
+    return keras.Model(inputs, keras.layers.Dense(3, name="logits")(x))
+
+
+@pytest.mark.parametrize("names", [("auto", "auto"), ("backbone/conv", "backbone/conv")])
+def test_nested_models_reuse_the_teachers_classifier(names, images, crossentropy, tmp_path):
+    teacher, student = nested_cnn(6), nested_cnn(2)
+    distiller = Distiller(teacher, student, losses.SimpleKD(*names), student_loss_weight=0.0)
+    distiller.compile("adam", crossentropy, metrics=["accuracy"])
+    kernel = np.array(teacher.get_layer("logits").kernel)
+    own = np.array(student.get_layer("backbone").get_layer("conv").kernel)
+    distiller.fit(*images, verbose=0)
+    assert np.abs(own - student.get_layer("backbone").get_layer("conv").kernel).max() > 0
+    np.testing.assert_array_equal(teacher.get_layer("logits").kernel, kernel)
+    classifier = distiller.student.get_layer("teacher_classifier")
+    assert classifier.trainable_weights == []
+    classifier.trainable = True
+    assert len(classifier.trainable_weights) == (2 if names[0] == "auto" else 4)
+    features = keras.ops.ones((2, *distiller.student.get_layer("simkd_projector").output.shape[1:]))
+    expected = features
+    if names[0] != "auto":
+        expected = teacher.get_layer("backbone").get_layer("top")(expected)
+    expected = teacher.get_layer("logits")(keras.ops.mean(expected, axis=(1, 2)))
+    np.testing.assert_allclose(classifier(features), expected, rtol=1e-5)
+    distiller.save(tmp_path / "distiller.keras")
+    loaded = keras.models.load_model(tmp_path / "distiller.keras")
+    x = images[0][:4]
+    np.testing.assert_allclose(loaded.student(x), distiller.student(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_layer_nested_in_a_subclassed_model_can_not_be_cut(make_cnn):
+    class Block(keras.Model):
+        def __init__(self):
+            super().__init__(name="block")
+            self.conv = keras.layers.Conv2D(3, 3, activation="relu", name="conv")
+
+        def call(self, inputs):
+            return self.conv(inputs)
+
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.GlobalAveragePooling2D()(Block()(inputs))
+    student = keras.Model(inputs, keras.layers.Dense(3)(x))
+    with pytest.raises(ValueError, match=r"so the student must be .*layer 'block/conv', model"):
+        Distiller(make_cnn(4), student, losses.SimpleKD("stage2", "block/conv"))
+
+
 def flat_cnn(channels, strides):
     inputs = keras.Input((8, 8, 1))
     conv = keras.layers.Conv2D(channels, 3, strides, "same", activation="relu", name="conv")

@@ -3,6 +3,7 @@
 import keras
 
 from keras_distill.arguments import check_count, shown
+from keras_distill.graphs import graph_of, nodes_of
 from keras_distill.layer_paths import layer_at
 from keras_distill.losses import functional
 from keras_distill.losses.connectors import normalization
@@ -27,14 +28,14 @@ class SimpleKD(PairedLoss):
         teacher_layer_name: Path of the teacher's last feature map, shape
             `(batch, *space, channels)`, or `"auto"`: the last activation of the last spatial
             stage. The layers after it are the classifier.
-        student_layer_name: The same for the student.
+        student_layer_name: The same for the student. Both may be layers of nested models.
         reduction: The projector's middle has the teacher's channels divided by this.
         name: Name of the loss in the training history.
 
     Raises:
         TypeError: If `reduction` isn't a number, or several layers are given.
-        ValueError: If a model isn't Functional or Sequential, or if the teacher's classifier
-            doesn't fit the projected features.
+        ValueError: If a model isn't Functional or Sequential, or a model nested in it around the
+            layer, or if the teacher's classifier doesn't fit the projected features.
 
     Example:
 
@@ -96,10 +97,10 @@ class SimpleKD(PairedLoss):
         loss = self.with_layers(self.teacher_layer_name, _PROJECTOR)
         if any(layer.name == _PROJECTOR for layer in student.layers):
             return student, loss
-        features = _output_of(student, self.student_layer_name, "student")
-        target = _output_of(teacher, self.teacher_layer_name, "teacher")
+        features = _until(student, self.student_layer_name, "student")
+        target = _until(teacher, self.teacher_layer_name, "teacher")
         try:
-            classifier = _classifier(target, teacher)
+            classifier = _classifier(_after(teacher, self.teacher_layer_name))
             predictions = classifier(_projector(features, target.shape, self.reduction))
         except ValueError as error:
             raise self.shape_error(
@@ -110,8 +111,7 @@ class SimpleKD(PairedLoss):
                 f"size, as a global pooling does ({error}).",
             ) from error
         adapted = keras.Model(student.inputs, predictions, name=student.name)
-        for layer in classifier.layers:
-            layer.trainable = False
+        classifier.trainable = False
         return adapted, loss
 
     def compare(self, teacher, student, context):
@@ -119,28 +119,74 @@ class SimpleKD(PairedLoss):
         return functional.mean_squared_error(*functional.match_space(teacher, student))
 
 
-def _output_of(model, path, side):
-    layer = layer_at(model, path)
-    try:
-        return layer.output
-    except (AttributeError, ValueError) as error:
+def _until(model, path, side):
+    """Returns what leaves a layer, as a symbolic tensor in the graph of the whole model.
+
+    A nested model is cut at the layer, and called where the whole of it was.
+    """
+    name, _, rest = path.partition("/")
+    layer = layer_at(model, name, side)
+    node = _only_call(model, layer)
+    inner = graph_of(layer)
+    if node is None or (rest and inner is None):
         raise ValueError(
             f"SimpleKD cuts both models at a layer, so the {side} must be a Functional or "
-            f"Sequential model, and {path!r} one of its own layers."
-        ) from error
+            "Sequential model, and so must be the models nested in it around the layer, each "
+            f"called once. Received: layer {path!r}, model {model.name!r}."
+        )
+    if not rest:
+        return node.output_tensors[0]
+    tensor = _until(layer, rest, side)
+    if tensor is inner.outputs[0]:
+        return node.output_tensors[0]
+    return keras.Model(inner.inputs, tensor, name=layer.name)(list(node.input_tensors))
 
 
-def _classifier(features, teacher):
-    """Copies the teacher's layers after `features`, weights included."""
-    original = keras.Model(features, teacher.outputs[0], name="teacher_classifier")
+def _after(model, path):
+    """Returns the models that lead from a layer to the model's first output, the inner one first.
+
+    Args:
+        model: A model that `_until` has cut.
+        path: As for `_until`.
+    """
+    name, _, rest = path.partition("/")
+    layer = layer_at(model, name)
+    tensor = _only_call(model, layer).output_tensors[0]
+    inner = _after(layer, rest) if rest else []
+    output = graph_of(model).outputs[0]
+    return inner if tensor is output else [*inner, keras.Model(tensor, output)]
+
+
+def _only_call(model, layer):
+    """Returns the node of a model's graph that calls a layer, `None` if there isn't just one."""
+    graph = graph_of(model)
+    nodes = [] if graph is None else [each for each in nodes_of(graph) if each.operation is layer]
+    return nodes[0] if len(nodes) == 1 else None
+
+
+def _classifier(parts):
+    """Copies models, of which each takes the last one's output, into one, weights included."""
+    if len(parts) == 1:
+        return _copy(parts[0], "teacher_classifier")
+    copies = [_copy(part, f"teacher_classifier_{index}") for index, part in enumerate(parts)]
+    inputs = keras.Input(copies[0].inputs[0].shape[1:])
+    outputs = inputs
+    for part in copies:
+        outputs = part(outputs)
+    return keras.Model(inputs, outputs, name="teacher_classifier")
+
+
+def _copy(model, name):
+    shape = model.inputs[0].shape
     # Another size of feature maps than the teacher's suits a classifier that begins with a global
     # pooling.
-    inputs = keras.Input((*(None,) * (len(features.shape) - 2), features.shape[-1]))
+    inputs = keras.Input((*(None,) * (len(shape) - 2), shape[-1]))
     try:
-        copy = keras.models.clone_model(original, input_tensors=inputs)
+        copy = keras.models.clone_model(model, input_tensors=inputs)
     except ValueError:
-        copy = keras.models.clone_model(original)
-    copy.set_weights(original.get_weights())
+        copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    copy.name = name
     return copy
 
 

@@ -1,10 +1,13 @@
 """The installed command: what needs no Keras doesn't wait for it."""
 
+import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+
+from keras_distill.version import __version__
 
 HEAVY = "{'keras', 'tensorflow', 'sklearn'} & set(sys.modules)"
 SCRIPT = f"""
@@ -14,6 +17,12 @@ sys.argv = ["keras-distill", *sys.argv[1:]]
 status = main()
 print("imported", sorted({HEAVY}))
 sys.exit(status)
+"""
+ENDING = """
+try:
+    status = main()
+except SystemExit as ended:
+    status = ended.code
 """
 
 
@@ -27,6 +36,38 @@ def test_looking_into_a_file_imports_neither_keras_nor_tensorflow(command, int8_
     result = run(command, int8_file)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "imported []"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--version"], 0, f"keras-distill {__version__}"),
+        ([], 2, "required: COMMAND"),
+        (["export"], 2, "required: model"),
+        (["demo", "--seeds", "0"], 2, "a whole number of at least 1"),
+        (["export", "absent.keras"], 2, "There is no file 'absent.keras'"),
+        (["export", __file__, "--data", "absent.npy"], 2, "There is no file 'absent.npy'"),
+        (["export", __file__, "--target", "arduino"], 2, "needs --data"),
+    ],
+)
+def test_what_is_wrong_is_said_before_keras_is_imported(arguments, status, said):
+    script = SCRIPT.replace("status = main()", ENDING)
+    command = [sys.executable, "-c", script, *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == status, result.stderr
+    assert said in result.stdout + result.stderr and "Traceback" not in result.stderr
+    assert "imported []" in result.stdout
+
+
+def test_a_reader_that_stops_is_no_error(int8_file):
+    # As with `| head -1`: the pipe's other end is closed before anything is written.
+    reading, writing = os.pipe()
+    os.close(reading)
+    script = SCRIPT.partition("print")[0] + "sys.exit(status)"
+    command = [sys.executable, "-c", script, "boards", str(int8_file)]
+    result = subprocess.run(command, stdout=writing, stderr=-1, text=True, check=False)
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (141, "")
 
 
 def test_help_names_the_commands_at_once():

@@ -1,5 +1,8 @@
 """The commands for any Keras model and any TensorFlow Lite file."""
 
+import pathlib
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -110,6 +113,14 @@ def test_lint_says_what_a_target_refuses(int8, model, tmp_path, capsys):
     export_tflite(model, tmp_path / "half.tflite", "float16")
     assert cli.main(["lint", str(tmp_path / "half.tflite"), "--target", "mcu"]) == 1
     assert "error" in capsys.readouterr().out
+    islands = keras.Sequential([keras.Input((6,)), keras.layers.LayerNormalization()])
+    data = np.random.default_rng(0).normal(size=(20, 6)).astype("float32")
+    export_tflite(islands, tmp_path / "islands.tflite", "int8", data)
+    assert cli.main(["lint", str(tmp_path / "islands.tflite"), "--target", "mobile"]) == 3
+    found = capsys.readouterr().out
+    assert "warning float-island" in found and "error" not in found
+    (tmp_path / "damaged.tflite").write_bytes(pathlib.Path(int8).read_bytes()[:-300])
+    assert cli.main(["lint", str(tmp_path / "damaged.tflite")]) == 2
 
 
 def test_boards_are_listed_with_and_without_a_model(int8, capsys):
@@ -184,3 +195,118 @@ def test_packing_without_data_is_told_before_anything_is_written(model, tmp_path
     assert cli.main([*arguments, "--target", "arduino"]) == 2
     assert "Packing for arduino needs --data" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["student.keras"]
+
+
+@pytest.mark.parametrize("command", ["demo", "export", "lint", "boards", "inspect"])
+def test_help_says_the_exit_statuses(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--help"])
+    assert ended.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Exit status: 0 if" in said and " 1 if" in said and " 2 for wrong arguments" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["inspect", "--losses", "--benchmark"], "are for a MODEL"),
+        (["inspect", "--recipes", "--ethos-u"], "are for a MODEL"),
+        (["inspect", "some.tflite", "--threads", "2"], "--threads is for --benchmark"),
+        (["inspect", "some.tflite", "--benchmark", "--threads", "x"], "a whole number"),
+        (["inspect", "some.tflite", "--ethos-u", "ethos-u1"], "invalid choice"),
+    ],
+)
+def test_arguments_that_would_do_nothing_are_refused(arguments, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_options_of_what_is_not_asked_for_are_refused(model, tmp_path, capsys):
+    model.save(tmp_path / "student.keras")
+    for more, said in ((["--labels", "a"], "give --pack"), (["--data-dir", "."], "give --data")):
+        assert cli.main(["export", str(tmp_path / "student.keras"), *more]) == 2
+        assert said in capsys.readouterr().err
+
+
+def damaged_files(folder, model, x):
+    """Writes a model and data, and yields damaged copies with their kind."""
+    model.save(folder / "good.keras")
+    model.save(folder / "good.h5")
+    np.save(folder / "good.npy", x)
+    np.savez_compressed(folder / "good.npz", x=x)
+    randomness = random.Random(0)
+    for path in sorted(folder.glob("good.*")):
+        whole = path.read_bytes()
+        bad = folder / f"bad{path.suffix}"
+        for end in (0, 40, len(whole) // 2, len(whole) - 3):
+            bad.write_bytes(whole[:end])
+            yield bad
+        for _ in range(6):
+            flipped = bytearray(whole)
+            flipped[randomness.randrange(200)] ^= 1 << randomness.randrange(8)
+            bad.write_bytes(flipped)
+            yield bad
+
+
+def test_damaged_files_are_told_in_a_line(model, x, tmp_path, capsys, monkeypatch):
+    # What is whole enough to be read needs no conversion here.
+    def convert(*_, **__):
+        raise RuntimeError("converted")
+
+    monkeypatch.setattr("keras_distill.tflite.export_tflite", convert)
+    told = 0
+    for path in damaged_files(tmp_path, model, x):
+        is_model = path.suffix in (".keras", ".h5")
+        arguments = [str(path)] if is_model else [str(tmp_path / "good.keras"), "--data", str(path)]
+        status = cli.main(["export", *arguments, "--output", str(tmp_path / "out.tflite")])
+        lines = capsys.readouterr().err.splitlines()
+        [line] = [line for line in lines if line.startswith("keras-distill: ")]
+        assert line == "keras-distill: converted" if status == 1 else str(path) in line
+        told += status == 2
+    assert told >= 20
+
+
+def test_data_that_a_model_cannot_compute_is_told_in_a_line(tmp_path, capsys):
+    stack = [keras.Input((3,), dtype="int32"), keras.layers.Embedding(4, 2), keras.layers.Flatten()]
+    keras.Sequential(stack).save(tmp_path / "words.keras")
+    np.save(tmp_path / "x.npy", np.full((5, 3), 99, "int32"))
+    arguments = ["export", str(tmp_path / "words.keras"), "--data", str(tmp_path / "x.npy")]
+    assert cli.main(arguments) in (1, 2)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("keras-distill: "), error
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (RuntimeError("the converter\n  died"), 1, "the converter died"),
+        (PermissionError(13, "Permission denied", "x.tflite"), 2, "Permission denied"),
+        (ImportError("install this"), 2, "install this"),
+    ],
+)
+def test_each_way_to_fail_has_its_status(raised, status, said, monkeypatch, capsys):
+    def fail(options):
+        raise raised
+
+    monkeypatch.setattr("keras_distill.device_commands.run_boards", fail)
+    assert cli.main(["boards"]) == status
+    error = capsys.readouterr().err
+    assert error.startswith("keras-distill: ") and said in error and error.count("\n") == 1
+
+
+def test_a_mistake_of_ours_is_not_hidden(monkeypatch):
+    def fail(options):
+        raise TypeError("a mistake")
+
+    monkeypatch.setattr("keras_distill.device_commands.run_boards", fail)
+    with pytest.raises(TypeError):
+        cli.main(["boards"])
+
+
+def test_boards_say_why_the_arena_is_unknown(tmp_path, capsys):
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
+    export_tflite(model, tmp_path / "half.tflite", "float16")
+    assert cli.main(["boards", str(tmp_path / "half.tflite")]) == 1
+    assert "TensorFlow Lite Micro can't run this model" in capsys.readouterr().err

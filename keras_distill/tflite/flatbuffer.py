@@ -81,8 +81,8 @@ class _Walk:
             offset = self._read("<H", vtable + slot, name) if slot + 2 <= slots else 0
             if offset and kind != "-":
                 width = int(kind) if kind.isdigit() else _OFFSET
-                if not _OFFSET <= offset <= size - width:
-                    raise DamagedError(f"field {number} of {name} lies outside of its table")
+                if not _OFFSET <= offset <= size - width or (position + offset) % width:
+                    raise DamagedError(f"field {number} of {name} isn't where it can be")
                 self._field(position + offset, kind, name)
 
     def _field(self, position, kind, name):
@@ -106,7 +106,10 @@ class _Walk:
         return length
 
     def _read(self, form, position, name):
-        self._within(position, struct.calcsize(form), name)
+        size = struct.calcsize(form)
+        self._within(position, size, name)
+        if position % size:
+            raise DamagedError(f"{name} leads between two numbers")
         return struct.unpack_from(form, self._content, position)[0]
 
     def _within(self, position, size, name):

@@ -5,6 +5,9 @@ import time
 
 import numpy as np
 
+from keras_distill.arguments import check_count
+from keras_distill.tflite import litert
+
 _WARM_UP = 10
 _SECONDS = 1.0
 
@@ -44,12 +47,18 @@ def latency(model, threads=1):
         `Latency`.
 
     Raises:
+        LiteRTError: If LiteRT can't run the model.
+        TypeError: If `threads` is no integer.
         ValueError: If `threads` is below 1.
     """
+    threads = check_count("threads", threads)
+    with litert.explained():
+        return _measured(model, threads)
+
+
+def _measured(model, threads):
     from ai_edge_litert.interpreter import Interpreter
 
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1, got {threads}.")
     interpreter = Interpreter(model_content=model.content, num_threads=threads)
     interpreter.allocate_tensors()
     rng = np.random.default_rng(0)

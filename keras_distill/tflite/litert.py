@@ -1,6 +1,21 @@
 """LiteRT: what a TensorFlow Lite file answers on a computer or phone."""
 
+import contextlib
+
 import numpy as np
+
+
+class LiteRTError(RuntimeError):
+    """LiteRT can't run a model; the message says why."""
+
+
+@contextlib.contextmanager
+def explained():
+    """Turns what the interpreter raises, which doesn't say of what, into a `LiteRTError`."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise LiteRTError(f"LiteRT can't run this model: {error}") from error
 
 
 def run(content, graph, inputs, fast=False):
@@ -14,20 +29,24 @@ def run(content, graph, inputs, fast=False):
 
     Returns:
         List of arrays of shape `(samples, ...)`, one per output, in the outputs' types.
+
+    Raises:
+        LiteRTError: If LiteRT can't run the model.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     # The optimised kernels are known to compute some int8 operators wrongly.
     kernels = OpResolverType.AUTO if fast else OpResolverType.BUILTIN_REF
-    interpreter = Interpreter(
-        model_content=content, num_threads=1, experimental_op_resolver_type=kernels
-    )
-    interpreter.allocate_tensors()
     outputs = [[] for _ in graph.output_indices]
-    for sample in range(len(inputs[0])):
-        for index, array in zip(graph.input_indices, inputs, strict=True):
-            interpreter.set_tensor(index, array[sample : sample + 1])
-        interpreter.invoke()
-        for values, index in zip(outputs, graph.output_indices, strict=True):
-            values.append(interpreter.get_tensor(index))
+    with explained():
+        interpreter = Interpreter(
+            model_content=content, num_threads=1, experimental_op_resolver_type=kernels
+        )
+        interpreter.allocate_tensors()
+        for sample in range(len(inputs[0])):
+            for index, array in zip(graph.input_indices, inputs, strict=True):
+                interpreter.set_tensor(index, array[sample : sample + 1])
+            interpreter.invoke()
+            for values, index in zip(outputs, graph.output_indices, strict=True):
+                values.append(interpreter.get_tensor(index))
     return [np.concatenate(values) for values in outputs]

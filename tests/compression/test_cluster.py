@@ -133,6 +133,7 @@ def test_a_distiller_clusters_saves_and_resumes(tmp_path):
     ("settings", "error", "message"),
     [
         ({"clusters": 1}, ValueError, "clusters must be at least 2, got 1"),
+        ({"layers": []}, ValueError, "layers must name at least one layer"),
         ({"clusters": 4.0}, TypeError, "clusters must be an integer, got 4.0"),
         ({"initialization": "best"}, ValueError, "kmeans.*linear, density, random, got 'best'"),
         ({"layers": ["dropout"]}, ValueError, "'dropout' is a Dropout, whose kernel can't be"),

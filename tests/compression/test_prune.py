@@ -248,6 +248,7 @@ def effective(layer):
         ({"layers": ["frist"]}, ValueError, "no layer 'frist'. Closest: 'first'"),
         ({"layers": ["dropout"]}, ValueError, "'dropout' is a Dropout, whose kernel can't be"),
         ({"layers": "first"}, TypeError, "layers must be a list of names"),
+        ({"layers": []}, ValueError, "layers must name at least one layer"),
     ],
 )
 def test_bad_arguments_are_refused(settings, error, message):

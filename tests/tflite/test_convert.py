@@ -107,6 +107,17 @@ def test_a_wrong_suffix_is_refused(make_model, tmp_path):
         export_tflite(make_model("cnn"), tmp_path / "m.bin")
 
 
+@pytest.mark.parametrize("model", [None, "model.keras", keras.layers.Dense(2), len])
+def test_what_is_no_model_is_refused(model, tmp_path):
+    with pytest.raises(TypeError, match=r"model must be a keras\.Model.* Received: model="):
+        export_tflite(model, tmp_path / "m.tflite")
+
+
+def test_what_is_no_path_is_refused(make_model):
+    with pytest.raises(TypeError, match=r"path must be a path.* Received: path=None"):
+        export_tflite(make_model("cnn"), None)
+
+
 def test_an_unbuilt_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"isn't built"):
         export_tflite(keras.Sequential([keras.layers.Dense(2)]), tmp_path / "m.tflite")

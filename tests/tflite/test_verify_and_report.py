@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_distill.tflite import BOARDS, TFLiteModel, export_tflite, micro
+from keras_distill.tflite import BOARDS, TFLiteModel, export_tflite, litert, micro
 from keras_distill.tflite.operators import MICRO, resolver_method
 
 from .conftest import random_inputs
@@ -152,3 +152,34 @@ def test_single_roundings_may_add_up_and_nothing_more(int8_cnn, steps, share, pa
     assert verification.share_beyond_tflm == 0.0
     changed = dataclasses.replace(verification, max_steps_tflm=steps, share_beyond_tflm=share)
     assert changed.passed == passed
+
+
+def test_a_model_shows_what_it_is(perceptron_as):
+    result, _ = perceptron_as("int8")
+    assert repr(result) == (
+        f"<TFLiteModel {str(result.path)!r}: int8, {result.size:,} bytes, "
+        "int8 input [1, 12], int8 output [1, 5]>"
+    )
+
+
+@pytest.mark.parametrize("target", ["x", "MCU", None, 3, np.zeros(2)])
+def test_an_unknown_target_is_refused(target, perceptron_as):
+    result, _ = perceptron_as("int8")
+    with pytest.raises(ValueError, match="target must be one of 'mobile', 'mcu', 'arduino'"):
+        result.lint_for(target)
+    with pytest.raises(ValueError, match="target must be one of"):
+        TFLiteModel(result.path, target=target)
+
+
+def test_what_opens_no_file_is_refused(perceptron_as):
+    with pytest.raises(TypeError, match="path must be a path"):
+        TFLiteModel(None)
+    with pytest.raises(ValueError, match="quantization must be one of 'auto', None"):
+        TFLiteModel(perceptron_as("int8")[0].path, quantization="int4")
+
+
+def test_what_litert_cannot_run_is_said_by_whom(perceptron_as, monkeypatch):
+    result, x = perceptron_as(None)
+    monkeypatch.setattr(result, "content", result.content[:-900])
+    with pytest.raises(litert.LiteRTError, match="LiteRT can't run this model: "):
+        result.predict(x)

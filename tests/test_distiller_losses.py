@@ -110,10 +110,21 @@ def test_gradient_losses_find_the_logits_under_a_softmax(name, images, crossentr
 
 
 def test_gradients_need_one_floating_input(crossentropy):
-    tokens = keras.Input((6,), dtype="int32")
-    x = keras.layers.GlobalMaxPooling1D()(keras.layers.Embedding(20, 4)(tokens))
-    models = [keras.Model(tokens, keras.layers.Dense(3)(x)) for _ in range(2)]
-    distiller = Distiller(*models, "gat")
+    layers = keras.layers
+    distiller = Distiller(
+        *(
+            keras.Sequential(
+                [
+                    keras.Input((6,), dtype="int32"),
+                    layers.Embedding(20, 4),
+                    layers.GlobalMaxPooling1D(),
+                    layers.Dense(3),
+                ]
+            )
+            for _ in range(2)
+        ),
+        "gat",
+    )
     distiller.compile("sgd", crossentropy)
     with pytest.raises(ValueError, match=r"one input of floating point numbers, got .*int"):
         distiller.fit(np.ones((4, 6), "int32"), np.zeros(4), verbose=0)

@@ -7,19 +7,24 @@ import tensorflow as tf
 from keras import ops
 
 from keras_distill import step_checks, workers
-from keras_distill.cache import Joined, TeacherCache
+from keras_distill.arguments import check_flag
+from keras_distill.cache import TeacherCache
 from keras_distill.cache.side import CachedSide
-from keras_distill.freezing import WithFrozenTeacher, check_shares_nothing, serialized
+from keras_distill.freezing import WithFrozenTeacher, check_shares_nothing
+from keras_distill.inputs import indices_of, inputs_of, is_joined
 from keras_distill.labels import BatchLabels
 from keras_distill.losses import schedule
 from keras_distill.losses.loss import flat_shapes
-from keras_distill.objective import Objective
+from keras_distill.objective import Objective, weighed
 from keras_distill.outputs import Outputs
-from keras_distill.sides import NoSide, Side, Sides, read_spec, spec_of, take
+from keras_distill.saving import SavesItsModels
+from keras_distill.sides import NoSide, Side, Sides, check_route, spec_of
 from keras_distill.supervision import (
     check_arguments,
+    check_metrics,
     check_models,
     check_names,
+    checked_loss,
     checked_student_loss_weight,
     refuse_tutorial_arguments,
     soft_targets_from_keras_loss,
@@ -28,7 +33,7 @@ from keras_distill.supervision import (
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
+class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
     """Trains a student on the labels and on what a frozen teacher knows.
 
     A drop-in superset of `keras.distillation.Distiller`: same arguments, attributes and history
@@ -110,6 +115,7 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
         objective = Objective(
             [] if is_tutorial_form else distillation_losses, distillation_loss_weights
         )
+        check_route(sample_index, "sample_index")
         check_models(teacher, student, teacher_input, student_input, not objective.needs_teacher)
         check_shares_nothing(teacher, student)
         student = objective.bind(teacher, student)
@@ -272,12 +278,9 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
             ValueError: If the two forms are mixed, a loss is missing, or `metrics` is neither a
                 list nor a dictionary.
         """
-        if metrics is not None and not isinstance(metrics, (list, tuple, dict)):
-            raise ValueError(
-                f"metrics must be a list, or a dictionary by output name, got {metrics!r}."
-            )
-        if loss is not None and student_loss_fn is not None:
-            raise ValueError("Give the student's loss once: `loss` or `student_loss_fn`.")
+        loss = checked_loss(loss, student_loss_fn)
+        check_metrics(metrics)
+        check_flag("validate_with_teacher", validate_with_teacher)
         settings = {"validate_with_teacher": validate_with_teacher}
         if self._is_tutorial_form:
             settings |= self._use_tutorial_form(distillation_loss_fn, alpha, temperature)
@@ -285,7 +288,6 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
             refuse_tutorial_arguments(
                 distillation_loss_fn=distillation_loss_fn, alpha=alpha, temperature=temperature
             )
-        loss = student_loss_fn if loss is None else loss
         if loss is None and self.student_loss_weight != 0:
             raise ValueError(
                 "'loss' cannot be `None`: give the student's loss, or student_loss_weight=0 to "
@@ -324,7 +326,7 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
 
     def call(self, inputs, training=None, **kwargs):
         """Returns the student's predictions."""
-        inputs = _inputs_of(inputs)
+        inputs = inputs_of(inputs)
         if self.student_input is not None:
             inputs = self._sides.student.inputs_of(inputs)
         return self.student(inputs, training=training, **kwargs)
@@ -361,14 +363,14 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
             Scalar tensor.
         """
         teacher = self._observe_teacher(x)
-        student = self._sides.student.observe(_inputs_of(x), training)
+        student = self._sides.student.observe(inputs_of(x), training)
         total, _ = self._total(teacher, student, x, y, sample_weight, training)
         return total
 
     def _total(self, teacher, student, x, y, sample_weight, training):
         """Returns the total loss and a dictionary of its parts, from what both models showed."""
         if teacher is not None and self._sides.are_unknown:
-            self._learn_from(teacher, student, _inputs_of(x))
+            self._learn_from(teacher, student, inputs_of(x))
         step = self.optimizer.iterations
         labels = self._labels(y, student.output, sample_weight)
         parts = {"student_loss": ops.zeros(())}
@@ -386,13 +388,13 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
                 self._sides,
                 labels,
                 under_xla=self.is_under_xla,
-                indices=self._indices_of(x),
+                indices=indices_of(x, self.sample_index),
                 step=step,
                 training=training,
             )
             parts |= dict(zip(self._objective.names, values, strict=True))
             parts["distillation_loss"] = self._objective.total(values, step)
-            total = self._weigh(total, parts["distillation_loss"], step)
+            total = weighed(total, parts["distillation_loss"], self.student_loss_weight, step)
         # Where no teacher was asked, the projectors weren't called: they hold no loss of this step.
         for loss in self.losses if teacher is not None else self.student.losses:
             total = total + ops.sum(ops.cast(loss, "float32"))
@@ -421,16 +423,7 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
         if not self._uses_teacher:
             return None
         is_cached = isinstance(self.teacher, TeacherCache)
-        return self._sides.teacher.observe(x if is_cached else _inputs_of(x), False)
-
-    def _indices_of(self, x):
-        if self.sample_index is None:
-            if not isinstance(x, Joined):
-                return None
-            indices = x.place
-        else:
-            indices = take(self.sample_index, _inputs_of(x), "sample_index")
-        return ops.reshape(ops.cast(indices, "int32"), (-1,))
+        return self._sides.teacher.observe(x if is_cached else inputs_of(x), False)
 
     def describe(self):
         """Returns a table, as text, of the losses, their weights and the layers that they tap.
@@ -440,18 +433,12 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
         """
         return self._objective.describe(*self._sides)
 
-    def _weigh(self, student_loss, distillation_loss, step):
-        if self.student_loss_weight is None:
-            return student_loss + distillation_loss
-        weight = ops.cast(schedule.value_at(self.student_loss_weight, step), "float32")
-        return weight * student_loss + (1.0 - weight) * distillation_loss
-
     def train_step(self, data):
         """Updates the student, and the projectors, on one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         teacher = self._observe_teacher(x)
         with tf.GradientTape() as tape:
-            student = self._sides.student.observe(_inputs_of(x), True)
+            student = self._sides.student.observe(inputs_of(x), True)
             total, parts = self._total(teacher, student, x, y, sample_weight, True)
             scaled = self.optimizer.scale_loss(total / workers.replicas())
         weights = self.trainable_weights
@@ -467,10 +454,10 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
         """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with_teacher = self._uses_teacher and self.validate_with_teacher
-        if isinstance(self.teacher, TeacherCache) and not isinstance(x, Joined):
+        if isinstance(self.teacher, TeacherCache) and not is_joined(x):
             with_teacher = False
         teacher = self._observe_teacher(x) if with_teacher else None
-        student = self._sides.student.observe(_inputs_of(x), False)
+        student = self._sides.student.observe(inputs_of(x), False)
         _, parts = self._total(teacher, student, x, y, sample_weight, False)
         logs = self._logs(x, y, student.output, sample_weight, parts)
         if not with_teacher:
@@ -501,117 +488,13 @@ class Distiller(WithFrozenTeacher, step_checks.WatchedModel):
             *self._objective.trackers,
         ]
 
-    def make_train_function(self, force=False):
-        """Makes the function that trains; again where the first labels make metrics."""
-        return super().make_train_function(force or self._has_metrics_to_make)
-
-    def make_test_function(self, force=False):
-        """Makes the function that evaluates; again where the first labels make metrics."""
-        return super().make_test_function(force or self._has_metrics_to_make)
-
-    @property
-    def _has_metrics_to_make(self):
-        return self._compile_metrics is not None and not self._compile_metrics.built
-
     @property
     def watched_trackers(self):
         """Metrics of the distillation losses, whose values must be finite."""
         return self._objective.trackers
-
-    def export(self, filepath, *args, **kwargs):
-        """Exports the student, which takes its own inputs: `student_input` has no part in it.
-
-        Args:
-            filepath: As for `keras.Model.export`.
-            *args: Further arguments of `keras.Model.export`.
-            **kwargs: Further arguments of `keras.Model.export`.
-        """
-        return self.student.export(filepath, *args, **kwargs)
-
-    def get_config(self):
-        """Returns the constructor's arguments, both models among them."""
-        serialize = keras.saving.serialize_keras_object
-        losses = weights = None
-        if not self._is_tutorial_form:
-            losses = [serialize(loss) for loss in self.distillation_losses]
-            weights = [schedule.serialize(weight) for weight in self.distillation_loss_weights]
-        config = {
-            "teacher": serialized(self.teacher),
-            "student": serialize(self.student),
-            "distillation_losses": losses,
-            "distillation_loss_weights": weights,
-            # In the tutorial's form `compile` gives it, as alpha.
-            "student_loss_weight": 0.5
-            if self._is_tutorial_form
-            else schedule.serialize(self.student_loss_weight),
-            "teacher_input": _serialize_route(self.teacher_input),
-            "student_input": _serialize_route(self.student_input),
-            "sample_index": _serialize_route(self.sample_index),
-            "label_key": self.label_key,
-        }
-        return {**super().get_config(), **config}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Returns the distiller that `get_config` described."""
-        config = dict(config)
-        deserialize = keras.saving.deserialize_keras_object
-        for key in (*_SERIALIZED, "dtype"):
-            if isinstance(config.get(key), dict):
-                config[key] = deserialize(config[key], custom_objects)
-        config["student_loss_weight"] = schedule.deserialize(config["student_loss_weight"])
-        if config["distillation_losses"] is not None:
-            config["distillation_losses"] = [
-                deserialize(loss, custom_objects) for loss in config["distillation_losses"]
-            ]
-            config["distillation_loss_weights"] = [
-                schedule.deserialize(weight) for weight in config["distillation_loss_weights"]
-            ]
-        return cls(**config)
-
-    def get_compile_config(self):
-        """Returns the arguments of `compile`."""
-        config = super().get_compile_config()
-        if config:
-            own = keras.saving.serialize_keras_object(self._own_compile_settings)
-            config = {**config, **own}
-        return config
-
-    def compile_from_config(self, config):
-        """Compiles the distiller as `get_compile_config` described."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def get_build_config(self):
-        """Returns the shapes of a batch, where the models don't describe their inputs."""
-        config = super().get_build_config() or {}
-        if self._sides.batch_spec is not None:
-            config["batch_spec"] = keras.tree.map_structure(
-                lambda spec: {"shape": list(spec.shape), "dtype": spec.dtype},
-                self._sides.batch_spec,
-            )
-        return config
-
-    def build_from_config(self, config):
-        """Builds the student and the projectors as `get_build_config` described."""
-        spec = config.pop("batch_spec", None)
-        if spec is not None:
-            self.prepare(read_spec(spec))
-        elif config:
-            super().build_from_config(config)
 
     def build(self, input_shape):
         """Builds the student."""
         if not self.student.built:
             self.student.build(input_shape)
         self.built = True
-
-
-def _inputs_of(x):
-    return x.inputs if isinstance(x, Joined) else x
-
-
-_SERIALIZED = ("teacher", "student", "teacher_input", "student_input", "sample_index")
-
-
-def _serialize_route(route):
-    return keras.saving.serialize_keras_object(route) if callable(route) else route

@@ -280,6 +280,22 @@ class Objective:
         )
 
 
+def weighed(student_loss, distillation_loss, student_loss_weight, step):
+    """Returns the sum of the student's loss and the distillation losses.
+
+    Args:
+        student_loss: Scalar tensor.
+        distillation_loss: Scalar tensor, the weighted sum of the distillation losses.
+        student_loss_weight: Weight of the first, one minus which is that of the second, a number
+            or a schedule; `None` for the plain sum.
+        step: Number of optimizer updates made so far.
+    """
+    if student_loss_weight is None:
+        return student_loss + distillation_loss
+    weight = ops.cast(schedule.value_at(student_loss_weight, step), "float32")
+    return weight * student_loss + (1.0 - weight) * distillation_loss
+
+
 def _has_owner(loss):
     return getattr(loss, "built", False) and bool(loss.own_layers)
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.optimizers.schedules import LearningRateSchedule
 
+from keras_distill.arguments import shown
 from keras_distill.features import FeatureExtractor
 from keras_distill.layer_paths import symbolic
 from keras_distill.losses.logits import (
@@ -196,11 +198,13 @@ def check_route(route, argument):
     Raises:
         TypeError: If `route` is none of the three.
     """
-    if route is not None and not callable(route) and not isinstance(route, str):
-        raise TypeError(
-            f"{argument} must be a callable on the batch's x, a key of a dictionary batch, "
-            f"or None, got {route!r}."
-        )
+    is_function = callable(route) and not isinstance(route, (type, LearningRateSchedule))
+    if route is None or is_function or (isinstance(route, str) and route):
+        return
+    raise TypeError(
+        f"{argument} must be a function of the batch's x, a key of a dictionary batch, or None. "
+        f"Received: {argument}={shown(route)}"
+    )
 
 
 def take(route, x, argument):
@@ -219,7 +223,7 @@ def take(route, x, argument):
     if not isinstance(x, dict) or route not in x:
         found = f"keys {sorted(x)}" if isinstance(x, dict) else type(x).__name__
         raise ValueError(
-            f"{argument}={route!r} needs dictionary batches with that key, got {found}."
+            f"{argument}={shown(route)} needs dictionary batches with that key, got {found}."
         )
     return x[route]
 

@@ -11,6 +11,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_distill.arguments import check_count
+
 # Steps between two looks at the metrics: each look waits for the device.
 _STEPS = 50
 
@@ -93,20 +95,22 @@ class WatchedModel(keras.Model):
         return bool(self.jit_compile) and not self.run_eagerly
 
     def make_train_function(self, force=False):
-        """Makes the function that trains one step or several."""
-        is_made = self.train_function is not None and not force
-        made = super().make_train_function(force=force)
-        if not is_made and self.is_under_xla:
+        """Makes the function that trains; again where the first labels make metrics."""
+        if self._is_to_make(self.train_function, force):
+            super().make_train_function(force=True)
             self.train_function = self._watched(self.train_function)
-        return made
+        return self.train_function
 
     def make_test_function(self, force=False):
-        """Makes the function that evaluates one step or several."""
-        is_made = self.test_function is not None and not force
-        made = super().make_test_function(force=force)
-        if not is_made and self.is_under_xla:
+        """Makes the function that evaluates; again where the first labels make metrics."""
+        if self._is_to_make(self.test_function, force):
+            super().make_test_function(force=True)
             self.test_function = self._watched(self.test_function)
-        return made
+        return self.test_function
+
+    def _is_to_make(self, function, force):
+        has_metrics_to_make = self._compile_metrics is not None and not self._compile_metrics.built
+        return force or function is None or has_metrics_to_make
 
     def reset_metrics(self):
         """Resets the metrics, once it is sure that those of the losses were finite."""
@@ -115,6 +119,9 @@ class WatchedModel(keras.Model):
 
     def fit(self, *args, **kwargs):
         """Trains the model, as `keras.Model.fit`."""
+        for name in ("steps_per_epoch", "validation_steps"):
+            if kwargs.get(name) is not None:
+                check_count(name, kwargs[name])
         history = super().fit(*args, **kwargs)
         self._look_at_losses()
         return history
@@ -126,6 +133,8 @@ class WatchedModel(keras.Model):
         return results
 
     def _watched(self, function):
+        if not self.is_under_xla:
+            return function
         calls = itertools.count(1)
 
         def watched(iterator):

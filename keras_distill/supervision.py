@@ -1,9 +1,11 @@
 """What must agree between the two models, the labels' loss and the tutorial's loss."""
 
+import inspect
 import warnings
 
 import keras
 
+from keras_distill.arguments import check_text, shown
 from keras_distill.cache import TeacherCache
 from keras_distill.losses import schedule
 from keras_distill.losses.response import SoftenedLoss, SoftTargets
@@ -53,12 +55,69 @@ def check_names(name, label_key):
         ValueError: If one is empty.
     """
     for argument, value in (("name", name), ("label_key", label_key)):
-        if value is None:
-            continue
-        if not isinstance(value, str):
-            raise TypeError(f"{argument} must be a string. Received: {argument}={value!r}")
-        if not value:
-            raise ValueError(f"{argument} must not be empty. Received: {argument}={value!r}")
+        if value is not None:
+            check_text(argument, value)
+
+
+def check_metrics(metrics):
+    """Checks that the metrics of `compile` come in a list or by output.
+
+    Args:
+        metrics: `compile`'s argument.
+
+    Raises:
+        ValueError: If they don't.
+    """
+    if metrics is not None and not isinstance(metrics, (list, tuple, dict)):
+        raise ValueError(
+            "metrics must be a list, or a dictionary by output name. "
+            f"Received: metrics={shown(metrics)}"
+        )
+
+
+def checked_loss(loss, student_loss_fn):
+    """Returns the student's loss, under whichever name it was given.
+
+    Args:
+        loss: `compile`'s argument.
+        student_loss_fn: The tutorial's name for it.
+
+    Raises:
+        TypeError: If it is no Keras loss.
+        ValueError: If it is given twice.
+    """
+    if loss is not None and student_loss_fn is not None:
+        raise ValueError("Give the student's loss once: `loss` or `student_loss_fn`.")
+    name = "loss" if loss is not None else "student_loss_fn"
+    given = student_loss_fn if loss is None else loss
+    parts = keras.tree.flatten(given)
+    is_loss = parts and all(part is None or _is_loss(part) for part in parts)
+    if given is not None and (not is_loss or all(part is None for part in parts)):
+        raise TypeError(
+            f"{name} must be a keras.losses loss, its name, a function (y_true, y_pred), or a list "
+            f"or dictionary of them by output. Received: {name}={shown(given)}"
+        )
+    return given
+
+
+def _is_loss(value):
+    if isinstance(value, (str, keras.losses.Loss)):
+        return True
+    is_function = callable(value) and not isinstance(
+        value, (type, keras.layers.Layer, keras.optimizers.schedules.LearningRateSchedule)
+    )
+    return is_function and _takes_two(value)
+
+
+def _takes_two(function):
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:
+        # A function of another language has no signature.
+        return True
+    return True
 
 
 def checked_student_loss_weight(weight):
@@ -115,7 +174,9 @@ def check_models(
         if side == "Teacher" and isinstance(model, TeacherCache):
             continue
         if not isinstance(model, keras.Model):
-            raise ValueError(f"{side} must be a keras.Model. Received: {_described(model)}")
+            raise ValueError(
+                f"{side} must be a keras.Model. Received: {side.lower()}={shown(model)}"
+            )
     if teacher is student:
         raise ValueError(
             "Teacher and student are the same model. The teacher gets frozen: give a copy, for "
@@ -136,16 +197,6 @@ def check_models(
             f"Teacher: {shapes[0]}, Student: {shapes[1]}. Use teacher_input= or student_input= "
             "to say how each side's inputs are made from a batch."
         )
-
-
-def _described(value):
-    """Describes what was given for a model, without its whole content."""
-    kind = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
-    shape = getattr(value, "shape", None)
-    if shape is not None:
-        return f"{kind} of shape {tuple(shape)}"
-    text = repr(value)
-    return f"{kind} {text if len(text) < 100 else text[:100] + '...'}"
 
 
 def _input_shapes(model):
@@ -174,6 +225,11 @@ def soft_targets_from_keras_loss(loss, temperature):
         `SoftTargets` for the Kullback-Leibler divergence, in any of its forms, and for the
         categorical cross-entropy; else `SoftenedLoss`.
     """
+    if not _is_loss(loss):
+        raise TypeError(
+            "distillation_loss_fn must be a keras.losses loss, its name, or a function "
+            f"(y_true, y_pred). Received: distillation_loss_fn={shown(loss)}"
+        )
     if isinstance(loss, keras.losses.KLDivergence) or loss is keras.losses.kl_divergence:
         return SoftTargets(temperature)
     if isinstance(loss, str) and loss in _KL_NAMES:

@@ -138,5 +138,5 @@ def test_a_reserved_name_for_a_loss_is_refused(make_cnn):
 
 
 def test_metrics_that_are_no_list_are_refused(make_cnn, crossentropy):
-    with pytest.raises(ValueError, match=r"metrics must be a list.*got 'accuracy'"):
+    with pytest.raises(ValueError, match=r"metrics must be a list.*Received: metrics='accuracy'"):
         Distiller(make_cnn(8), make_cnn(2), "kd").compile("sgd", crossentropy, metrics="accuracy")

@@ -20,6 +20,8 @@ _VERSION = 1
 _PARTIAL = ".keras_distill.partial"
 _NEW, _OLD, _JOURNAL = "new", "old", "journal.json"
 _NO_FILE = "no regular file"
+# Of the paths in a list of ours; no file system takes longer names.
+_LONGEST = 255
 _DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
@@ -136,7 +138,7 @@ def _listed(root, kind):
         )
     if found != kind:
         raise ValueError(
-            f"The folder holds a project of the kind {found!r}, not {kind!r}: give another one. "
+            f"The folder holds a project of the kind {shown(found)}, not {kind!r}: give another one. "
             f"{received}"
         )
     return listed
@@ -153,7 +155,8 @@ def _checked(files, is_right):
     """Returns a dictionary by path if all paths stay inside the folder and all values are right."""
     for name, value in files.items():
         parts = name.split("/")
-        if {"", ".", ".."} & set(parts) or "\\" in name or parts[0] == _PARTIAL:
+        is_odd = "\\" in name or not name.isprintable() or len(name) > _LONGEST
+        if is_odd or {"", ".", ".."} & set(parts) or parts[0] == _PARTIAL:
             raise ValueError(f"{name!r} is no path of a project's file.")
         if not is_right(value):
             raise ValueError(f"{value!r} says nothing of the file {name!r}.")

@@ -157,6 +157,11 @@ def test_changed_files_are_never_replaced(spoil, named, tmp_path):
         ({MARKER: '{"version": 1, "kind": "arduino", "files": {"/x": ""}}'}, r"is damaged"),
         ({MARKER: '{"version": 1, "kind": "arduino", "files": {"x": 1}}'}, r"is damaged"),
         ({MARKER: "[" * 100_000}, r"is damaged"),
+        (
+            {MARKER: f'{{"version": 1, "kind": "ios", "files": {{"{"x" * 300}": ""}}}}'},
+            r"is damaged",
+        ),
+        ({MARKER: '{"version": 1, "kind": "ios", "files": {"a\\u0000": ""}}'}, r"is damaged"),
         ({MARKER: '{"version": 2, "kind": "arduino", "files": {}}'}, r"another version"),
         ({MARKER: '{"version": 1, "kind": "ios", "files": {}}'}, r"of the kind 'ios', not 'ard"),
         ({".keras_distill.partial/thesis.txt": "years"}, r"not what an export leaves"),

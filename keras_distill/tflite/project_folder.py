@@ -138,8 +138,8 @@ def _listed(root, kind):
         )
     if found != kind:
         raise ValueError(
-            f"The folder holds a project of the kind {shown(found)}, not {kind!r}: give another one. "
-            f"{received}"
+            f"The folder holds a project of the kind {shown(found)}, not {kind!r}: give another "
+            f"one. {received}"
         )
     return listed
 

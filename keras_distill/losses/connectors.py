@@ -66,6 +66,8 @@ class ConvolutionStack(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.activate_last = activate_last
         self.use_bias = use_bias
+        # The loss leaves masked positions out by itself.
+        self.supports_masking = True
         self.channels = None
         self.convolutions = []
 

@@ -40,6 +40,8 @@ class FeatureProjector(keras.layers.Layer):
         super().__init__(name=name, **kwargs)
         self.target_shape = None if target_shape is None else _checked_shape(target_shape)
         self.normalize = check_flag("normalize", normalize)
+        # The loss leaves masked positions out by itself.
+        self.supports_masking = True
         self.channels = None
         self.normalization = None
 

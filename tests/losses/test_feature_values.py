@@ -401,6 +401,8 @@ def test_hidden_states_equal_numpy_and_sum_over_layers(form):
     )
     np.testing.assert_allclose(loss.compute_loss(teacher, student), expected, rtol=1e-5)
     assert loss.clone().form == form
+    with pytest.raises(ValueError, match=r"form must be one of 'mse', 'cosine'\. Received"):
+        HiddenStates(form="l1")
     assert abs(float(loss.compute_loss(teacher, teacher))) < 1e-6
 
 

@@ -3,10 +3,9 @@
 import keras
 from keras import ops
 
+from keras_distill.arguments import check_choice
 from keras_distill.losses import functional
 from keras_distill.losses.paired import ProjectedLoss
-
-_FORMS = ("mse", "cosine")
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -60,9 +59,7 @@ class HiddenStates(ProjectedLoss):
         name=None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
-        if form not in _FORMS:
-            raise ValueError(f"form must be one of {', '.join(_FORMS)}. Received: form={form!r}")
-        self.form = form
+        self.form = check_choice("form", form, ("mse", "cosine"))
 
     def check_pair(self, teacher_shape, student_shape):
         """Checks that both are sequences of as many positions."""

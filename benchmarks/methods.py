@@ -160,7 +160,12 @@ def train(task, method, with_soft_targets, seed):
     model.compile(keras.optimizers.Adam(rate), LABELS, steps_per_execution=20)
     model.fit(*task.train, batch_size=task.batch_size, epochs=task.epochs, verbose=0)
     trained = student if method == ALONE else model.student
-    logits = trained.predict(task.test[0], batch_size=500, verbose=0)
+    return accuracy_of(trained, task)
+
+
+def accuracy_of(model, task):
+    """Returns a model's test accuracy in percent."""
+    logits = model.predict(task.test[0], batch_size=500, verbose=0)
     return 100 * float(np.mean(np.argmax(logits, axis=-1) == task.test[1]))
 
 
@@ -240,6 +245,7 @@ def run(task, path, seeds, methods, again):
     if again:
         # What is interrupted now goes on later without `again`.
         _write(path, lines := {key: line for key, line in lines.items() if key not in runs})
+    teacher = accuracy_of(task.teacher, task)
     for key in track([key for key in runs if not _is_current(lines.get(key))], "training"):
         method, added, seed = key
         lines[key] = {
@@ -248,6 +254,7 @@ def run(task, path, seeds, methods, again):
             "seed": seed,
             "accuracy": train(task, *key),
             "holds": holds(method, added),
+            "teacher": teacher,
         }
         _write(path, lines)
 
@@ -277,8 +284,7 @@ def table(task, path, seeds, command):
     lines = _lines(path)
     finished = {key: line for key, line in lines.items() if _is_current(line)}
     outdated = sorted({key[0] for key in lines} - {key[0] for key in finished})
-    logits = task.teacher.predict(task.test[0], batch_size=500, verbose=0)
-    teacher = 100 * np.mean(np.argmax(logits, axis=-1) == task.test[1])
+    teacher = accuracy_of(task.teacher, task)
     of = {}
     for (method, added, seed), line in finished.items():
         if seed < seeds:
@@ -302,6 +308,10 @@ def table(task, path, seeds, command):
         name = SOFT_TARGETS if row[0] == "kd" else row[0]
         cells = (name, holds(*row), f"{numbers.mean():.1f} ± {spread:.1f}", *gains)
         lines.append(f"| {' | '.join(cells)} |")
+    unlike = {k[0] for k, line in finished.items() if abs(line["teacher"] - teacher) > 0.05}
+    unlike = sorted(unlike - {ALONE})
+    if unlike:
+        lines += ["", f"Of another teacher, to be made again: {', '.join(unlike)}."]
     if outdated:
         lines += ["", f"Left out, as their recipes have changed since: {', '.join(outdated)}."]
     return lines

@@ -34,12 +34,14 @@ def test_chosen_rows_are_trained_where_they_are_missing_or_their_recipe_has_chan
 ):
     class Task:
         methods = ("kd", "minilm", "cc")
+        teacher = None
 
     path = tmp_path / "methods_text.jsonl"
     unlike = {"method": "minilm", "soft_targets": False, "seed": 0, "accuracy": 1.0}
     kept = unlike | {"method": "cc", "holds": "1 labels + 0.02 cc"}
     current = unlike | {"soft_targets": True, "holds": methods.holds("minilm", True)}
     path.write_text("".join(json.dumps(line) + "\n" for line in (unlike, kept, current)))
+    monkeypatch.setattr(methods, "accuracy_of", lambda model, task: 81.8)
     trained = []
     monkeypatch.setattr(methods, "train", lambda task, *key: trained.append(key) or 2.0)
     methods.run(Task(), path, 1, ["minilm"], again=False)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill.arguments import check_flag, check_model, check_text, shown
 from keras_distill.folding import folded_calls
 from keras_distill.layer_paths import layers_along, symbolic
 from keras_distill.losses.logits import activation_of
@@ -34,6 +35,7 @@ class FeatureExtractor:
             equal up to the rounding of float32.
 
     Raises:
+        TypeError: If the model is none, or `paths` isn't a list of strings.
         ValueError: If a path is unknown; the error lists the closest paths of the model.
 
     Example:
@@ -46,9 +48,10 @@ class FeatureExtractor:
     """
 
     def __init__(self, model, paths, side="model", folds=False):
-        self.model = model
-        self.side = side
-        self.paths = list(dict.fromkeys(paths))
+        self.model = check_model("model", model)
+        self.side = check_text("side", side)
+        check_flag("folds", folds)
+        self.paths = _checked_paths(paths)
         self._taps = {}
         for path in self.paths:
             layer, what = self._resolve(path)
@@ -132,6 +135,13 @@ class FeatureExtractor:
         return layer, what or "output"
 
 
+def _checked_paths(paths):
+    is_list = isinstance(paths, (list, tuple))
+    if not is_list or not all(isinstance(path, str) for path in paths):
+        raise TypeError(f"paths must be a list of layer paths. Received: paths={shown(paths)}")
+    return list(dict.fromkeys(paths))
+
+
 def _check_can_be_seen(path, around, what, side):
     """Refuses what runs out of sight, in a loop or a `tf.function` of a layer around it."""
     loops = (keras.layers.RNN, keras.layers.TimeDistributed)
@@ -173,7 +183,8 @@ class FeatureModel(keras.Model):
         **kwargs: Arguments of `keras.Model`.
 
     Raises:
-        ValueError: If a path is unknown.
+        TypeError: If the model is none, or `paths` isn't a list of strings.
+        ValueError: If a path is unknown, or there is none.
 
     Example:
 
@@ -185,6 +196,9 @@ class FeatureModel(keras.Model):
     """
 
     def __init__(self, model, paths, name=None, **kwargs):
+        check_model("model", model)
+        if not _checked_paths(paths):
+            raise ValueError(f"paths is empty: give at least one layer path. Received: {paths=}")
         super().__init__(name=name or f"{model.name}_features", **kwargs)
         self.model = model
         self.extractor = FeatureExtractor(model, paths)

@@ -18,6 +18,7 @@ def choose(rule, teacher, student):
             `"middle_stage_or_embedding"` and `"last_stage_or_embedding"`, of a model without
             space (a recurrent network that returns no sequences) what enters the last dense
             layer;
+            `"each_last_stage"`, the last stage of each model, whatever the other's sizes are;
             `"preactivations"`, what enters the activations of `"stages"`;
             `"ends"`, the first two and the last two activations over space;
             `"embedding"`, what enters the last dense layer;
@@ -408,6 +409,7 @@ _RULES = {
     "last_stage": _OneStage(lambda count: -1),
     "middle_stage_or_embedding": _OneStageOrEmbedding(lambda count: (count - 1) // 2),
     "last_stage_or_embedding": _OneStageOrEmbedding(lambda count: -1),
+    "each_last_stage": _EachOnItsOwn(lambda model, side: spatial_stages(model, side)[-1][0]),
     "preactivations": _Preactivations(),
     "ends": _EachOnItsOwn(_ends),
     "embedding": _EachOnItsOwn(_embedding),

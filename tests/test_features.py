@@ -193,3 +193,20 @@ def test_the_output_of_a_layer_that_is_a_tf_function_is_tapped(x):
     name = model.layers[0].name
     output, features = FeatureExtractor(model, [name])(x)
     np.testing.assert_array_equal(features[name], output)
+
+
+@pytest.mark.parametrize("kind", [FeatureExtractor, FeatureModel])
+def test_what_is_no_model_and_no_list_of_paths_is_refused(kind):
+    model = nested_functional()
+    for paths in ("head", None, [3], {"head": 1}):
+        with pytest.raises(
+            TypeError, match=r"paths must be a list of layer paths.*Received: paths="
+        ):
+            kind(model, paths)
+    with pytest.raises(TypeError, match=r"model must be a keras.Model. Received: model=None"):
+        kind(None, ["head"])
+
+
+def test_a_feature_model_has_an_output():
+    with pytest.raises(ValueError, match=r"paths is empty: give at least one"):
+        FeatureModel(nested_functional(), [])

@@ -399,6 +399,17 @@ def test_a_recurrent_network_without_sequences_learns_what_enters_its_classifier
     assert np.isfinite(history["distillation_loss"]).all()
 
 
+def test_simkd_cuts_each_model_at_its_own_last_stage():
+    teacher = architectures.small_cnn((16, 16, 3), 5, filters=(4, 8, 16))
+    student = architectures.small_cnn((16, 16, 3), 5, filters=(2, 3))
+    distiller = Distiller(teacher, student, "simkd")
+    assert distiller.distillation_losses[0].teacher_layer_name == "stage3_out"
+    kept = {layer.name for layer in distiller.student.layers}
+    assert "stage2_out" in kept
+    classifier = distiller.student.get_layer("teacher_classifier")
+    assert classifier.count_params() == teacher.layers[-1].count_params()
+
+
 def test_losses_of_maps_still_refuse_models_without_space():
     for name in ("at", "simkd"):
         with pytest.raises(ValueError, match="no layer with a spatial axis in the teacher"):

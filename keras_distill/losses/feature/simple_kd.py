@@ -56,7 +56,7 @@ class SimpleKD(PairedLoss):
         Chen et al., "Knowledge Distillation with the Reused Teacher Classifier", CVPR 2022.
     """
 
-    auto_taps = "last_stage"
+    auto_taps = "each_last_stage"
     needs_teacher_model = True
     taps = "the last spatial layer"
     needs_space = True

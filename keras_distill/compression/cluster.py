@@ -2,6 +2,7 @@
 
 import math
 
+from keras_distill.arguments import check_choice, check_count
 from keras_distill.compression import rewriting
 from keras_distill.compression.clustered_layers import CLUSTERED, INITIALIZATIONS
 from keras_distill.compression.toolkit import require
@@ -55,14 +56,8 @@ def cluster(student, clusters=16, initialization="kmeans++", *, layers=None):
         Han, Mao, Dally, "Deep Compression: Compressing Deep Neural Networks with Pruning, Trained
         Quantization and Huffman Coding", ICLR 2016.
     """
-    if not isinstance(clusters, int) or isinstance(clusters, bool):
-        raise TypeError(f"clusters must be an integer, got {clusters!r}.")
-    if clusters < 2:
-        raise ValueError(f"clusters must be at least 2, got {clusters}.")
-    if initialization not in INITIALIZATIONS:
-        raise ValueError(
-            f"initialization must be one of {', '.join(INITIALIZATIONS)}, got {initialization!r}."
-        )
+    clusters = check_count("clusters", clusters, 2)
+    check_choice("initialization", initialization, tuple(INITIALIZATIONS))
     require("tensorflow_model_optimization")
     rewriting.refuse_compressed(student)
     chosen = rewriting.chosen_layers(student, layers, CLUSTERED)

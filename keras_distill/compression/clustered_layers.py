@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_distill.arguments import check_count
 from keras_distill.compression.compressed_kernel import CompressedKernel
 from keras_distill.compression.toolkit import require
 
@@ -33,7 +34,7 @@ class _ClusteredKernel(CompressedKernel):
 
     def __init__(self, *args, clusters, **kwargs):
         super().__init__(*args, **kwargs)
-        self.clusters = clusters
+        self.clusters = check_count("clusters", clusters, 2)
         self.centroids = None
 
     def build(self, input_shape):

@@ -1,5 +1,8 @@
 """Pruning: a student that loses its smallest weights while it learns."""
 
+import numbers
+
+from keras_distill.arguments import check_choice, check_count, shown
 from keras_distill.compression import rewriting
 from keras_distill.compression.pruned_layers import PRUNED, PruningPlan
 from keras_distill.compression.toolkit import require
@@ -70,7 +73,7 @@ def prune(
           compression", ICLR 2018 workshop.
         - Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021 (2:4).
     """
-    _check_steps(begin_step, end_step, frequency)
+    begin_step, end_step, frequency = _checked_steps(begin_step, end_step, frequency)
     _check_shares(sparsity, initial_sparsity, end_step)
     plan = PruningPlan(sparsity, pattern, begin_step, end_step, frequency, initial_sparsity)
     _check_pattern(plan)
@@ -89,46 +92,40 @@ def prune(
     return pruned
 
 
-def _check_steps(begin_step, end_step, frequency):
-    _check_integer("begin_step", begin_step, 0)
-    _check_integer("frequency", frequency, 1)
+def _checked_steps(begin_step, end_step, frequency):
+    begin_step = check_count("begin_step", begin_step, 0)
+    frequency = check_count("frequency", frequency)
     if end_step is None:
-        return
-    _check_integer("end_step", end_step, begin_step + 1)
+        return begin_step, end_step, frequency
+    end_step = check_count("end_step", end_step, begin_step + 1)
     if (end_step - begin_step) % frequency:
         raise ValueError(
             f"With frequency={frequency} from begin_step={begin_step} on no choice is made at "
             f"end_step={end_step}, so the sparsity wouldn't be reached: give an end_step that is a "
             "multiple of frequency after begin_step."
         )
+    return begin_step, end_step, frequency
 
 
 def _check_shares(sparsity, initial_sparsity, end_step):
     for name, value in (("sparsity", sparsity), ("initial_sparsity", initial_sparsity)):
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise TypeError(f"{name} must be a number, got {value!r}.")
+        if not isinstance(value, numbers.Real) or isinstance(value, bool):
+            raise TypeError(f"{name} must be a number. Received: {name}={shown(value)}")
     if not 0 < sparsity < 1:
-        raise ValueError(f"sparsity must be in (0, 1), got {sparsity}.")
+        raise ValueError(f"sparsity must be in (0, 1). Received: sparsity={shown(sparsity)}")
     if not 0 <= initial_sparsity < sparsity:
         raise ValueError(
-            f"initial_sparsity must be in [0, sparsity = {sparsity}), got {initial_sparsity}."
+            f"initial_sparsity must be in [0, sparsity = {sparsity}). Received: "
+            f"initial_sparsity={shown(initial_sparsity)}"
         )
     if initial_sparsity and end_step is None:
         raise ValueError("initial_sparsity needs end_step, the step at which sparsity is reached.")
 
 
 def _check_pattern(plan):
-    if plan.pattern not in (None, "2:4"):
-        raise ValueError(f'pattern must be None or "2:4", got {plan.pattern!r}.')
+    check_choice("pattern", plan.pattern, (None, "2:4"))
     if plan.pattern is not None and plan != PruningPlan(pattern=plan.pattern):
         raise ValueError(
             'The pattern "2:4" has a sparsity of 0.5 from the first step on: leave sparsity and '
             "the schedule out."
         )
-
-
-def _check_integer(name, value, least):
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}.")

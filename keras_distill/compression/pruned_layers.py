@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_distill.arguments import check_count, shown
 from keras_distill.compression.compressed_kernel import CompressedKernel
 from keras_distill.compression.toolkit import require
 
@@ -84,6 +85,19 @@ def _pruning_class():
     return Pruning
 
 
+def _plan(plan):
+    """Returns the plan that a layer was given, or one of its arguments in a dictionary."""
+    fields = {field.name for field in dataclasses.fields(PruningPlan)}
+    if isinstance(plan, dict) and set(plan) <= fields:
+        return PruningPlan(**plan)
+    if not isinstance(plan, PruningPlan):
+        raise TypeError(
+            "plan must be a PruningPlan, or a dictionary of its arguments "
+            f"({', '.join(sorted(fields))}). Received: plan={shown(plan)}"
+        )
+    return plan
+
+
 class _PrunedKernel(CompressedKernel):
     """Makes a layer compute with the unmasked weights of its kernel.
 
@@ -102,8 +116,8 @@ class _PrunedKernel(CompressedKernel):
 
     def __init__(self, *args, plan, calls_per_step=1, **kwargs):
         super().__init__(*args, **kwargs)
-        self.plan = PruningPlan(**plan) if isinstance(plan, dict) else plan
-        self.calls_per_step = calls_per_step
+        self.plan = _plan(plan)
+        self.calls_per_step = check_count("calls_per_step", calls_per_step)
         self.pruning_mask = None
 
     def build(self, input_shape):

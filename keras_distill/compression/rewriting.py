@@ -4,6 +4,7 @@ import collections
 
 import keras
 
+from keras_distill.arguments import shown
 from keras_distill.graphs import nodes_of
 from keras_distill.layer_paths import layer_at
 
@@ -24,7 +25,7 @@ def graph_of(model, name="student"):
     graph = model._functional if isinstance(model, keras.Sequential) else model
     if not hasattr(graph, "_nodes_by_depth") or not model.built:
         raise ValueError(
-            f"The model {model.name!r} ({type(model).__name__}) doesn't show its graph: give a "
+            f"The {name} {model.name!r} ({type(model).__name__}) doesn't show its graph: give a "
             "Functional model, or a Sequential one that begins with keras.Input."
         )
     return graph
@@ -78,12 +79,15 @@ def chosen_layers(model, layers, kinds):
         if not possible:
             raise ValueError(f"The model {model.name!r} has no layer of these kinds: {names}.")
         return possible
-    if not isinstance(layers, (list, tuple)):
-        raise TypeError(f"layers must be a list of names of layers, got {layers!r}.")
+    is_list = isinstance(layers, (list, tuple))
+    if not is_list or not all(isinstance(path, str) for path in layers):
+        raise TypeError(
+            f"layers must be a list of names of layers. Received: layers={shown(layers)}"
+        )
     if not layers:
         raise ValueError(
             "layers must name at least one layer; None stands for all that are possible. "
-            f"Received: layers={layers!r}"
+            f"Received: layers={shown(layers)}"
         )
     chosen = {layer_at(model, path, "student"): path for path in layers}
     for layer, path in chosen.items():

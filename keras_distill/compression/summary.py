@@ -7,6 +7,7 @@ import pathlib
 import keras
 import numpy as np
 
+from keras_distill.arguments import check_path, shown
 from keras_distill.compression.strip import plain_model
 
 
@@ -86,7 +87,12 @@ def summarize(model):
     ```
     """
     if isinstance(model, (str, pathlib.Path)):
-        content = pathlib.Path(model).read_bytes()
+        path = check_path("model", model)
+        if path.exists() and not path.is_file():
+            raise ValueError(
+                f"model must be a model or the path of a file. Received: model={shown(model)}"
+            )
+        content = path.read_bytes()
         return CompressionSummary((), len(content), _compressed(content))
     if not isinstance(model, keras.Model):
         raise TypeError(f"model must be a keras.Model or a path, got {type(model).__name__}.")

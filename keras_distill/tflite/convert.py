@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import math
 import numbers
 import re
 import signal
@@ -19,6 +18,7 @@ from keras_distill.tflite import choices, converter, finite, inputs, memory_plan
 from keras_distill.tflite import lint as lint_module
 from keras_distill.tflite.model import TFLiteModel
 
+_LONGEST = 24 * 3600.0
 _RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
 _RESCALING = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization)
 
@@ -116,9 +116,9 @@ def _checked_path(path):
 
 def _check_time_limit(time_limit):
     is_number = isinstance(time_limit, numbers.Real) and not isinstance(time_limit, bool)
-    if not is_number or not 0 < time_limit < math.inf:
+    if not is_number or not 0 < time_limit <= _LONGEST:
         raise ValueError(
-            f"time_limit must be a number of seconds above 0. Received: "
+            f"time_limit must be a number of seconds above 0, a day at most. Received: "
             f"time_limit={shown(time_limit)}"
         )
 

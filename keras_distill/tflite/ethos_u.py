@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+from keras_distill.arguments import check_choice
 from keras_distill.files import temporary_folder
 from keras_distill.tflite import processes
 
@@ -74,10 +75,7 @@ def estimate(tflite_model, accelerator="ethos-u55-128"):
         ValueError: If the accelerator is unknown or the model isn't quantised to integers.
         RuntimeError: If the compiler fails.
     """
-    if accelerator not in ACCELERATORS:
-        raise ValueError(
-            f"accelerator must be one of {', '.join(ACCELERATORS)}, got {accelerator!r}."
-        )
+    check_choice("accelerator", accelerator, ACCELERATORS)
     if tflite_model.quantization not in ("int8", "int16x8"):
         raise ValueError(
             "An Ethos-U computes with integers only: export the model with quantization='int8' or "

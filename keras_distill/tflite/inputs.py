@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_distill.arguments import shown
 from keras_distill.tflite import finite
 
 MAX_SAMPLES = 500
@@ -46,7 +47,7 @@ def arrays_of(model, data, name, count=None):
     Raises:
         ValueError: If there are no samples, or they aren't finite numbers.
     """
-    arrays = [np.asarray(array) for array in in_order(model, data)]
+    arrays = flat_arrays(name, _in_order(model, data, name))
     if not arrays or any(array.size == 0 for array in arrays):
         raise ValueError(f"{name} is empty: give some hundred inputs.")
     counts = [array.shape[:1] for array in arrays]
@@ -58,6 +59,24 @@ def arrays_of(model, data, name, count=None):
     arrays = [array[:count] if array.ndim else array for array in arrays]
     finite.check_arrays(name, arrays)
     return arrays
+
+
+def flat_arrays(name, x):
+    """Returns all arrays of a structure.
+
+    Args:
+        name: Name of the argument.
+        x: Array, or a structure of arrays.
+
+    Raises:
+        ValueError: If it holds what is no array.
+    """
+    try:
+        return [np.asarray(array) for array in keras.tree.flatten(x)]
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{name} must be arrays of numbers, one per input. Received: {name}={shown(x)}"
+        ) from error
 
 
 def _first_batches(data):
@@ -98,27 +117,16 @@ def check_shapes(name, shapes, arrays):
             )
 
 
-def in_order(model, x):
-    """Returns inputs in the order of a model's own.
-
-    Args:
-        model: `keras.Model`.
-        x: Array, or a structure of arrays. A dictionary for a model that takes a list is read by
-            the names of the model's inputs.
-
-    Returns:
-        List of what `x` holds.
-
-    Raises:
-        ValueError: If a dictionary lacks an input.
-    """
-    if not isinstance(x, dict) or isinstance(getattr(model, "_inputs_struct", None), dict):
-        return keras.tree.flatten(x)
+def _in_order(model, x, name):
+    """Returns inputs in the order of a model's own; those of a dictionary by their names."""
     names = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
+    takes_names = isinstance(getattr(model, "_inputs_struct", None), dict)
+    if not isinstance(x, dict) or takes_names or not names:
+        return x
     missing = [name for name in names if name not in x]
     if missing:
         raise ValueError(
-            f"The model {model.name!r} has the inputs {', '.join(names)}, the dictionary has "
-            f"{', '.join(x)}: {', '.join(missing)} is missing."
+            f"The model {model.name!r} has the inputs {', '.join(names)}, the dictionary {name} "
+            f"has {shown(list(x))}: {', '.join(missing)} is missing."
         )
-    return [x[name] for name in names] if names else keras.tree.flatten(x)
+    return [x[name] for name in names]

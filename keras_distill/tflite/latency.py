@@ -5,10 +5,12 @@ import time
 
 import numpy as np
 
-from keras_distill.arguments import check_count
+from keras_distill.arguments import check_count, shown
 from keras_distill.tflite import litert
+from keras_distill.tflite.model import TFLiteModel
 
 _WARM_UP = 10
+_MOST_THREADS = 1024
 _SECONDS = 1.0
 
 
@@ -48,10 +50,12 @@ def latency(model, threads=1):
 
     Raises:
         LiteRTError: If LiteRT can't run the model.
-        TypeError: If `threads` is no integer.
-        ValueError: If `threads` is below 1.
+        TypeError: If `model` is no `TFLiteModel`, or `threads` no integer.
+        ValueError: If `threads` is below 1 or above 1,024.
     """
-    threads = check_count("threads", threads)
+    if not isinstance(model, TFLiteModel):
+        raise TypeError(f"model must be a TFLiteModel. Received: model={shown(model)}")
+    threads = check_count("threads", threads, high=_MOST_THREADS)
     with litert.explained():
         return _measured(model, threads)
 

@@ -142,11 +142,9 @@ class TFLiteModel:
                 hold NaN or infinity, which integers don't have.
         """
         # Not before: what only looks into a file needs no Keras.
-        import keras
+        from keras_distill.tflite import finite, inputs
 
-        from keras_distill.tflite import finite
-
-        arrays = [np.asarray(array) for array in keras.tree.flatten(x)]
+        arrays = inputs.flat_arrays("x", x)
         if len(arrays) != len(self.inputs):
             raise ValueError(f"The model has {len(self.inputs)} inputs, got {len(arrays)}.")
         for array, info in zip(arrays, self.inputs, strict=True):

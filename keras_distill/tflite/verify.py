@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_distill.arguments import check_model
+from keras_distill.arguments import check_model, shown
 from keras_distill.tflite import finite, litert, micro
 from keras_distill.tflite.inputs import arrays_of
 
@@ -133,7 +133,10 @@ def verify(tflite_model, model, x, y=None):
 def _labels(y, count):
     if y is None:
         return None
-    labels = np.atleast_1d(np.asarray(y))
+    try:
+        labels = np.atleast_1d(np.asarray(y))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y must be an array of labels. Received: y={shown(y)}") from error
     if len(labels) != count:
         raise ValueError(f"There are {count} samples in x, but {len(labels)} labels in y.")
     finite.check_arrays("y", [labels])

@@ -132,10 +132,14 @@ def test_a_distiller_clusters_saves_and_resumes(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"clusters": 1}, ValueError, "clusters must be at least 2, got 1"),
+        ({"clusters": 1}, ValueError, r"clusters must be at least 2\. Received: clusters=1"),
         ({"layers": []}, ValueError, "layers must name at least one layer"),
-        ({"clusters": 4.0}, TypeError, "clusters must be an integer, got 4.0"),
-        ({"initialization": "best"}, ValueError, "kmeans.*linear, density, random, got 'best'"),
+        ({"clusters": 4.0}, TypeError, r"clusters must be an integer\. Received: clusters=4.0"),
+        (
+            {"initialization": "best"},
+            ValueError,
+            r"kmeans.*'random'\. Received: initialization='best'",
+        ),
         ({"layers": ["dropout"]}, ValueError, "'dropout' is a Dropout, whose kernel can't be"),
     ],
 )

@@ -83,6 +83,7 @@ CALLS = [
             "quantization": _QUANTIZATIONS,
             "representative_data": _SAMPLES,
             "target": _TARGET,
+            "time_limit": number(low=0, high=24 * 3600, low_is_allowed=False),
         },
         module="tflite",
         seconds=60,

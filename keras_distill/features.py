@@ -179,8 +179,9 @@ class FeatureModel(keras.Model):
     Args:
         model: The `keras.Model`.
         paths: Layer paths, as for `FeatureExtractor`.
-        name: Name of the model.
-        **kwargs: Arguments of `keras.Model`.
+        name: Name of the model. Defaults to that of the other model and `_features`.
+        trainable: Whether the model's weights are trained, as for `keras.Model`.
+        dtype: Type or policy, as for `keras.Model`.
 
     Raises:
         TypeError: If the model is none, or `paths` isn't a list of strings.
@@ -195,11 +196,12 @@ class FeatureModel(keras.Model):
     ```
     """
 
-    def __init__(self, model, paths, name=None, **kwargs):
+    def __init__(self, model, paths, name=None, trainable=True, dtype=None):
         check_model("model", model)
         if not _checked_paths(paths):
             raise ValueError(f"paths is empty: give at least one layer path. Received: {paths=}")
-        super().__init__(name=name or f"{model.name}_features", **kwargs)
+        name = f"{model.name}_features" if name is None else check_text("name", name)
+        super().__init__(name=name, trainable=check_flag("trainable", trainable), dtype=dtype)
         self.model = model
         self.extractor = FeatureExtractor(model, paths)
         inputs = symbolic(model, "input")

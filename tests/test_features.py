@@ -210,3 +210,9 @@ def test_what_is_no_model_and_no_list_of_paths_is_refused(kind):
 def test_a_feature_model_has_an_output():
     with pytest.raises(ValueError, match=r"paths is empty: give at least one"):
         FeatureModel(nested_functional(), [])
+
+
+@pytest.mark.parametrize("name", ["", 0, ["a"]])
+def test_the_name_of_a_feature_model_is_a_string(name):
+    with pytest.raises((TypeError, ValueError), match=r"name (must be a string|is empty)"):
+        FeatureModel(nested_functional(), ["head"], name=name)

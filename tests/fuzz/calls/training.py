@@ -265,6 +265,8 @@ CALLS = [
         {
             "paths": _PATHS.named("layer", "path"),
             "name": (NONE | keras_name()).of_keras(),
+            "trainable": FLAG,
+            "dtype": _KERAS,
         },
         lambda place, model, arguments: model(place.x[:2]),
         module="features",

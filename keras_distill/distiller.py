@@ -13,7 +13,6 @@ from keras_distill.cache.side import CachedSide
 from keras_distill.freezing import WithFrozenTeacher, check_shares_nothing
 from keras_distill.inputs import indices_of, inputs_of, is_joined
 from keras_distill.labels import BatchLabels
-from keras_distill.losses import schedule
 from keras_distill.losses.loss import flat_shapes
 from keras_distill.objective import Objective, weighed
 from keras_distill.outputs import Outputs
@@ -27,7 +26,7 @@ from keras_distill.supervision import (
     checked_loss,
     checked_student_loss_weight,
     refuse_tutorial_arguments,
-    soft_targets_from_keras_loss,
+    tutorial_settings,
     warn_about_from_logits,
 )
 
@@ -46,6 +45,10 @@ class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
     for `student_loss_weight=None`. The history holds `loss` and `total_loss` (the total),
     `student_loss`, `distillation_loss` (the weighted sum) and each distillation loss under its
     own name, unweighted.
+
+    A sample has no label where its class is -1 or its number NaN; see `keras_distill.labels`. It
+    takes no part in `student_loss`, the metrics and the losses that need labels, each of which is
+    a mean over the others; the teacher teaches it all the same. `fit(x)` has no labels at all.
 
     Without `distillation_losses` it takes the form of the Keras tutorial: `compile` gets
     `student_loss_fn`, `distillation_loss_fn`, `alpha` and `temperature`.
@@ -305,24 +308,13 @@ class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
             self.optimizer.build(self.trainable_variables)
 
     def _use_tutorial_form(self, distillation_loss_fn, alpha, temperature):
-        if distillation_loss_fn is None:
-            raise ValueError(
-                "This distiller has no distillation loss. Give Distiller(distillation_losses=...), "
-                "for example SoftTargets(temperature=4.0), or compile(distillation_loss_fn=...)."
-            )
-        alpha = 0.1 if alpha is None else schedule.check_number("alpha", alpha, low=0, high=1)
-        temperature = 3.0 if temperature is None else temperature
-        loss = soft_targets_from_keras_loss(distillation_loss_fn, temperature)
+        settings, loss = tutorial_settings(distillation_loss_fn, alpha, temperature)
         objective = Objective(loss)
         objective.bind(self.teacher, self.student)
         self._set_objective(objective)
-        self.student_loss_weight = self.alpha = alpha
-        self.temperature = temperature
-        return {
-            "distillation_loss_fn": distillation_loss_fn,
-            "alpha": alpha,
-            "temperature": temperature,
-        }
+        self.student_loss_weight = self.alpha = settings["alpha"]
+        self.temperature = settings["temperature"]
+        return settings
 
     def call(self, inputs, training=None, **kwargs):
         """Returns the student's predictions."""

@@ -1,4 +1,15 @@
-"""The labels of a batch: which samples have one, and how those without are left out."""
+"""The labels of a batch: which samples have one, and how those without are left out.
+
+The rule. Where an output's labels are classes (its activation is a softmax or a sigmoid, or its
+loss one of Keras's cross-entropies), there is no label where the class is -1, or the loss's
+`ignore_class`, where a row over the classes holds -1 or NaN, and where a one-hot row is all zeros.
+Where they are numbers, there is no label where a number is NaN. `y=None` is no label at all.
+
+A sample without a label takes no part in the student's loss, in the compiled metrics and in the
+losses that need labels; each of them is the mean over the samples, or the positions, that have
+one. All other losses judge it as any sample. To leave a sample out of everything, give it the
+sample weight 0.
+"""
 
 import contextlib
 import copy

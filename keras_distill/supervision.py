@@ -214,6 +214,34 @@ def _agree(first, second):
     )
 
 
+def tutorial_settings(distillation_loss_fn, alpha=None, temperature=None):
+    """Returns what the tutorial's arguments of `compile` mean.
+
+    Args:
+        distillation_loss_fn: A Keras loss, its name, or a function of probabilities.
+        alpha: Weight of the student's loss, in [0, 1]; by default 0.1.
+        temperature: T; by default 3.
+
+    Returns:
+        Tuple of a dictionary of the arguments as they count, and of the distillation loss.
+
+    Raises:
+        TypeError: If one is of the wrong type.
+        ValueError: If one is missing or out of bounds.
+    """
+    if distillation_loss_fn is None:
+        raise ValueError(
+            "This distiller has no distillation loss. Give Distiller(distillation_losses=...), "
+            "for example SoftTargets(temperature=4.0), or compile(distillation_loss_fn=...)."
+        )
+    settings = {
+        "distillation_loss_fn": distillation_loss_fn,
+        "alpha": 0.1 if alpha is None else schedule.check_number("alpha", alpha, low=0, high=1),
+        "temperature": 3.0 if temperature is None else temperature,
+    }
+    return settings, soft_targets_from_keras_loss(distillation_loss_fn, settings["temperature"])
+
+
 def soft_targets_from_keras_loss(loss, temperature):
     """Returns the distillation loss for the tutorial's `distillation_loss_fn`.
 

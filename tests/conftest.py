@@ -1,10 +1,32 @@
 """Fixtures for all tests: fixed seeds, and a pair of small models to distil."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 
 from keras_distill.tflite import converter
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keeps each module with fixtures of its own on one worker, which makes them once."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ModulesWithFixturesTogether(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            module = nodeid.partition("::")[0]
+            return module if _has_fixtures(config.rootpath / module) else nodeid
+
+    return ModulesWithFixturesTogether(config, log)
+
+
+@functools.cache
+def _has_fixtures(module):
+    return 'scope="module"' in module.read_text("utf-8")
 
 
 @pytest.fixture(scope="session", autouse=True)

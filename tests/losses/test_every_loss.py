@@ -1,6 +1,8 @@
 """What holds for every distillation loss: gradients, zeros, precision, saving, training."""
 
+import inspect
 import json
+import math
 import os
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from tests.losses.cases import CASES, known
 
 SMALL_LOSSES = [pytest.param(case, id=case.name) for case in CASES]
 NEED_A_DISTILLER = ("GradientAttentionTransfer",)
+EMPTY = inspect.Parameter.empty
 
 
 def value_and_gradient(loss, teacher, student):
@@ -104,8 +107,19 @@ def test_losses_that_need_a_distiller_round_trip_and_say_so(name):
         loss.compute_loss(np.zeros((2, 3)), np.zeros((2, 3)), labels=np.zeros(2))
 
 
+@pytest.mark.parametrize("bad", [object(), math.nan, -1.5], ids=["object", "nan", "negative"])
 @pytest.mark.parametrize("case", SMALL_LOSSES)
-def test_a_bad_setting_is_refused(case):
+def test_each_setting_refuses_what_it_cannot_be_by_its_name(case, bad):
+    made = case.make()
+    settings = inspect.signature(type(made)).parameters
+    needed = {n: getattr(made, n) for n, setting in settings.items() if setting.default is EMPTY}
+    for name in settings:
+        with pytest.raises((TypeError, ValueError), match=name):
+            type(made)(**{**needed, name: bad})
+
+
+@pytest.mark.parametrize("case", SMALL_LOSSES)
+def test_an_unknown_setting_is_refused_by_its_name(case):
     with pytest.raises(TypeError, match="no_such_setting"):
         losses.get(case.name, no_such_setting=1)
 
@@ -184,21 +198,19 @@ def test_own_variables_are_trained_saved_and_restored(
     restored.fit(*images, batch_size=32, verbose=0)
 
 
-@pytest.mark.parametrize("name", ["vid", "simkd"])
-def test_the_saved_student_knows_nothing_of_the_losses(name, make_cnn, tmp_path):
-    student = Distiller(make_cnn(6), make_cnn(3), name).student
-    student.save(tmp_path / "student.keras")
+def test_the_saved_students_know_nothing_of_the_losses(make_cnn, tmp_path):
     code = (
-        "import sys, keras; m = keras.models.load_model(sys.argv[1]); "
-        "assert 'keras_distill' not in sys.modules; print(m.count_params())"
+        "import sys, keras; models = [keras.models.load_model(path) for path in sys.argv[1:]]; "
+        "assert 'keras_distill' not in sys.modules; print(*(m.count_params() for m in models))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "student.keras"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert int(done.stdout.split()[-1]) == student.count_params()
+    command, parameters = [sys.executable, "-c", code], []
+    for name in ("vid", "simkd"):
+        student = Distiller(make_cnn(6), make_cnn(3), name).student
+        student.save(tmp_path / f"{name}.keras")
+        command.append(tmp_path / f"{name}.keras")
+        parameters.append(student.count_params())
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [int(count) for count in done.stdout.split()[-2:]] == parameters
 
 
 def values_on_another_backend(backend):

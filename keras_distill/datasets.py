@@ -62,7 +62,7 @@ def load(
 ):
     """Loads an image classification set as arrays scaled to 0..1.
 
-    `"digits"` needs no network: the 1,797 grey 8x8 images that come with scikit-learn, always
+    `"digits"` needs no network: the 1,797 gray 8x8 images that come with scikit-learn, always
     split into the same 1,297 training and 500 test images. One test image is 0.2 points of
     accuracy, so a difference of less than about one point on one run is noise.
 

@@ -83,7 +83,7 @@ class DemoResult:
         parameters: Dictionary from model to its number of parameters.
         rows: List of dictionaries: the table.
         files: Dictionary from what it is to the path that was written.
-        images: Number of labelled images of the teacher and of either student.
+        images: Number of labeled images of the teacher and of either student.
         report: `Report` of the int8 student.
         verification: `Verification` of the int8 student.
     """
@@ -379,7 +379,7 @@ def _device_text(result):
         f"{report.macs:,} multiply-accumulates per image; {operators}. The smallest arena that "
         f"works is {report.arena_bytes:,} B, and the sketch gets {report.arena_constant:,} B. On "
         f"{check.samples} test images TensorFlow Lite Micro differs from LiteRT's reference "
-        f"kernels by at most {check.max_steps_tflm} quantisation steps."
+        f"kernels by at most {check.max_steps_tflm} quantization steps."
     )
 
 
@@ -401,7 +401,7 @@ def summary(result):
     return (
         f"Distillation changed the student's accuracy by {result.gain:+.1f} points on average, and "
         f"was better with {wins} of {len(paired)} seeds. Both students had the same "
-        f"{result.images['students']:,} labelled images, updates, learning rates and initial "
+        f"{result.images['students']:,} labeled images, updates, learning rates and initial "
         f"weights; the teacher had {result.images[TEACHER]:,} images."
     )
 

@@ -42,9 +42,10 @@ class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
 
     The total is `w * student_loss + (1 - w) * Σ weight_i * loss_i` with
     `w = student_loss_weight`, or `student_loss + Σ weight_i * loss_i`, as the papers write it,
-    for `student_loss_weight=None`. The history holds `loss` and `total_loss` (the total),
-    `student_loss`, `distillation_loss` (the weighted sum) and each distillation loss under its
-    own name, unweighted.
+    for `student_loss_weight=None`. The history holds the total twice, as `loss`, the key of any
+    Keras model, and as `total_loss`, the key of `keras.distillation.Distiller`; `student_loss`,
+    the supervised loss, and `distillation_loss`, the weighted sum of the others, as in
+    `keras.distillation`; and each distillation loss under its own name, unweighted.
 
     A sample has no label where its class is -1 or its number NaN; see `keras_distill.labels`. It
     takes no part in `student_loss`, the metrics and the losses that need labels, each of which is

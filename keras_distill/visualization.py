@@ -11,7 +11,7 @@ import numpy as np
 from keras_distill.files import write_whole
 
 _RIGHT, _WRONG = "#1a7f37", "#c62828"
-# Colours that people with any colour vision tell apart (Okabe & Ito).
+# Colors that people with any color vision tell apart (Okabe & Ito).
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 # Names are the user's: a dollar sign in them begins no formula.
 _LITERAL = {"parse_math": False, "usetex": False}
@@ -117,7 +117,7 @@ def plot_attention(images, maps, path=None, predictions=None, labels=None, class
             title = _class_name(labels[row], class_names)
             axes[row, 0].set_title(title, fontsize=9, **_LITERAL)
         for axis, (name, values) in zip(axes[row, 1:], maps.items(), strict=True):
-            # Drawn alone: laid over the image, its colours would mix with the image's.
+            # Drawn alone: laid over the image, its colors would mix with the image's.
             axis.imshow(
                 values[row],
                 cmap="inferno",
@@ -197,7 +197,7 @@ def plot_curves(histories, metric="val_accuracy", path=None):
 def plot_confusion(y_true, y_pred, labels, path=None):
     """Draws how often each class was taken for each other.
 
-    Colours are shares of the true class, numbers are counts. The title gives the accuracy.
+    Colors are shares of the true class, numbers are counts. The title gives the accuracy.
 
     Args:
         y_true: True classes (samples,), integers from 0.

@@ -21,7 +21,7 @@ def panels(figure):
     return np.array(figure.axes).reshape(spec.nrows, spec.ncols)
 
 
-def test_attention_map_is_the_normalised_mean_of_squares():
+def test_attention_map_is_the_normalized_mean_of_squares():
     features = np.zeros((1, 1, 2, 2))
     features[0, 0] = [[3, 1], [-1, -2]]
     # Means of squares 5 and 2.5; norm sqrt(31.25).
@@ -80,7 +80,7 @@ def test_right_predictions_are_green_and_wrong_ones_red(rng):
     assert [axis.get_title() for axis in grid[:, 0]] == ["yes", "no"]
 
 
-def test_colour_images_and_constant_ones_are_drawn(rng):
+def test_color_images_and_constant_ones_are_drawn(rng):
     images = np.stack([rng.random((6, 4, 3)) * 255, np.full((6, 4, 3), 7.0)])
     grid = panels(visualization.plot_attention(images, {"m": np.zeros((2, 3, 2))}))
     assert grid[0, 0].images[0].get_array().shape == (6, 4, 3)

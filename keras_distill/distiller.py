@@ -38,7 +38,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
     A drop-in superset of `keras.distillation.Distiller`: same arguments, attributes and history
     keys, and losses of `keras.distillation` work too. Per training step teacher and student run
     once each, however many layers are tapped. Sample weights, class weights and masks act on the
-    distillation losses too, and the student's regularisers are part of the total.
+    distillation losses too, and the student's regularizers are part of the total.
 
     The total is `w * student_loss + (1 - w) * Σ weight_i * loss_i` with
     `w = student_loss_weight`, or `student_loss + Σ weight_i * loss_i`, as the papers write it,

@@ -29,16 +29,21 @@ class Reader:
         self.folder = folder
         self.names = {}
         self.printed = []
+        self.failed = None
 
     def read_to(self, index):
         """Runs the blocks up to one, but for those that ran before, and returns what it printed."""
         while len(self.printed) <= index:
             line, code = BLOCKS[len(self.printed)]
+            if self.failed:
+                pytest.fail(f"the block at line {line} failed before", pytrace=False)
+            self.failed = line
             # An error then names the README's own line.
             program = compile("\n" * line + code, README, "exec")
             output = io.StringIO()
             with contextlib.chdir(self.folder), contextlib.redirect_stdout(output):
                 exec(program, self.names)
+            self.failed = None
             self.printed.append(output.getvalue())
         return self.printed[index]
 

@@ -13,13 +13,13 @@ def choose(rule, teacher, student):
 
     Args:
         rule: The loss's `auto_taps`:
-            `"stages"`, the last activation of each spatial stage;
+            `"stages"`, the end of each spatial stage (see `keras_distill.stages.spatial_stages`);
             `"middle_stage"` and `"last_stage"`, that of one stage;
             `"middle_stage_or_embedding"` and `"last_stage_or_embedding"`, of a model without
             space (a recurrent network that returns no sequences) what enters the last dense
             layer;
             `"each_last_stage"`, the last stage of each model, whatever the other's sizes are;
-            `"preactivations"`, what enters the activations of `"stages"`;
+            `"preactivations"`, what enters the last activation of each stage;
             `"ends"`, the first two and the last two activations over space;
             `"embedding"`, what enters the last dense layer;
             `"graph"`, the last two stages, the embedding and the last dense layer;

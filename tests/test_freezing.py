@@ -11,16 +11,16 @@ layers = keras.layers
 
 def distilled(teacher, student, images, crossentropy):
     distiller = Distiller(teacher, student, "kd")
-    distiller.compile(keras.optimizers.SGD(0.1), crossentropy)
-    distiller.fit(*images, batch_size=32, epochs=1, verbose=0)
+    distiller.compile(keras.optimizers.SGD(0.1), crossentropy, run_eagerly=True)
+    distiller.fit(*images, batch_size=64, epochs=1, verbose=0)
     return distiller
 
 
 def learns(model, images, crossentropy):
     """Whether training moves every trainable kernel of the model."""
     before = [np.array(weight) for weight in model.trainable_weights]
-    model.compile(keras.optimizers.SGD(0.1), crossentropy)
-    model.fit(*images, batch_size=32, epochs=1, verbose=0)
+    model.compile(keras.optimizers.SGD(0.1), crossentropy, run_eagerly=True)
+    model.fit(*images, batch_size=64, epochs=1, verbose=0)
     moved = [
         np.abs(old - new).max() > 0
         for old, new in zip(before, model.trainable_weights, strict=True)

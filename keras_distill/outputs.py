@@ -26,7 +26,8 @@ _KINDS = {
     ),
 }
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names}
-_BY_SHAPE = ("crossentropy", "ce")
+# What Keras takes for one of several losses, by the shapes of labels and output.
+CHOSEN_BY_SHAPE = ("crossentropy", "ce")
 
 
 class Outputs:
@@ -168,7 +169,7 @@ def _kind(loss, activation, tensor):
         return activation
     if loss is None:
         return None
-    if isinstance(loss, str) and loss.lower() in _BY_SHAPE:
+    if isinstance(loss, str) and loss.lower() in CHOSEN_BY_SHAPE:
         return "sigmoid" if tensor.shape[-1] == 1 else "softmax"
     try:
         loss = keras.losses.get(loss)

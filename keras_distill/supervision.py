@@ -9,6 +9,7 @@ from keras_distill.arguments import check_text, shown
 from keras_distill.cache import TeacherCache
 from keras_distill.losses import schedule
 from keras_distill.losses.response import SoftenedLoss, SoftTargets
+from keras_distill.outputs import CHOSEN_BY_SHAPE
 
 _KL_NAMES = ("kl_divergence", "kullback_leibler_divergence", "kld", "KLD", "KLDivergence")
 
@@ -277,9 +278,11 @@ def warn_about_from_logits(loss, ends_in):
     losses = keras.tree.flatten(loss)
     if ends_in is None or len(losses) != 1:
         return
-    loss = keras.losses.get(losses[0])
-    name = getattr(loss, "name", None) or getattr(loss, "__name__", "")
-    if "crossentropy" not in name:
+    # Keras chooses by the shapes what "crossentropy" means, and get doesn't know it.
+    is_chosen = isinstance(losses[0], str) and losses[0].lower() in CHOSEN_BY_SHAPE
+    loss = None if is_chosen else keras.losses.get(losses[0])
+    name = losses[0] if is_chosen else getattr(loss, "name", None) or getattr(loss, "__name__", "")
+    if "crossentropy" not in name and not is_chosen:
         return
     from_logits = bool(getattr(loss, "from_logits", False))
     outputs_probabilities = ends_in in ("softmax", "sigmoid")

@@ -212,3 +212,16 @@ def test_several_outputs_with_probabilities_are_recognized_one_by_one():
         values.append(distiller.evaluate(x, verbose=0, return_dict=True)["soft_targets"])
     assert values[0] == pytest.approx(values[1], rel=1e-4)
     assert values[0] > 1e-4
+
+
+@pytest.mark.parametrize(("classes", "expected"), [(1, kl_of_labels), (3, kl_of_classes)])
+def test_the_loss_that_keras_chooses_by_shape_tells_the_kind(classes, expected):
+    x, y = data()
+    sides = model(classes), model(classes)
+    distiller = Distiller(*sides, SoftTargets(2.0), student_loss_weight=0.0)
+    with pytest.warns(UserWarning, match="outputs logits, but its loss 'crossentropy'"):
+        distiller.compile("sgd", "crossentropy")
+    labels = y["classes"] if classes > 1 else y["flags"][:, :1]
+    logs = distiller.evaluate(x, labels, verbose=0, return_dict=True)
+    value = expected(*(side(x) for side in sides), 2.0).mean()
+    assert logs["soft_targets"] == pytest.approx(value, rel=1e-5)

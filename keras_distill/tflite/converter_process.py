@@ -120,5 +120,7 @@ def work_in_child(folder):
 if __name__ == "__main__":
     if sys.argv[1] == "--wait":
         serve(float(sys.argv[2]))
+        # TensorFlow takes seconds to take itself apart.
+        os._exit(0)
     else:
         sys.exit(work(pathlib.Path(sys.argv[1])))

@@ -57,6 +57,13 @@ def add_to(commands):
         help="projects to write beside the file, with samples of --data; default: arduino for "
         "--target arduino",
     )
+    export.add_argument(
+        "--time-limit",
+        type=count,
+        default=3600,
+        metavar="SECONDS",
+        help="when to give a conversion up; default: 3600",
+    )
     export.set_defaults(run=run_export, quantization="float32")
     lint = commands.add_parser(
         "lint",
@@ -191,10 +198,20 @@ def _export(options, model, output, x, y):
     import tensorflow as tf
 
     from keras_distill.tflite import export_tflite
+    from keras_distill.tflite.verify import labels_of
 
+    if y is not None:
+        labels_of(y, len(x[next(iter(x))] if isinstance(x, dict) else x))
     quantization = None if options.quantization == "float32" else options.quantization
     try:
-        result = export_tflite(model, output, quantization, x, target=options.target)
+        result = export_tflite(
+            model,
+            output,
+            quantization,
+            x,
+            target=options.target,
+            time_limit=options.time_limit,
+        )
         print(f"wrote {output} ({result.size:,} B)")
         for finding in result.lint():
             print(finding)

@@ -65,6 +65,23 @@ def test_export_takes_several_inputs_by_their_names(tmp_path):
     assert cli.main(["export", str(tmp_path / "two.keras"), *arguments]) == 0
 
 
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (np.zeros(7, "int32"), "There are 60 samples in x, but 7 labels in y"),
+        (np.full(60, np.nan), "y holds NaN or infinite values"),
+        (np.array(["cat"] * 60), "y must hold numbers"),
+    ],
+)
+def test_bad_labels_are_told_before_anything_is_written(y, said, model, x, tmp_path, capsys):
+    model.save(tmp_path / "student.keras")
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    arguments = ["export", str(tmp_path / "student.keras"), "--data", str(tmp_path / "data.npz")]
+    assert cli.main(arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "student.tflite").exists()
+
+
 def test_export_without_data_writes_float32(model, tmp_path, capsys):
     model.save(tmp_path / "student.keras")
     assert cli.main(["export", str(tmp_path / "student.keras")]) == 0

@@ -167,6 +167,10 @@ class TFLiteModel:
 
         Returns:
             Float array, or a list of them for several outputs.
+
+        Raises:
+            LiteRTError: If LiteRT can't run the model.
+            ValueError: If `x` doesn't suit the model; see `quantize_inputs`.
         """
         raw = litert.run(self.content, self.graph, self.quantize_inputs(x))
         values = [info.dequantize(part) for part, info in zip(raw, self.outputs, strict=True)]
@@ -206,7 +210,9 @@ class TFLiteModel:
             `Verification`, which prints as a table.
 
         Raises:
-            ValueError: If `x` doesn't suit the model or `y` isn't as long as `x`.
+            TypeError: If `model` isn't a `keras.Model`.
+            ValueError: If `x` doesn't suit the model, `y` isn't as long as `x`, or one of them
+                holds NaN or infinity.
         """
         from keras_distill.tflite.verify import verify
 

@@ -104,7 +104,7 @@ def verify(tflite_model, model, x, y=None):
     arrays = arrays_of(model, x, "x")
     inputs = tflite_model.quantize_inputs(arrays)
     count = len(inputs[0])
-    labels = _labels(y, count)
+    labels = labels_of(y, count)
     notes = _range_notes(tflite_model, arrays)
     expected = keras.tree.flatten(model.predict(x, batch_size=256, verbose=0))
     reference = litert.run(tflite_model.content, tflite_model.graph, inputs)
@@ -130,7 +130,19 @@ def verify(tflite_model, model, x, y=None):
     )
 
 
-def _labels(y, count):
+def labels_of(y, count):
+    """Returns labels as numbers of classes.
+
+    Args:
+        y: Labels, sparse or one-hot, or `None`.
+        count: Number of samples.
+
+    Returns:
+        Array of shape `(samples,)`, or `None`.
+
+    Raises:
+        ValueError: If there are more or fewer than samples, or one is no finite number.
+    """
     if y is None:
         return None
     try:

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_distill import Distiller
+from keras_distill import Distiller, TeacherCache
 
 layers = keras.layers
 
@@ -164,3 +164,10 @@ def test_what_training_does_not_change_may_be_shared(is_frozen, images, crossent
     distilled(teacher, student, images, crossentropy)
     for old, new in zip(before, shared.weights, strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_cache_leaves_the_teacher_as_it_is(make_cnn, images, tmp_path):
+    teacher = make_cnn(4)
+    TeacherCache.build(tmp_path / "cache", teacher, images[0], "kd", batch_size=32, verbose=0)
+    assert teacher.trainable
+    assert all(layer.trainable for layer in teacher.layers)

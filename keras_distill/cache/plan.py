@@ -20,7 +20,6 @@ from keras_distill.cache.builder import (
 from keras_distill.cache.parts import DTYPES, PartsOfTeacher, tapped_paths
 from keras_distill.cache.samples import Samples, seeded
 from keras_distill.cache.sketch import differ
-from keras_distill.freezing import freeze
 from keras_distill.sides import Side
 
 
@@ -132,7 +131,6 @@ class Plan:
         self._tapped = tapped_paths(chosen, self._surveys)
         self._paths = list(dict.fromkeys(path for _, path in self._tapped if path is not None))
         self._side = Side("teacher", teacher, self._paths, teacher_input)
-        freeze(teacher)
 
     def check_against(self, directory, recorded):
         """Checks that a cache, finished or not, is the one that is planned.

@@ -5,6 +5,7 @@ import html
 import numbers
 import pathlib
 
+from keras_distill.arguments import check_path
 from keras_distill.files import write_whole
 from keras_distill.visualization import png
 
@@ -52,7 +53,7 @@ def write_report(path, title, sections):
             those read out instead of it).
 
     Raises:
-        TypeError: If `sections`, a section, a table or an image is of another type.
+        TypeError: If `path`, `sections`, a section, a table or an image is of another type.
         ValueError: If a section is empty or has an unknown key, or an image is not a PNG.
         FileNotFoundError: If an image or the folder of `path` does not exist.
 
@@ -68,6 +69,7 @@ def write_report(path, title, sections):
         write_report(page, "Digits", [{"title": "Accuracy", "table": rows}])
         ```
     """
+    path = check_path("path", path)
     if not isinstance(sections, list | tuple):
         raise TypeError(f"`sections` must be a list of dicts. Received: {type(sections).__name__}")
     body = [_section(section, f"sections[{i}]") for i, section in enumerate(sections)]

@@ -8,6 +8,7 @@ import io
 
 import numpy as np
 
+from keras_distill.arguments import check_path, check_text, shown
 from keras_distill.files import write_whole
 
 _RIGHT, _WRONG = "#1a7f37", "#c62828"
@@ -30,7 +31,7 @@ def attention_map(features):
         A float32 array (batch, height, width), not negative, each sample of L2 norm 1.
 
     Raises:
-        ValueError: If `features` has another rank, or holds NaN or infinity.
+        ValueError: If `features` has another rank, or holds NaN, infinity or no numbers.
 
     Example:
         ```python
@@ -74,7 +75,7 @@ def plot_attention(images, maps, path=None, predictions=None, labels=None, class
         A `matplotlib.figure.Figure`.
 
     Raises:
-        TypeError: If `class_names` has no order.
+        TypeError: If `class_names` has no order, or `predictions` isn't a dictionary.
         ValueError: If the numbers of samples differ, a shape is not as described,
             `predictions` names a model that has no map, or a class has no name.
         ImportError: If matplotlib is not installed.
@@ -155,6 +156,7 @@ def plot_curves(histories, metric="val_accuracy", path=None):
         A `matplotlib.figure.Figure`.
 
     Raises:
+        TypeError: If `metric` isn't a string.
         ValueError: If there is nothing to draw, or a run lacks the metric.
         ImportError: If matplotlib is not installed.
 
@@ -169,8 +171,9 @@ def plot_curves(histories, metric="val_accuracy", path=None):
     if not isinstance(histories, dict) or not histories:
         raise ValueError(
             "`histories` must be a dict of model name to a history or a list of histories. "
-            f"Received: {type(histories).__name__} {histories!r:.80}"
+            f"Received: histories={shown(histories)}"
         )
+    check_text("metric", metric)
     curves = {name: _runs(name, runs, metric) for name, runs in histories.items()}
     figure = _figure(6.4, 4.0)
     axis = figure.subplots()
@@ -180,10 +183,10 @@ def plot_curves(histories, metric="val_accuracy", path=None):
         color = _COLORS[number % len(_COLORS)]
         runs = len(values)
         marker = "." * (len(epochs) == 1)
-        axis.plot(epochs, np.nanmean(values, axis=0), color=color, marker=marker)
+        axis.plot(epochs, values.mean(axis=0), color=color, marker=marker)
         titles.append(name if runs == 1 else f"{name} (mean of {runs} runs)")
         if runs > 1:
-            low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+            low, high = values.min(axis=0), values.max(axis=0)
             axis.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
     axis.set_xlabel("epoch")
     axis.set_ylabel(metric.replace("_", " "), **_LITERAL)
@@ -260,6 +263,9 @@ def png(figure):
     Returns:
         Bytes.
 
+    Raises:
+        TypeError: If `figure` is no figure.
+
     Example:
         ```python
         from keras_distill.visualization import plot_confusion, png
@@ -267,6 +273,8 @@ def png(figure):
         png(plot_confusion([0, 1], [0, 1], ["no", "yes"]))[1:4]  # b"PNG"
         ```
     """
+    if not hasattr(figure, "savefig"):
+        raise TypeError(f"figure must be a matplotlib figure. Received: figure={shown(figure)}")
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=140, facecolor="white")
     return stream.getvalue()
@@ -294,31 +302,44 @@ def _figure(width, height):
 
 def _finish(figure, path):
     if path is not None:
-        write_whole(path, png(figure))
+        write_whole(check_path("path", path), png(figure))
     figure.show_when_the_cell_ends()
     return figure
 
 
 def _finite(values, name, rank):
-    values = np.asarray(values)
+    values = _array(values, name)
     if values.ndim != rank or not values.size:
         shape = ("batch", "height", "width", "channels")[:rank]
         raise ValueError(
             f"`{name}` must be an array ({', '.join(shape)}) that is not empty. "
             f"Received shape: {values.shape}"
         )
-    if not np.isfinite(values).all():
-        raise ValueError(f"`{name}` holds NaN or infinity.")
+    if not _are_finite(values):
+        raise ValueError(f"`{name}` holds NaN or infinity, or something else than numbers.")
     return values
+
+
+def _array(values, name):
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ValueError(
+            f"`{name}` must be an array: its rows differ in length. Received: {shown(values)}"
+        ) from None
+
+
+def _are_finite(values):
+    try:
+        return bool(np.isfinite(values).all())
+    except TypeError:
+        return False
 
 
 def _classes(values, name):
     """Class numbers, whether given as such or as scores per class."""
-    values = np.asarray(values)
-    try:
-        numeric = np.isfinite(values).all()
-    except TypeError:
-        numeric = False
+    values = _array(values, name)
+    numeric = _are_finite(values)
     if numeric and values.ndim == 2 and values.shape[1] > 1:
         return values.argmax(axis=1)
     if not numeric or values.ndim != 1 or not np.array_equal(values, values.astype(int)):
@@ -335,7 +356,7 @@ def _names(names, argument):
     if not isinstance(names, ordered) or not len(names):
         raise TypeError(
             f"`{argument}` must be a sequence of names, in the order of the classes. "
-            f"Received: {argument}={names!r:.80}"
+            f"Received: {argument}={shown(names)}"
         )
     return [str(name) for name in names]
 
@@ -349,7 +370,7 @@ def _check_named(values, argument, names, names_argument):
 
 
 def _attention_arguments(images, maps, predictions, labels):
-    images = np.asarray(images)
+    images = _array(images, "images")
     if images.ndim == 3:
         images = images[..., None]
     images = _finite(images, "images", rank=4)
@@ -359,6 +380,11 @@ def _attention_arguments(images, maps, predictions, labels):
         raise ValueError(
             "`maps` must be a dict of model name to maps (samples, height, width). "
             f"Received: {type(maps).__name__}"
+        )
+    if predictions is not None and not isinstance(predictions, dict):
+        raise TypeError(
+            "`predictions` must be a dict of model name to predicted classes or scores. "
+            f"Received: predictions={shown(predictions)}"
         )
     maps = {name: _finite(values, f"maps[{name!r}]", rank=3) for name, values in maps.items()}
     predictions = {
@@ -393,7 +419,7 @@ def _class_name(number, class_names):
 
 
 def _runs(name, runs, metric):
-    """The metric of every run as an array (runs, epochs), NaN after a run's end."""
+    """The metric of every run as an array (runs, epochs), masked after a run's end."""
     runs = runs if isinstance(runs, list | tuple) else [runs]
     series = []
     for run in runs:
@@ -403,10 +429,20 @@ def _runs(name, runs, metric):
             raise ValueError(
                 f"A history of {name!r} has no values of {metric!r}. It has: {known or 'nothing'}"
             )
-        series.append(np.asarray(run[metric], dtype="float64"))
+        series.append(_numbers(run[metric], f"{metric!r} of {name!r}"))
     if not series:
         raise ValueError(f"{name!r} has no histories.")
     table = np.full((len(series), max(map(len, series))), np.nan)
     for row, values in zip(table, series, strict=True):
         row[: len(values)] = values
-    return table
+    return np.ma.masked_invalid(table)
+
+
+def _numbers(values, name):
+    try:
+        numbers = np.asarray(values, dtype="float64")
+    except (TypeError, ValueError):
+        numbers = None
+    if numbers is None or numbers.ndim != 1:
+        raise ValueError(f"{name} must be one number per epoch. Received: {shown(values)}")
+    return numbers

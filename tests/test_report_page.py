@@ -98,6 +98,11 @@ def test_images_are_embedded_from_bytes_files_and_figures(page, tmp_path):
     assert base64.b64decode(data).startswith(b"\x89PNG")
 
 
+def test_a_path_that_is_none_is_refused():
+    with pytest.raises(TypeError, match=r"path must be a path.*Received: path=5"):
+        write_report(5, "x", [])
+
+
 def test_title_is_read_out_where_there_is_no_caption(page):
     assert 'alt="Curves"' in page([{"title": "Curves", "image": PNG}])
 

@@ -100,6 +100,8 @@ def test_color_images_and_constant_ones_are_drawn(rng):
         ({"predictions": {"m": [[0.5, np.nan], [0, 1]]}}, "finite"),
         ({"labels": [1]}, "1 samples"),
         ({"labels": ["yes", "no"]}, "Received: shape"),
+        ({"images": [[[1, 2]], [[1]]]}, "rows differ in length"),
+        ({"images": np.full((2, 8, 8), "x")}, "something else than numbers"),
         ({"labels": [0, 2], "class_names": ["no", "yes"]}, "names the 2 classes"),
         ({"predictions": {"m": [0, -1]}, "class_names": ["no", "yes"]}, "names the 2 classes"),
     ],
@@ -144,11 +146,41 @@ def test_what_fit_returns_can_be_drawn(images, make_cnn):
         ({"a": []}, "'a' has no histories"),
         ({"a": {"loss": [1]}}, "no values of 'acc'. It has: loss"),
         ({"a": {"acc": []}}, "no values"),
+        ({"a": {"acc": ["x"]}}, "'acc' of 'a' must be one number per epoch"),
+        ({"a": {"acc": [[1, 2]]}}, "one number per epoch"),
     ],
 )
 def test_histories_without_the_metric_are_named(histories, message):
     with pytest.raises(ValueError, match=message):
         visualization.plot_curves(histories, metric="acc")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_run_that_diverged_leaves_a_gap():
+    runs = [{"acc": [0.2, np.nan]}, {"acc": [0.4, np.nan]}]
+    figure = visualization.plot_curves({"alone": runs}, metric="acc")
+    drawn = figure.axes[0].lines[0].get_ydata()
+    assert visualization.png(figure).startswith(b"\x89PNG")
+    np.testing.assert_allclose(np.ma.filled(drawn, np.nan), [0.3, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda draw: draw.png(None), "figure=None"),
+        (lambda draw: draw.plot_curves({"a": {"acc": [1]}}, metric=["acc"]), r"metric=\['acc'\]"),
+        (lambda draw: draw.plot_confusion([0], [0], ["a"], path=5), "path=5"),
+        (
+            lambda draw: draw.plot_attention(
+                np.ones((1, 2, 2)), {"m": np.ones((1, 2, 2))}, predictions=[0]
+            ),
+            r"predictions=\[0\]",
+        ),
+    ],
+)
+def test_arguments_of_the_wrong_type_are_named(call, message):
+    with pytest.raises(TypeError, match=f"Received: {message}"):
+        call(visualization)
 
 
 def test_confusion_counts_stand_in_the_row_of_the_true_class():

@@ -1,60 +1,14 @@
 """A TensorFlow Lite file: what it holds, what it answers, and the ways on to the device."""
 
-import dataclasses
-
-import numpy as np
-
 from keras_distill.arguments import check_choice, check_path
 from keras_distill.files import write_whole
 from keras_distill.tflite import choices, litert, schema
 from keras_distill.tflite import lint as lint_module
 from keras_distill.tflite import metadata as metadata_module
+from keras_distill.tflite.tensor_info import info_of
 
-
-@dataclasses.dataclass(frozen=True)
-class TensorInfo:
-    """An input or output of the model.
-
-    Args:
-        name: Name of the tensor.
-        shape: Sizes, the batch included.
-        dtype: `"int8"`, `"int16"`, `"float32"`, ...
-        scale: Quantisation scale; 0 for a tensor that isn't quantised.
-        zero_point: Quantisation zero point.
-    """
-
-    name: str
-    shape: tuple
-    dtype: str
-    scale: float
-    zero_point: int
-
-    @property
-    def is_quantized(self):
-        """Whether the tensor holds quantised values."""
-        return self.scale > 0
-
-    def quantize(self, values):
-        """Returns float values in the tensor's type: round(x / scale) + zero point, clamped.
-
-        Ties are rounded away from zero, as LiteRT's and TensorFlow Lite Micro's reference kernels
-        do, and all that is written for devices. What is no number becomes the least.
-        """
-        if not self.is_quantized:
-            return np.asarray(values, self.dtype)
-        limits = np.iinfo(self.dtype)
-        # In 64 bits, adding 0.5 rounds nothing by itself.
-        exact = (np.asarray(values, "float32") / np.float32(self.scale)).astype("float64")
-        steps = np.trunc(exact + np.copysign(0.5, exact)) + self.zero_point
-        steps = np.where(np.isnan(steps), limits.min, steps)
-        return np.clip(steps, limits.min, limits.max).astype(self.dtype)
-
-    def dequantize(self, values):
-        """Returns the tensor's values in float32."""
-        values = np.asarray(values)
-        if not self.is_quantized:
-            return values
-        return np.float32(self.scale) * (values.astype("float32") - self.zero_point)
+# Types of inputs that NumPy has too.
+_SAMPLED = "bool float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
 
 
 class TFLiteModel:
@@ -115,12 +69,12 @@ class TFLiteModel:
     @property
     def inputs(self):
         """List of `TensorInfo`, in the order of the Keras model's inputs."""
-        return [_info(tensor) for tensor in self.graph.inputs]
+        return [info_of(tensor) for tensor in self.graph.inputs]
 
     @property
     def outputs(self):
         """List of `TensorInfo`, in the order of the Keras model's outputs."""
-        return [_info(tensor) for tensor in self.graph.outputs]
+        return [info_of(tensor) for tensor in self.graph.outputs]
 
     @property
     def operators(self):
@@ -144,6 +98,13 @@ class TFLiteModel:
         # Not before: what only looks into a file needs no Keras.
         from keras_distill.tflite import finite, inputs
 
+        for tensor in self.graph.inputs:
+            if tensor.not_finite or tensor.dtype not in _SAMPLED:
+                scale = "".join(f" with a scale that is {what}" for what in tensor.not_finite)
+                raise ValueError(
+                    f"The input {tensor.name!r} is of the type {tensor.dtype}{scale}: no samples "
+                    "can be given to it here."
+                )
         arrays = inputs.flat_arrays("x", x)
         if len(arrays) != len(self.inputs):
             raise ValueError(f"The model has {len(self.inputs)} inputs, got {len(arrays)}.")
@@ -441,14 +402,3 @@ class TFLiteModel:
         from keras_distill.tflite import phones
 
         return phones.export_ios(self, folder, labels, samples, name)
-
-
-def _info(tensor):
-    is_quantized = len(tensor.scales) == 1
-    return TensorInfo(
-        name=tensor.name,
-        shape=tensor.shape,
-        dtype=tensor.dtype,
-        scale=tensor.scales[0] if is_quantized else 0.0,
-        zero_point=tensor.zero_points[0] if is_quantized and tensor.zero_points else 0,
-    )

@@ -230,3 +230,16 @@ def test_scales_that_are_no_numbers_are_found(int8_cnn, tmp_path):
     path.write_bytes(changed(int8_cnn[1].content, spoil))
     [finding] = [f for f in TFLiteModel(path).lint() if f.code == "not-finite"]
     assert "the scales of" in finding.message and finding.severity == "error"
+    with pytest.raises(ValueError, match="of the type int8 with a scale that is NaN"):
+        TFLiteModel(path).predict(int8_cnn[2])
+
+
+def test_inputs_of_types_that_samples_cannot_have_are_refused(int8_cnn, tmp_path):
+    def retype(model):
+        index = model.subgraphs[0].inputs[0]
+        model.subgraphs[0].tensors[index].type = schema_module.TensorType.INT4
+
+    path = tmp_path / "small.tflite"
+    path.write_bytes(changed(int8_cnn[1].content, retype))
+    with pytest.raises(ValueError, match="is of the type int4"):
+        TFLiteModel(path).predict(int8_cnn[2])

@@ -9,8 +9,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from keras_distill.tflite import cpp, phones, projects
-from keras_distill.tflite.model import TensorInfo
+from keras_distill.tflite import TensorInfo, cpp, phones, projects
 
 from .compilers import call, compile_objects
 

@@ -192,7 +192,10 @@ class Distiller(WithSettings, SavesItsModels, WithFrozenTeacher, step_checks.Wat
             sizes = [shape[1:] for shape in flat_shapes(shapes)]
             output = [keras.KerasTensor((None, *size)) for size in sizes]
             output = output if len(output) > 1 else output[0]
-        self._objective.check_outputs(self._outputs.kinds(output), shapes)
+        kinds = self._outputs.kinds(output)
+        self._objective.check_outputs(kinds, shapes)
+        if isinstance(self._sides.teacher, CachedSide):
+            self._sides.teacher.check_kinds(kinds)
 
     def prepare(self, x):
         """Builds what depends on the data, for subclassed models, before the first step.

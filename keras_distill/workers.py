@@ -1,8 +1,12 @@
 """The workers and replicas of a `tf.distribute` strategy, and what Keras needs under them."""
 
+import numbers
+
 import keras
 import tensorflow as tf
 from keras import ops
+
+from keras_distill.arguments import shown
 
 
 def replicas():
@@ -21,25 +25,32 @@ def mean_over_replicas(value):
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, value)
 
 
-def worker_of(worker):
+def worker_of(worker, argument="worker"):
     """Returns the number of this worker, and how many there are.
 
     Args:
         worker: A tuple of both, or `"auto"` for what the strategy in scope says.
+        argument: Name of the argument, for the error.
 
     Raises:
         TypeError: If it is neither.
         ValueError: If the number is out of bounds.
     """
-    if worker == "auto":
+    if isinstance(worker, str) and worker == "auto":
         strategy = tf.distribute.get_strategy()
         return _worker_of_cluster(strategy.cluster_resolver) if _has_workers(strategy) else (0, 1)
     is_pair = isinstance(worker, (tuple, list)) and len(worker) == 2
-    if not is_pair or not all(hasattr(part, "__index__") for part in worker):
-        raise TypeError(f'worker must be (number, count) or "auto", got {worker!r}.')
+    if not is_pair or not all(_is_integer(part) for part in worker):
+        raise TypeError(
+            f'{argument} must be (number, count), two integers, or "auto". '
+            f"Received: {argument}={shown(worker)}"
+        )
     if not 0 <= worker[0] < worker[1]:
-        raise ValueError(f"worker must be (number, count) with number < count, got {worker!r}.")
-    return tuple(worker)
+        raise ValueError(
+            f"{argument} must be (number, count) with number < count, numbered from 0. "
+            f"Received: {argument}={worker!r}"
+        )
+    return int(worker[0]), int(worker[1])
 
 
 def first_batch(strategy, iterator):
@@ -73,6 +84,10 @@ def as_averaged(logs):
     if not _has_workers(tf.distribute.get_strategy()):
         return logs
     return keras.tree.map_structure(lambda value: ops.expand_dims(value, 0), logs)
+
+
+def _is_integer(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _has_workers(strategy):

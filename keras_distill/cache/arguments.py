@@ -1,7 +1,41 @@
 """Checks of the arguments that building a cache and joining with it share."""
 
+import os
+import pathlib
+import re
+
 import keras
+import numpy as np
 import tensorflow as tf
+
+from keras_distill.arguments import check_count, check_path, shown
+
+_SEED_LIMIT = 2**31
+
+
+def local_directory(directory):
+    """Returns the folder of a cache as a path that holds in every working directory.
+
+    Args:
+        directory: What was given.
+
+    Raises:
+        TypeError: If it is no path.
+        ValueError: If it is an address of a remote file system.
+    """
+    # A drive of Windows has one letter.
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(check_path("directory", directory))):
+        raise ValueError(
+            "directory must be a folder of this machine: a cache is written and checked as local "
+            "files. Build it in a local folder and copy that to the remote place and back, or "
+            f"mount the remote place (for gs://, with gcsfuse). Received: directory={directory!r}"
+        )
+    path = pathlib.Path(directory).expanduser().absolute()
+    if path.exists() and not path.is_dir():
+        raise ValueError(
+            f"directory must be a folder, and there is a file. Received: directory={directory!r}"
+        )
+    return path
 
 
 def check_augment(augment):
@@ -18,26 +52,129 @@ def check_augment(augment):
     if isinstance(augment, keras.Layer) or not callable(augment):
         raise TypeError(
             "augment must be a function (inputs, seed) of one sample, whose randomness comes from "
-            f"seed, as in tf.image.stateless_random_flip_left_right, got {augment!r}. A layer's "
-            "can't be repeated for the student."
+            f"seed, as in tf.image.stateless_random_flip_left_right, got {shown(augment)}. A "
+            "layer's can't be repeated for the student."
         )
 
 
-def check_count(name, value):
-    """Checks that an argument is a positive integer.
+def check_seed(seed):
+    """Checks that a seed is an integer that TensorFlow takes, and returns it as an `int`.
 
     Args:
-        name: The argument.
-        value: What was given.
+        seed: What was given.
 
     Raises:
         TypeError: If it isn't an integer.
-        ValueError: If it isn't positive.
+        ValueError: If it is out of bounds.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value!r}.")
+    return check_count("seed", seed, low=-_SEED_LIMIT, high=_SEED_LIMIT - 1)
+
+
+def check_order(shuffle, buffer_size, seed):
+    """Checks the arguments that say how samples are shuffled.
+
+    Args:
+        shuffle: Whether they are.
+        buffer_size: Samples in the buffer, or `None` for the usual number.
+        seed: Integer, or `None`.
+
+    Returns:
+        Tuple of the buffer's size and the seed; `None` if nothing is shuffled.
+
+    Raises:
+        TypeError: If one is of the wrong type.
+        ValueError: If one is out of bounds, or has nothing to do.
+    """
+    given = {"buffer_size": buffer_size, "seed": seed}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not shuffle:
+        for name, value in given.items():
+            raise ValueError(
+                f"{name} has nothing to do where join doesn't shuffle: leave it out, or give "
+                f"arrays or single samples and shuffle=True. Received: {name}={shown(value)}"
+            )
+        return None
+    size = check_count("buffer_size", 8192 if buffer_size is None else buffer_size)
+    return size, None if seed is None else check_seed(seed)
+
+
+def chosen_of(indices, count):
+    """Returns which samples are chosen.
+
+    Args:
+        indices: Numbers of samples in the data set's order, in any order, each once; or `None`
+            for all.
+        count: Samples of the data set.
+
+    Returns:
+        Boolean array of shape `(count,)`, or `None` for all.
+
+    Raises:
+        TypeError: If they aren't integers.
+        ValueError: If they are out of bounds, none, or not in a row, or one comes twice.
+    """
+    if indices is None:
+        return None
+    try:
+        numbers = np.asarray(list(indices) if not hasattr(indices, "shape") else indices)
+    except (TypeError, ValueError):
+        numbers = np.empty(0, object)
+    if numbers.size and numbers.dtype.kind not in "iu":
+        hint = " Of a mask give np.flatnonzero(mask)." if numbers.dtype.kind == "b" else ""
+        raise TypeError(
+            f"indices must be integers, the numbers of samples.{hint} "
+            f"Received: indices={shown(indices)}"
+        )
+    if numbers.ndim != 1 or not numbers.size:
+        raise ValueError(
+            "indices must be a row of one sample's number or more. "
+            f"Received: indices={shown(indices)}"
+        )
+    wrong = numbers[(numbers < 0) | (numbers >= count)]
+    if len(wrong):
+        raise ValueError(
+            f"indices must be numbers of samples, from 0 to {count - 1}. "
+            f"Received: indices with {wrong[0]}"
+        )
+    numbers = numbers.astype("int64")
+    chosen = np.bincount(numbers, minlength=count)
+    if chosen.max() > 1:
+        raise ValueError(
+            f"indices must name each sample once. Received: indices with {chosen.argmax()} "
+            f"{chosen.max()} times"
+        )
+    return chosen.astype(bool)
+
+
+def check_patience(patience):
+    """Checks that a time to wait is a number of seconds.
+
+    Args:
+        patience: What was given.
+
+    Raises:
+        TypeError: If it isn't a number.
+        ValueError: If it is negative.
+    """
+    is_number = isinstance(patience, (int, float, np.number)) and not isinstance(patience, bool)
+    if not is_number:
+        raise TypeError(f"patience must be a number. Received: patience={shown(patience)}")
+    if not patience >= 0:
+        raise ValueError(f"patience must be at least 0. Received: patience={patience!r}")
+
+
+def another_sample(directory, what, number):
+    """Returns the error for a sample that isn't what the teacher saw.
+
+    Args:
+        directory: Folder of the cache.
+        what: Whose sample it is: `"the data set's"` or `"the augmented"`.
+        number: Its number in the data set.
+    """
+    return ValueError(
+        f"The cache in {str(directory)!r} is of something else: {what} sample {number} is not what "
+        "the teacher saw. The order must be the same too: shuffle what join returns."
+    )
 
 
 def spec_text(spec):

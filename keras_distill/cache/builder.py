@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_distill.cache import manifest, shards
+from keras_distill.cache.arguments import another_sample
 from keras_distill.cache.samples import seeded, untuned
 from keras_distill.cache.sketch import differ, sketch
 
@@ -20,11 +21,11 @@ _FIRST = 8
 
 
 class Builder:
-    """Writes the shards of a cache that are still missing.
+    """Writes the shards of a cache that are still missing, and checks the others' samples.
 
     Args:
         directory: Folder of the cache.
-        content: Its manifest, not complete.
+        content: Its manifest.
         plan: `Plan`: the samples, the augmentation and the teacher.
         worker: Tuple of this worker's number and the number of workers.
         patience: Seconds to wait for the shards of the other workers.
@@ -39,16 +40,17 @@ class Builder:
         self._run = _Teacher(plan.run)
         self._worker = worker
         self._patience = patience
-        self._progress = keras.utils.Progbar(self._batches_in_all, unit_name="batch")
+        self._progress = keras.utils.Progbar(self._most_batches, unit_name="batch")
         self._verbose = verbose
+        self._batches = 0
 
     @property
     def _views(self):
         return self._content["made_of"]["views"]
 
     @property
-    def _batches_in_all(self):
-        count = self._content["made_of"]["samples"]
+    def _most_batches(self):
+        count = self._content["made_of"]["samples"] or self._samples.most
         if count is None:
             return None
         return self._views * -(-count // self._content["batch_size"])
@@ -57,15 +59,15 @@ class Builder:
         """Writes what is missing, waits for other workers, and completes the manifest.
 
         Raises:
-            ValueError: If the data set is empty or the teacher's output isn't finite.
+            ValueError: If the data set is empty or isn't that of the shards that there are, or
+                the teacher's output isn't finite.
             TimeoutError: If other workers' shards don't come.
         """
-        with contextlib.ExitStack() as stack:
-            counts = [self._write_view(view, stack) for view in range(self._views)]
+        count = self.go_through()
         names = [
             shards.file_name(view, shard)
             for view in range(self._views)
-            for shard in range(-(-counts[0] // self._samples_per_shard))
+            for shard in range(-(-count // self._samples_per_shard))
         ]
         self._await(names)
         shards.remove_partial(self._directory)
@@ -73,44 +75,100 @@ class Builder:
             name: {
                 "checksum": manifest.file_checksum(self._directory / name),
                 "bytes": (self._directory / name).stat().st_size,
+                "records": shards.number_of_records(self._directory / name),
             }
             for name in names
         }
-        made_of = {**self._content["made_of"], "samples": counts[0]}
+        made_of = {**self._content["made_of"], "samples": count}
         content = {**self._content, "made_of": made_of, "files": files, "complete": True}
         manifest.write(self._directory, content)
+
+    def go_through(self):
+        """Reads the data set once per view: writes what is missing, and checks what is there.
+
+        Returns:
+            The number of samples.
+
+        Raises:
+            ValueError: As for `finish`.
+        """
+        with contextlib.ExitStack() as stack:
+            counts = [self._go_through_view(view, stack) for view in range(self._views)]
+        if self._verbose:
+            # The last batch of a data set of batches may have been smaller than was to be expected.
+            self._progress.target = self._batches
+            self._progress.update(self._batches, finalize=True)
+        return counts[0]
 
     @property
     def _samples_per_shard(self):
         return self._content["batch_size"] * self._content["batches_per_shard"]
 
-    def _write_view(self, view, stack):
+    def _go_through_view(self, view, stack):
         """Writes the shards of one view that are this worker's and missing, counting samples."""
         size = self._content["batch_size"]
         augment = seeded(self._augment, self._content["made_of"]["seed"], view)
         batches = untuned(self._samples.in_batches(size, augment).prefetch(2))
-        count, shard, write = 0, None, None
+        count, shard, take = 0, None, None
         for number, (inputs, *_) in enumerate(batches):
             if number // self._content["batches_per_shard"] != shard:
                 stack.pop_all().close()
                 shard = number // self._content["batches_per_shard"]
-                write = self._open(view, shard, stack)
-            if write is not None:
-                write(count, self._run(inputs))
+                take = self._open(view, shard, stack)
+            self._check_count(count + len(tf.nest.flatten(inputs)[0]), at_least=True)
+            if take is not None:
+                take(count, inputs)
             count += len(tf.nest.flatten(inputs)[0])
             if self._verbose:
-                self._progress.add(1)
+                self._batches += 1
+                self._progress.update(self._batches, finalize=False)
         stack.pop_all().close()
         if not count:
             raise ValueError("The data set holds no samples.")
+        self._check_count(count)
         return count
 
+    def _check_count(self, count, at_least=False):
+        expected = self._content["made_of"]["samples"]
+        if expected is not None and (count > expected if at_least else count != expected):
+            found = {"samples": f"{count} or more" if at_least else count}
+            manifest.check_same(self._directory, self._content["made_of"], found)
+
     def _open(self, view, shard, stack):
+        """Returns what takes the batches of a shard: a writer, a check, or `None`."""
         number, workers = self._worker
         path = self._directory / shards.file_name(view, shard)
-        if shard % workers != number or path.exists():
+        if shard % workers != number:
             return None
-        return stack.enter_context(shards.writing(path, view))
+        if path.exists():
+            return stack.enter_context(self._comparing(path))
+        write = stack.enter_context(shards.writing(path, view))
+        return lambda start, inputs: write(start, self._run(inputs))
+
+    @contextlib.contextmanager
+    def _comparing(self, path):
+        """Compares the samples of a shard that is there with those of the data set."""
+        recorded, place = shards.sketches_of(path), 0
+
+        def compare(start, inputs):
+            nonlocal place
+            found = _sketch(inputs).numpy()
+            expected = recorded[place : place + len(found)]
+            count = min(len(found), len(expected))
+            wrong = np.flatnonzero(differ(found[:count], expected[:count]))
+            if len(wrong) or count < len(found):
+                what = "the data set's" if self._augment is None else "the augmented"
+                number = start + (wrong[0] if len(wrong) else count)
+                raise another_sample(self._directory, what, number)
+            place += len(found)
+
+        yield compare
+        if place < len(recorded):
+            raise ValueError(
+                f"The cache in {str(self._directory)!r} is of something else: the data set has "
+                f"fewer samples than {path.name} was made of. Give another directory, or delete "
+                "this one to build it anew."
+            )
 
     def _await(self, names):
         """Waits until all shards are there, as long as new ones come."""
@@ -176,7 +234,7 @@ class _Teacher:
             broken = [
                 f"{name} in {array.dtype}"
                 for name, array in arrays.items()
-                if array.dtype.kind != "u" and not np.isfinite(array.astype("float32")).all()
+                if array.dtype.kind not in "ub" and not np.isfinite(array.astype("float32")).all()
             ]
             raise ValueError(
                 f"The teacher's {', '.join(broken)} holds NaN or infinity. float16 ends at 65,504: "
@@ -199,7 +257,7 @@ def batches_per_shard(bytes_per_sample, batch_size, shard_size):
 
 
 def first_sketches(samples, augment=None):
-    """Returns the sketches of the first samples, array of shape `(samples, 5)`.
+    """Returns the sketches of the first samples, array of shape `(samples, 8)`.
 
     Args:
         samples: `Samples`.

@@ -9,7 +9,7 @@ import numpy as np
 from keras_distill.files import write_whole
 
 FILE = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 
 
 def write(directory, content):
@@ -38,10 +38,7 @@ def read(directory):
     """
     path = pathlib.Path(directory) / FILE
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{str(directory)!r} holds no teacher cache: {FILE} is missing. Make one with "
-            "TeacherCache.build(directory, teacher, dataset, distillation_losses)."
-        )
+        raise FileNotFoundError(_nothing_at(path.parent))
     try:
         content = json.loads(path.read_bytes())
         found = content.pop("checksum")
@@ -52,12 +49,40 @@ def read(directory):
             f"{path} is damaged: its checksum doesn't match what it says. Delete the folder and "
             "build the cache again."
         )
-    if content["format"] != FORMAT:
+    if content.get("format") != FORMAT:
         raise ValueError(
-            f"{path} is of format {content['format']}, this version reads {FORMAT}: build the "
-            "cache again."
+            f"The cache in {str(path.parent)!r} was made by another version of keras_distill: its "
+            f"format is {content.get('format')}, this version's is {FORMAT}. Delete the folder "
+            "and build the cache again, or give another one."
         )
     return content
+
+
+def is_of_manifest(name):
+    """Whether a file is the manifest, or one that another worker is writing at the same moment.
+
+    Args:
+        name: The file's name.
+    """
+    return name == FILE or (name.startswith(".") and (name.endswith(".kd") or FILE in name))
+
+
+def _nothing_at(directory):
+    if not directory.is_dir():
+        return (
+            f"There is no folder {str(directory)!r}: if its cache was moved, give the new place, "
+            "else make one with TeacherCache.build(directory, teacher, dataset, "
+            "distillation_losses)."
+        )
+    if any(directory.glob("*.tfrecord")):
+        return (
+            f"{str(directory)!r} holds a cache's shards without its {FILE}: restore that file "
+            "too, or delete the folder and build the cache again."
+        )
+    return (
+        f"{str(directory)!r} holds no teacher cache: {FILE} is missing. Make one with "
+        "TeacherCache.build(directory, teacher, dataset, distillation_losses)."
+    )
 
 
 def _checksum(content):

@@ -7,9 +7,14 @@ import keras
 import tensorflow as tf
 
 from keras_distill import taps
+from keras_distill.arguments import shown
 from keras_distill.losses.loss import DistillationLoss
+from keras_distill.losses.masks import mask_of
+from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
 
 DTYPES = ("float32", "float16", "bfloat16")
+MASK = "mask"
+_OUTPUTS = ("logits", "output")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +24,8 @@ class Part:
     Args:
         path: Layer path, or `None` for the teacher's output.
         leaf: Which of the teacher's outputs, 0 for a layer.
-        reduction: Name of how losses reduced it, `""` for not at all.
+        reduction: Name of how losses reduced it, `""` for not at all; `"mask"` for the Keras mask
+            that it carries.
         shape: Shape of one sample.
         dtype: Type in which it is kept.
         top_k: How many of the last axis's largest values are kept, or `None` for all.
@@ -66,18 +72,17 @@ class Part:
         Returns:
             Dictionary of tensors, as `arrays` describes.
         """
-        tensor = tf.cast(tensor, "float32")
         if self.top_k is None:
             stored = (tensor,)
         else:
-            values, classes = tf.math.top_k(tensor, self.shape[-1])
-            count = self.shape[-1] - self.top_k
-            others = tf.reduce_logsumexp(values[..., self.top_k :], axis=-1, keepdims=True)
-            stored = (
-                values[..., : self.top_k],
-                classes[..., : self.top_k],
-                others - math.log(count),
-            )
+            values, classes = tf.math.top_k(tf.cast(tensor, "float32"), self.shape[-1])
+            others = values[..., self.top_k :]
+            if self.reduction == "output":
+                each = tf.reduce_mean(others, axis=-1, keepdims=True)
+            else:
+                each = tf.reduce_logsumexp(others, axis=-1, keepdims=True)
+                each -= math.log(self.shape[-1] - self.top_k)
+            stored = values[..., : self.top_k], classes[..., : self.top_k], each
         arrays = self.arrays.items()
         return {
             name: tf.cast(array, dtype)
@@ -94,9 +99,11 @@ class Part:
             arrays: Dictionary of tensors, with those that `arrays` describes.
 
         Returns:
-            float32 tensor of shape `(batch, *shape)`.
+            float32 tensor of shape `(batch, *shape)`, or a boolean one for a mask.
         """
         stored = [arrays[name] for name in self.arrays]
+        if self.dtype == "bool":
+            return stored[0]
         if self.top_k is None:
             return tf.cast(stored[0], "float32")
         values, others = (tf.reshape(tf.cast(a, "float32"), (-1, a.shape[-1])) for a in stored[::2])
@@ -137,6 +144,25 @@ def check_cacheable(loss):
             f"{name} taps a kernel of the teacher, and a TeacherCache keeps what belongs to a "
             f"sample. {advice}"
         )
+
+
+def check_top_k(loss, ends_in):
+    """Checks that a loss may learn from the largest logits, with one value for the others.
+
+    Args:
+        loss: A distillation loss that compares outputs.
+        ends_in: The activation of what it taps of the teacher, or a list of one per output.
+
+    Raises:
+        ValueError: If it may not.
+    """
+    if isinstance(loss, ExclusiveClassesLoss) and "sigmoid" not in keras.tree.flatten([ends_in]):
+        return
+    raise ValueError(
+        "top_k keeps the largest of exclusive classes and one value that gives the others together "
+        f"the probability that they had, and {type(loss).__name__} compares each output on its "
+        "own here: keep all of them, with top_k=None."
+    )
 
 
 def tapped_paths(losses, surveys):
@@ -204,23 +230,48 @@ class PartsOfTeacher:
         self._tapped = tapped
         self._losses = {}
         self.outputs = None
-        reduced = tf.function(self._reduced).get_concrete_function(batch).structured_outputs
-        self.parts = {
-            key: [
-                _part(*key, leaf, tuple(tensor.shape[1:]), dtype, top_k)
-                for leaf, tensor in enumerate(tensors)
-            ]
-            for key, tensors in zip(self._losses, reduced, strict=True)
-        }
+        self.parts = {}
+
+        def learn(inputs):
+            for (path, reduction), tensors in self._reduced(inputs).items():
+                self.parts[path, reduction] = [
+                    _part(path, reduction, leaf, tuple(tensor.shape[1:]), dtype, top_k)
+                    for leaf, tensor in tensors.items()
+                ]
+
+        tf.function(learn).get_concrete_function(batch)
+        if top_k is not None:
+            self._check_top_k(top_k)
+
+    def _check_top_k(self, top_k):
+        outputs = [key for key in self._losses if key[1] in _OUTPUTS]
+        if not outputs:
+            raise ValueError(
+                "top_k has nothing to do: none of the losses compares logits that it may cut. "
+                f"Received: top_k={shown(top_k)}"
+            )
+        for loss, path in self._tapped:
+            ends_in = self._side.activation_of(path)
+            if reduction_of(loss, ends_in) in _OUTPUTS:
+                check_top_k(loss, ends_in)
 
     def _reduced(self, inputs):
+        """Runs the teacher; returns by path and reduction a dictionary from leaf to tensor."""
         observation = self._side.observe(inputs, False)
         if not self._losses:
             self._learn_from(observation)
-        return [
-            [_reduce(loss, leaf, ends_in) for leaf in keras.tree.flatten(observation.pick(path))]
-            for (path, _), (loss, ends_in) in self._losses.items()
-        ]
+        kept = {}
+        for (path, reduction), (loss, ends_in) in self._losses.items():
+            tensors = keras.tree.flatten(observation.pick(path))
+            ends = ends_in if isinstance(ends_in, list) else [ends_in] * len(tensors)
+            kept[path, reduction] = {
+                leaf: _reduce(loss, tensor, ends[leaf]) for leaf, tensor in enumerate(tensors)
+            }
+            masks = {leaf: mask_of(tensor) for leaf, tensor in enumerate(tensors)}
+            masks = {leaf: mask for leaf, mask in masks.items() if mask is not None}
+            if masks:
+                kept[path, MASK] = masks
+        return kept
 
     def _learn_from(self, observation):
         self._side.learn_from(observation)
@@ -239,10 +290,10 @@ class PartsOfTeacher:
         Returns:
             Dictionary from name to tensor.
         """
-        arrays = {}
-        for parts, tensors in zip(self.parts.values(), self._reduced(inputs), strict=True):
-            for part, tensor in zip(parts, tensors, strict=True):
-                arrays |= part.pack(tensor)
+        reduced, arrays = self._reduced(inputs), {}
+        for key, parts in self.parts.items():
+            for part in parts:
+                arrays |= part.pack(reduced[key][part.leaf])
         return arrays
 
     @property
@@ -257,9 +308,9 @@ def _reduce(loss, tensor, ends_in):
 
 
 def _part(path, reduction, leaf, shape, dtype, top_k):
-    is_output = reduction in ("logits", "output")
+    is_output = reduction in _OUTPUTS
     # Half precision rounds small probabilities to zero, and their logarithms are what counts.
-    dtype = "float32" if reduction == "output" else dtype
+    dtype = {"output": "float32", MASK: "bool"}.get(reduction, dtype)
     part = Part(path, leaf, reduction, shape, dtype, top_k if is_output else None)
     if None in shape:
         raise ValueError(

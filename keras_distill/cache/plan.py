@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from keras_distill import losses as losses_module
 from keras_distill import taps
+from keras_distill.arguments import check_choice, check_count, shown
 from keras_distill.cache import manifest, shards
-from keras_distill.cache.arguments import check_augment, check_count, spec_text
+from keras_distill.cache.arguments import another_sample, check_augment, check_seed, spec_text
 from keras_distill.cache.builder import (
     batches_per_shard,
     check_reproducible,
@@ -59,13 +60,12 @@ class Plan:
         shard_size,
     ):
         _check_teacher(teacher)
-        counts = {"batch_size": batch_size, "views": views}
-        counts |= {"top_k": top_k} if top_k is not None else {}
-        counts |= {"shard_size": shard_size} if shard_size is not None else {}
-        for name, value in counts.items():
-            check_count(name, value)
-        if dtype not in DTYPES:
-            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}.")
+        batch_size = check_count("batch_size", batch_size)
+        views = check_count("views", views)
+        top_k = None if top_k is None else check_count("top_k", top_k)
+        shard_size = None if shard_size is None else check_count("shard_size", shard_size)
+        seed = check_seed(seed)
+        check_choice("dtype", dtype, DTYPES)
         check_augment(augment)
         if views > 1 and augment is None:
             raise ValueError(
@@ -157,7 +157,7 @@ class Plan:
         first = pathlib.Path(directory) / shards.file_name(0, 0)
         if not first.exists():
             return
-        *_, kept = next(iter(shards.read([str(first)], self.parts)))
+        *_, kept = next(iter(shards.read({str(first): 1}, self.parts)))
         of_sample = seeded(self.augment, recorded["made_of"]["seed"], view=0)
         inputs, *_ = next(iter(self.samples.in_batches(recorded["batch_size"], of_sample)))
         for name, array in tf.function(self.run)(inputs).items():
@@ -192,16 +192,12 @@ def check_first(directory, recorded, samples, augment):
         count = min(len(found), len(expected))
         wrong = np.flatnonzero(differ(found[:count], expected[:count]))
         if len(wrong):
-            raise ValueError(
-                f"The cache in {str(directory)!r} is of something else: {what} sample "
-                f"{wrong[0]} is not what the teacher saw. The order must be the same too: shuffle "
-                "what join returns."
-            )
+            raise another_sample(directory, what, wrong[0])
 
 
 def _check_teacher(teacher):
     if not isinstance(teacher, keras.Model):
-        raise ValueError(f"Teacher must be a keras.Model, got {type(teacher)}: {teacher!r}.")
+        raise ValueError(f"Teacher must be a keras.Model. Received: teacher={shown(teacher)}")
 
 
 def _ranks(side):

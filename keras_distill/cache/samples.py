@@ -21,7 +21,8 @@ class Samples:
 
     Raises:
         TypeError: If the data set is of another type.
-        ValueError: If the arrays differ in length, or the data set is neither samples nor batches.
+        ValueError: If the arrays differ in length, or the data set never ends or is neither samples
+            nor batches.
     """
 
     def __init__(self, dataset, ranks=None):
@@ -35,6 +36,10 @@ class Samples:
             is_tuple = isinstance(spec, tuple) and not hasattr(spec, "_fields")
             self._dataset = dataset if is_tuple else dataset.map(lambda inputs: (inputs,))
             self.is_batched = _is_batched(self._dataset.element_spec[0], ranks)
+        if int(self._dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                "The data set never ends: leave .repeat() out, fit reads it once per epoch."
+            )
         self.inputs_spec = self._sample_spec()
 
     def _sample_spec(self):
@@ -49,11 +54,28 @@ class Samples:
         if self.is_batched:
             return None
         count = int(self._dataset.cardinality())
-        if count == tf.data.INFINITE_CARDINALITY:
-            raise ValueError(
-                "The data set never ends: leave .repeat() out, fit reads it once per epoch."
-            )
         return count if count >= 0 else None
+
+    @property
+    def most(self):
+        """The most samples that there can be, or `None` if only reading them all would tell.
+
+        Of batches it is known how many there are, and the last one may be smaller.
+        """
+        if not self.is_batched:
+            return self.count
+        count = int(self._dataset.cardinality())
+        return count * self.batch_length() if count > 0 else None
+
+    def batch_length(self):
+        """Returns how many samples the first of the data set's batches has.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        for inputs, *_ in self._dataset.take(1):
+            return len(tf.nest.flatten(inputs)[0])
+        raise ValueError("The data set holds no samples.")
 
     @property
     def drops_remainder(self):
@@ -92,8 +114,8 @@ class Samples:
         Raises:
             ValueError: If they can't.
         """
-        if self.is_batched and not self._has_one_shape:
-            found = len(tf.nest.flatten(next(iter(self._dataset)))[0])
+        if self.is_batched and not self.has_one_shape:
+            found = self.batch_length()
             if found != size:
                 raise ValueError(
                     f"The data set's batches differ in shape, {self._dataset.element_spec}, so "
@@ -102,7 +124,8 @@ class Samples:
                 )
 
     @property
-    def _has_one_shape(self):
+    def has_one_shape(self):
+        """Whether all samples have one shape, so that they can be put into other batches."""
         specs = tf.nest.flatten(self._dataset.element_spec)
         return all(
             spec.shape.rank is not None and spec.shape[self.is_batched :].is_fully_defined()
@@ -115,7 +138,7 @@ class Samples:
         Args:
             block: Samples per batch.
         """
-        if not self._has_one_shape:
+        if not self.has_one_shape:
             return 1
         sizes = [
             spec.shape[self.is_batched :].num_elements() * spec.dtype.size

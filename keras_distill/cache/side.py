@@ -37,8 +37,8 @@ class CachedSide:
             loss: The loss, if the activation of what the cache keeps is asked for.
         """
         paths = layer_name if isinstance(layer_name, list) else [layer_name]
-        found = {self._cache.ends_in(path) for path in paths}
-        ends_in = found.pop() if len(found) == 1 else None
+        found = [self._cache.ends_in(path) for path in paths]
+        ends_in = found[0] if all(each == found[0] for each in found) else None
         keeps_logits = loss is not None and reduction_of(loss, ends_in) == "logits"
         return "linear" if keeps_logits else ends_in
 
@@ -68,7 +68,30 @@ class CachedSide:
                 "cache.join(dataset) of single samples gives single samples, and fit takes "
                 "batches: cache.join(dataset).shuffle(10_000).batch(32)."
             )
-        return CachedObservation(self._cache, lambda part: part.unpack(x.taught))
+        return CachedObservation(self._cache, lambda part: self._unpacked(part, x.taught))
+
+    def _unpacked(self, part, taught):
+        """Returns a tensor with the Keras mask that the teacher's had."""
+        tensor, mask = part.unpack(taught), self._cache.mask_of(part)
+        if mask is not None:
+            tensor._keras_mask = mask.unpack(taught)
+        return tensor
+
+    def check_kinds(self, kinds):
+        """Checks that what the cache keeps suits the student's outputs.
+
+        Args:
+            kinds: List with the kind of each output, as in `LossContext`.
+
+        Raises:
+            ValueError: If it keeps the largest logits alone, and an output is independent labels.
+        """
+        if "sigmoid" in kinds and any(part.top_k is not None for part in self._cache.parts):
+            raise ValueError(
+                "The student learns independent labels, and of the teacher's outputs this cache "
+                "keeps the largest alone, as of exclusive classes: build one with top_k=None. "
+                f"Received: top_k={self._cache.made_of['top_k']}"
+            )
 
 
 class CachedObservation:

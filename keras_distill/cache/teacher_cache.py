@@ -1,15 +1,24 @@
 """The teacher cache: what a teacher says of a data set, computed once and read many times."""
 
-import pathlib
+import copy
+import warnings
 
 import keras
 import tensorflow as tf
 
+from keras_distill.arguments import check_count, check_flag, check_model
 from keras_distill.cache import manifest, shards
-from keras_distill.cache.arguments import check_augment, check_count, spec_text
+from keras_distill.cache.arguments import (
+    check_augment,
+    check_order,
+    check_patience,
+    chosen_of,
+    local_directory,
+    spec_text,
+)
 from keras_distill.cache.builder import Builder
 from keras_distill.cache.joined import Join
-from keras_distill.cache.parts import read_part
+from keras_distill.cache.parts import MASK, check_top_k, read_part
 from keras_distill.cache.plan import Plan, check_first
 from keras_distill.cache.samples import Samples, untuned
 from keras_distill.workers import worker_of
@@ -25,17 +34,26 @@ class TeacherCache:
 
     `cache.join(dataset)` pairs each sample with what the teacher said of it, and checks by a few
     sums over its values that it is the same sample. `Distiller(teacher=cache, ...)` learns from
-    such batches; the teacher doesn't run.
+    such batches; the teacher doesn't run. Integers (tokens, bytes of images) and strings must be
+    the same to the last bit; floating point numbers may differ by rounding, so keep token numbers
+    in an integer type.
+
+    A saved distiller keeps the cache's absolute path and what the cache holds, not its files. It
+    loads without reading them, and, with a warning, where the cache is no longer in its place:
+    then train it on batches of `TeacherCache(new_place).join(dataset)`.
 
     Args:
-        directory: Folder of a cache that `TeacherCache.build` made.
+        directory: Folder of a cache that `TeacherCache.build` made, on this machine or a mounted
+            disk.
         teacher: If given, the teacher whose cache it must be.
-        verify: Whether to read all files and compare their checksums.
+        verify: Whether to read all files and compare their checksums. If not, only their sizes are
+            compared, and a damaged file ends the training that reads it, with an error that names
+            it.
 
     Raises:
         FileNotFoundError: If the folder or one of its files is missing.
-        ValueError: If the cache isn't finished, is damaged (the file is named), or is of another
-            teacher.
+        ValueError: If the cache isn't finished, is damaged (the file is named), is of another
+            teacher or of another version of this package, or `directory` is a remote address.
 
     Example:
 
@@ -60,25 +78,31 @@ class TeacherCache:
     """
 
     def __init__(self, directory, teacher=None, verify=True):
-        self.directory = pathlib.Path(directory)
-        self._content = manifest.read(directory)
-        if not self._content["complete"]:
+        directory = local_directory(directory)
+        check_flag("verify", verify)
+        content = manifest.read(directory)
+        if not content["complete"]:
             raise ValueError(
                 f"The cache in {str(directory)!r} isn't finished: call TeacherCache.build again "
                 "with the same arguments, and it goes on where it stopped."
             )
+        self._describe(directory, content)
         self._check_files(verify)
-        self.made_of = self._content["made_of"]
         if teacher is not None:
-            weights = {"teacher weights": manifest.weights_checksum(teacher)}
-            manifest.check_same(directory, self.made_of, weights)
-        self.surveys = self._content["surveys"]
-        self.outputs = self._content["outputs"]
+            weights = manifest.weights_checksum(check_model("teacher", teacher))
+            manifest.check_same(directory, self.made_of, {"teacher weights": weights})
+
+    def _describe(self, directory, content):
+        self.directory = directory
+        self._content = content
+        self.made_of = content["made_of"]
+        self.surveys = content["surveys"]
+        self.outputs = content["outputs"]
         self._parts = {
             (entry["path"], entry["reduction"]): [read_part(part) for part in entry["parts"]]
-            for entry in self._content["parts"]
+            for entry in content["parts"]
         }
-        self._ends_in = {path: ends_in for path, ends_in in self._content["ends_in"]}
+        self._ends_in = {path: ends_in for path, ends_in in content["ends_in"]}
 
     @classmethod
     def build(
@@ -103,23 +127,29 @@ class TeacherCache:
 
         A build that was stopped, even killed, goes on where it was when it is called again with
         the same arguments, and the files are the same in the end. A finished cache of the same
-        arguments is opened. Anything else in the folder is refused.
+        arguments is opened, after the data set was read once per view, without the teacher, to
+        check that every sample is the one that the teacher saw; `TeacherCache(directory)` opens it
+        without that. Anything else in the folder is refused.
 
         Several workers can build together in one folder: each writes every n-th shard, and
         returns when all are there. Under `tf.distribute.MultiWorkerMirroredStrategy` they share
         the work by themselves; under `MirroredStrategy` each batch is split over the replicas.
 
         Args:
-            directory: Folder, made if it doesn't exist.
+            directory: Folder of this machine or of a mounted disk, made if it doesn't exist. A
+                remote address, such as `"gs://..."`, is refused.
             teacher: `keras.Model`.
             dataset: `tf.data.Dataset` of `(inputs, labels)`, `(inputs, labels, weights)` or inputs,
                 single samples or batches, whose order is the same each time that it is read
-                (shuffle what `join` returns); or such a tuple of arrays. Labels are not kept.
+                (shuffle what `join` returns) and which ends; or such a tuple of arrays. Labels are
+                not kept.
             distillation_losses: A distillation loss, its name, or a list of them.
             batch_size: Samples per step of the teacher.
             dtype: `"float16"`, `"bfloat16"` or `"float32"`.
-            top_k: How many of the largest logits of each sample to keep; by default all. The
-                others then get one value, which gives them together the probability they had.
+            top_k: How many of the largest logits, or probabilities, of each sample to keep; by
+                default all. The others then get one value, which gives them together the
+                probability they had; losses that compare outputs one by one, and independent
+                labels, need all.
             teacher_input: How the teacher's inputs are taken from `inputs`: a callable, or a key.
             augment: Function `(inputs, seed)` to inputs of one sample, whose randomness all comes
                 from `seed`, an integer tensor of shape `(2,)`.
@@ -138,6 +168,9 @@ class TeacherCache:
             ValueError: If the folder holds something else (what differs is named), a loss needs
                 what no cache can keep, or the teacher's outputs aren't finite in `dtype`.
         """
+        directory = local_directory(directory)
+        check_patience(patience)
+        verbose = verbose if isinstance(verbose, bool) else check_count("verbose", verbose, 0, 2)
         plan = Plan(
             teacher,
             dataset,
@@ -152,13 +185,15 @@ class TeacherCache:
             shard_size,
         )
         worker = worker_of(worker)
-        directory = pathlib.Path(directory)
         content = _begin(directory, plan)
+        builder = Builder(directory, content, plan, worker, patience, verbose)
         is_whole = all((directory / name).exists() for name in content["files"])
-        is_made_now = not content["complete"] or not is_whole
-        if is_made_now:
-            Builder(directory, content, plan, worker, patience, verbose).finish()
-        return cls(directory, verify=not is_made_now)
+        if not content["complete"] or not is_whole:
+            builder.finish()
+            return cls(directory, verify=False)
+        cache = cls(directory)
+        builder.go_through()
+        return cache
 
     def join(
         self,
@@ -167,9 +202,10 @@ class TeacherCache:
         views=None,
         batch_size=None,
         shuffle=None,
-        buffer_size=8192,
+        buffer_size=None,
         seed=None,
         shard=(0, 1),
+        indices=None,
     ):
         """Pairs each sample of a data set with what the teacher said of it.
 
@@ -180,15 +216,21 @@ class TeacherCache:
 
         With several views, one pass holds all of them: each sample comes once per view.
 
+        `indices` chooses samples, for folds and subsets, as in
+        `cache.join((x, y), indices=fold)`: `dataset` stays the whole one, so that each sample is
+        checked under its own number. Of arrays only the files that hold chosen samples are read.
+
         Args:
             dataset: As for `build`, in the same order.
             augment: The augmentation of `build`, which gives each view the same pixels again.
             views: How many of the views to use; by default all.
             batch_size: Samples per batch, for single samples and for arrays (32 by default).
-            shuffle: Whether to shuffle arrays (the default) or single samples with a `batch_size`.
-            buffer_size: Samples in the buffer that shuffles.
+            shuffle: Whether to shuffle arrays (the default) or single samples.
+            buffer_size: Samples in the buffer that shuffles, 8192 by default.
             seed: Integer of the order, or `None` for another one in each run.
             shard: `(number, count)`: this worker's share of the files and of their samples.
+            indices: Numbers of the samples to give, in the data set's order and from 0, each once;
+                by default all. Without shuffling they come in the data set's order.
 
         Returns:
             `tf.data.Dataset` for `Distiller.fit`.
@@ -197,11 +239,13 @@ class TeacherCache:
             TypeError: If an argument is of the wrong type.
             ValueError: If the data set, its order or its augmentation isn't that of the cache.
         """
+        self._check_files(verify=False)
         samples = Samples(dataset, self._content["ranks"])
         views = self._checked_views(samples, augment, views)
-        shuffle = samples.is_arrays if shuffle is None else shuffle
+        shuffle = samples.is_arrays if shuffle is None else check_flag("shuffle", shuffle)
         batch_size = self._checked_batch_size(samples, batch_size, shuffle)
-        number, count = worker_of(shard)
+        order = check_order(shuffle, buffer_size, seed)
+        number, count = worker_of(shard, "shard")
         join = Join(
             self.directory,
             [self._files_of(view) for view in range(views)],
@@ -210,17 +254,20 @@ class TeacherCache:
             (number, count),
             self._content["batch_size"] * self._content["batches_per_shard"],
             self.made_of["samples"],
+            chosen_of(indices, self.made_of["samples"]),
         )
         if samples.is_arrays and shuffle:
-            joined = join.shuffled(samples, augment, batch_size, buffer_size, seed)
+            joined = join.shuffled(samples, augment, batch_size, *order)
         else:
             joined = join.in_order(samples, augment, batch_size or self._content["batch_size"])
-            if batch_size is None:
+            if batch_size is None or shuffle:
                 joined = joined.unbatch().apply(
                     tf.data.experimental.assert_cardinality(join.count * views)
                 )
-            elif shuffle:
-                joined = joined.unbatch().shuffle(buffer_size, seed=seed).batch(batch_size)
+            if shuffle:
+                size, seed = order
+                joined = joined.shuffle(size, seed=seed)
+                joined = joined if batch_size is None else joined.batch(batch_size)
         options = tf.data.Options()
         policies = tf.data.experimental.AutoShardPolicy
         options.experimental_distribute.auto_shard_policy = (
@@ -241,7 +288,7 @@ class TeacherCache:
         check_first(self.directory, self._content, samples, augment)
         if views is None:
             return self.made_of["views"]
-        check_count("views", views)
+        views = check_count("views", views)
         if views > self.made_of["views"]:
             raise ValueError(
                 f"The cache in {str(self.directory)!r} holds {self.made_of['views']} views, and "
@@ -256,21 +303,27 @@ class TeacherCache:
                     "The data set holds batches, which join leaves as they are: give single "
                     "samples for batch_size= or shuffle=."
                 )
-            first = next(iter(samples.batches()))
-            return len(tf.nest.flatten(first)[0])
+            return samples.batch_length()
         if batch_size is None:
             return 32 if samples.is_arrays else None
-        check_count("batch_size", batch_size)
-        return batch_size
+        return check_count("batch_size", batch_size)
 
     def _files_of(self, view):
-        return [
-            str(self.directory / name)
-            for name in sorted(self._content["files"])
+        """Returns a dictionary from the path of each shard of a view to its number of records."""
+        return {
+            str(self.directory / name): recorded["records"]
+            for name, recorded in sorted(self._content["files"].items())
             if name.startswith(shards.view_prefix(view))
-        ]
+        }
 
     def _check_files(self, verify):
+        if not self._content["files"]:
+            # What a distiller was saved with, whose cache wasn't there when it was loaded.
+            manifest.read(self.directory)
+            raise ValueError(
+                f"The cache in {str(self.directory)!r} wasn't there when the distiller was loaded: "
+                f"join with TeacherCache({str(self.directory)!r})."
+            )
         for name, recorded in self._content["files"].items():
             path = self.directory / name
             if not path.is_file():
@@ -282,10 +335,7 @@ class TeacherCache:
                 not verify or manifest.file_checksum(path) == recorded["checksum"]
             )
             if not is_whole:
-                raise ValueError(
-                    f"{path} is damaged: it isn't what was written. Delete that file and call "
-                    "TeacherCache.build again with the same arguments, which makes it anew."
-                )
+                raise shards.damaged(path)
 
     @property
     def parts(self):
@@ -305,6 +355,15 @@ class TeacherCache:
         """
         return self._ends_in.get(path)
 
+    def mask_of(self, part):
+        """Returns the part with the Keras mask that a part carries, or `None`.
+
+        Args:
+            part: `Part`.
+        """
+        masks = self._parts.get((part.path, MASK), [])
+        return next((mask for mask in masks if mask.leaf == part.leaf), None)
+
     def parts_for(self, path, reduction, loss=None):
         """Returns the parts that serve a loss.
 
@@ -318,7 +377,10 @@ class TeacherCache:
         """
         for key in ((path, reduction), (path, "")):
             if key in self._parts:
-                return self._parts[key]
+                parts = self._parts[key]
+                if any(part.top_k is not None for part in parts):
+                    check_top_k(loss, self.ends_in(path))
+                return parts
         what = f"{path or 'output'}{f' ({reduction})' if reduction else ''}"
         raise ValueError(
             f"The cache in {str(self.directory)!r} doesn't hold {what!r} of the teacher, which "
@@ -335,24 +397,41 @@ class TeacherCache:
         )
 
     def get_config(self):
-        """Returns the constructor's arguments."""
-        return {"directory": str(self.directory)}
+        """Returns the folder and what the cache holds, without its files."""
+        return {"directory": str(self.directory), "content": {**self._content, "files": {}}}
 
     @classmethod
     def from_config(cls, config):
-        """Opens the cache that `get_config` described."""
-        return cls(**config)
+        """Opens the cache that `get_config` described, without reading its files.
+
+        Where it is no longer in its place it warns, and the result knows what the cache held.
+        """
+        try:
+            return cls(config["directory"], verify=False)
+        except FileNotFoundError as error:
+            if "content" not in config:
+                raise
+            warnings.warn(
+                f"{error} This distiller's cache isn't in its place: to train, join with "
+                "TeacherCache of the new place, distiller.fit(TeacherCache(...).join(dataset)).",
+                stacklevel=2,
+            )
+        cache = cls.__new__(cls)
+        cache._describe(local_directory(config["directory"]), copy.deepcopy(config["content"]))
+        return cache
 
 
 def _begin(directory, plan):
     """Returns the manifest to go on from: that of the folder, or a new one."""
     directory.mkdir(parents=True, exist_ok=True)
-    # Another worker may begin at the same moment, with the same manifest.
-    others = [file.name for file in directory.iterdir() if manifest.FILE not in file.name]
+    others = [file.name for file in directory.iterdir() if not manifest.is_of_manifest(file.name)]
     if (directory / manifest.FILE).exists():
         content = manifest.read(directory)
         plan.check_against(directory, content)
         return content
+    if any(name.endswith(".tfrecord") for name in others):
+        # Says how it is mended.
+        manifest.read(directory)
     if others:
         raise ValueError(
             f"{str(directory)!r} holds other files ({', '.join(sorted(others)[:3])}, ...): give a "

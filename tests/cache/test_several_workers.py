@@ -239,7 +239,7 @@ def test_workers_may_come_one_after_the_other(alone, tmp_path):
         assert contents(tmp_path / "cache") == contents(alone)
 
 
-@pytest.mark.parametrize("there", ["manifest.json", ".manifest.json.k2x7"])
+@pytest.mark.parametrize("there", ["manifest.json", ".1f3c.kd"])
 def test_workers_may_begin_at_the_same_moment(alone, tmp_path, monkeypatch, there):
     directory, make = tmp_path / "cache", pathlib.Path.mkdir
 
@@ -250,7 +250,7 @@ def test_workers_may_begin_at_the_same_moment(alone, tmp_path, monkeypatch, ther
 
     monkeypatch.setattr(pathlib.Path, "mkdir", made_by_another_too)
     build(directory)
-    (directory / ".manifest.json.k2x7").unlink(missing_ok=True)
+    (directory / ".1f3c.kd").unlink(missing_ok=True)
     assert contents(directory) == contents(alone)
 
 

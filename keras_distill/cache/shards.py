@@ -1,6 +1,7 @@
 """The files of a cache: TFRecord shards, each written whole or not at all."""
 
 import contextlib
+import glob
 import os
 import pathlib
 import struct
@@ -22,7 +23,6 @@ _MEND = (
     "Delete that file and call TeacherCache.build again with the same arguments, which makes it "
     "anew."
 )
-_DAMAGED_SINCE = f"This file of the cache was damaged after the cache was opened. {_MEND} File:"
 # Reading a record takes a tenth of a millisecond, however small it is.
 _RECORD_SAMPLES = 512
 _RECORD_BYTES = 2**18
@@ -176,27 +176,25 @@ def read(files, parts, shuffles=False, seed=None):
         `tf.data.Dataset` of tuples: view and number of each sample, both `(n,)`, its sketch
         `(n, 8)`, and a dictionary from name to array `(n, ...)`.
     """
-    paths = tf.constant(list(files), "string")
+    of_files = (list(files), [glob.escape(path) for path in files], [*map(_error, files)])
+    of_files = [tf.constant(texts, "string") for texts in of_files]
     counts = tf.constant(list(files.values()), "int64")
-    records = tf.data.Dataset.from_tensor_slices((paths, counts))
-    if shuffles:
-        records = records.shuffle(max(1, len(files)), seed=seed)
-        records = records.interleave(_named_records, cycle_length=_FILES_AT_ONCE)
-        records = records.shuffle(_FILES_AT_ONCE, seed=seed)
+    records = tf.data.Dataset.from_tensor_slices((*of_files, counts))
+    if shuffles and len(files) > 1:
+        records = records.shuffle(len(files), seed=seed)
+        records = records.interleave(_records_of, cycle_length=_FILES_AT_ONCE)
     else:
-        records = records.flat_map(_named_records)
+        records = records.flat_map(_records_of)
+    if shuffles:
+        records = records.shuffle(_FILES_AT_ONCE, seed=seed)
     described = {SKETCH: ("float32", (sketch.WIDTH,))}
     for part in parts:
         described |= part.arrays
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in described}
     features |= {name: tf.io.FixedLenFeature([], tf.int64) for name in (_VIEW, _START)}
 
-    def parse(record, path):
-        is_there = tf.raw_ops.Assert(
-            condition=tf.strings.length(record) > 0, data=[_DAMAGED_SINCE, path]
-        )
-        with tf.control_dependencies([is_there]):
-            record = tf.io.parse_single_example(record, features)
+    def parse(record):
+        record = tf.io.parse_single_example(record, features)
         arrays = {
             name: tf.reshape(_decoded(record[name], dtype), (-1, *shape))
             for name, (dtype, shape) in described.items()
@@ -215,16 +213,20 @@ def _decoded(content, dtype):
     return tf.io.decode_raw(content, dtype)
 
 
-def _named_records(path, count):
-    """Returns the records of a shard, each with its path; an empty text for one that is damaged."""
-    records = tf.data.TFRecordDataset(path).ignore_errors()
-    lost = tf.data.Dataset.from_tensors("").repeat()
-    named = tf.data.Dataset.zip(
-        records.concatenate(lost).take(count), tf.data.Dataset.from_tensors(path).repeat()
+def _error(path):
+    return f"This file of the cache was damaged after the cache was opened. {_MEND} File: {path}"
+
+
+def _records_of(path, pattern, error, count):
+    """Returns the records of a shard; where it is damaged, a text that the parser's error shows."""
+    # Ignoring errors, a file that isn't there would be an endless one.
+    is_there = tf.raw_ops.Assert(
+        condition=tf.size(tf.io.matching_files(pattern)) > 0,
+        data=["This file of the cache was moved or deleted after the cache was opened:", path],
     )
-    # Whatever reads a file without ignoring errors: a file that isn't there is an endless one.
-    opened = tf.data.FixedLengthRecordDataset(path, 1, buffer_size=1).concatenate(lost).take(1)
-    return opened.flat_map(lambda _: named)
+    with tf.control_dependencies([is_there]):
+        records = tf.data.TFRecordDataset(tf.identity(path)).ignore_errors()
+    return records.concatenate(tf.data.Dataset.from_tensors(error)).take(count)
 
 
 def sketches_of(path):

@@ -89,7 +89,9 @@ def test_a_remote_address_is_refused_and_makes_no_folder(
         lambda: build(directory=as_path(address)),
         lambda: TeacherCache(as_path(address)),
     ):
-        with pytest.raises(ValueError, match=r"must be a folder of this machine.* mount the remote"):
+        with pytest.raises(
+            ValueError, match=r"must be a folder of this machine.* mount the remote"
+        ):
             attempt()
     assert not list(tmp_path.iterdir())
 

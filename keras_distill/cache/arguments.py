@@ -115,6 +115,8 @@ def chosen_of(indices, count):
     """
     if indices is None:
         return None
+    if isinstance(indices, dict):
+        raise TypeError(f"indices must be integers. Received: indices={shown(indices)}")
     try:
         numbers = np.asarray(list(indices) if not hasattr(indices, "shape") else indices)
     except (TypeError, ValueError):

@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras_distill import taps
 from keras_distill.arguments import shown
 from keras_distill.losses.loss import DistillationLoss
-from keras_distill.losses.masks import mask_of
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+from keras_distill.masks import mask_of
 
 DTYPES = ("float32", "float16", "bfloat16")
 MASK = "mask"

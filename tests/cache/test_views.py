@@ -103,3 +103,17 @@ def test_dictionary_inputs_are_augmented_as_one(build, teacher, data):
         np.testing.assert_allclose(
             batch.taught["output 0 (logits)"], teacher(batch.inputs["x"]), rtol=1e-3, atol=1e-4
         )
+
+
+def test_an_augmentation_may_change_the_type_of_the_inputs(build, teacher, data):
+    images = (255 * data[0]).astype("uint8")
+
+    def scaled(image, seed):
+        return jitter(tf.cast(image, "float32") / 255.0, seed)
+
+    cache = build(dataset=(images, data[1]), augment=scaled)
+    for batch, _ in cache.join((images, data[1]), augment=scaled):
+        assert batch.inputs.dtype == "float32"
+        np.testing.assert_allclose(
+            batch.taught["output 0 (logits)"], teacher(batch.inputs), rtol=1e-3, atol=1e-4
+        )

@@ -2,8 +2,11 @@
 
 import dataclasses
 import difflib
+import numbers
 
 import numpy as np
+
+from keras_distill.arguments import check_count, check_flag, check_path, check_text, shown
 
 # The split is part of the name: changing either number makes earlier accuracies incomparable.
 _DIGITS_TEST = 500
@@ -40,6 +43,40 @@ class Dataset:
     y_test: np.ndarray
     labels: tuple
     range: tuple = (0.0, 1.0)
+
+    def __post_init__(self):
+        check_text("name", self.name)
+        is_named = isinstance(self.labels, (list, tuple)) and all(
+            isinstance(label, str) for label in self.labels
+        )
+        if not is_named or not self.labels:
+            raise TypeError(
+                "labels must be a tuple of the names of the classes. "
+                f"Received: labels={shown(self.labels)}"
+            )
+        for part in ("train", "test"):
+            self._check_part(part)
+        low, high = _pair_of_numbers("range", self.range)
+        if not low < high:
+            raise ValueError(
+                f"range must be (lowest, highest). Received: range={shown(self.range)}"
+            )
+
+    def _check_part(self, part):
+        x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+        is_images = isinstance(x, np.ndarray) and x.ndim == 4 and x.dtype.kind in "fiub"
+        if not is_images or not np.isfinite(x).all():
+            raise ValueError(
+                f"x_{part} must be an array of finite numbers, (samples, height, width, channels). "
+                f"Received: x_{part}={shown(x)}"
+            )
+        is_labels = isinstance(y, np.ndarray) and y.shape == x.shape[:1] and y.dtype.kind in "iu"
+        if not is_labels or (y.size and not 0 <= y.min() <= y.max() < len(self.labels)):
+            raise ValueError(
+                f"y_{part} must be an array of integers, the place of a class among the "
+                f"{len(self.labels)} labels for each of the {len(x)} samples of x_{part}. "
+                f"Received: y_{part}={shown(y)}"
+            )
 
     @property
     def input_shape(self):
@@ -108,13 +145,17 @@ def load(
         - [TensorFlow Datasets](https://www.tensorflow.org/datasets)
     """
     if not isinstance(name, str):
-        raise TypeError(f"`name` must be a string such as 'digits'. Received: name={name!r}")
+        raise TypeError(f"`name` must be a string such as 'digits'. Received: name={shown(name)}")
     limits = {"train": max_train, "test": max_test}
     for part, limit in limits.items():
         if limit is not None:
-            _check_count(limit, f"max_{part}")
+            check_count(f"max_{part}", limit)
     if image_size is not None:
         _check_size(image_size)
+    if data_dir is not None:
+        check_path("data_dir", data_dir)
+    check_flag("download", download)
+    check_count("seed", seed, low=0, high=2**32 - 1)
     source = (
         _Digits(image_size) if name == "digits" else _Prepared(name, data_dir, download, image_size)
     )
@@ -140,7 +181,8 @@ def with_sample_index(dataset):
         `tf.data.Dataset` of single samples.
 
     Raises:
-        ValueError: If the samples aren't tuples of inputs and labels.
+        TypeError: If `dataset` is neither a `tf.data.Dataset` nor a tuple of arrays.
+        ValueError: If the samples aren't tuples of inputs and labels, or arrays differ in length.
 
     Example:
 
@@ -153,16 +195,33 @@ def with_sample_index(dataset):
     import tensorflow as tf
 
     if not isinstance(dataset, tf.data.Dataset):
-        dataset = tf.data.Dataset.from_tensor_slices(dataset)
-    if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) < 2:
+        dataset = _as_dataset(dataset)
+    if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) not in (2, 3):
         raise ValueError(
-            "with_sample_index takes samples of (inputs, labels) or (inputs, labels, weights), got "
-            f"{dataset.element_spec}."
+            "with_sample_index takes samples of (inputs, labels) or (inputs, labels, weights). "
+            f"Received: {shown(dataset.element_spec)}"
         )
     return dataset.enumerate().map(
         lambda index, sample: ({"x": sample[0], "index": index}, *sample[1:]),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
+
+
+def _as_dataset(arrays):
+    import tensorflow as tf
+
+    if not isinstance(arrays, tuple) or any(array is None for array in arrays):
+        raise TypeError(
+            "dataset must be a tf.data.Dataset or a tuple of arrays (inputs, labels). "
+            f"Received: dataset={shown(arrays)}"
+        )
+    try:
+        return tf.data.Dataset.from_tensor_slices(arrays)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(
+            "dataset must be arrays of numbers, as many inputs as labels. "
+            f"Received: dataset={shown(arrays)}"
+        ) from error
 
 
 class _Digits:
@@ -276,14 +335,14 @@ def _find_builder(name, data_dir):
         ) from error
     try:
         return tfds.builder(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError:
+    except (tfds.core.DatasetNotFoundError, ValueError):
         known = ["digits", *tfds.list_builders(with_community_datasets=False)]
-        close = difflib.get_close_matches(name, known, n=3)
+        close = difflib.get_close_matches(name[:100], known, n=3)
         hint = (
             f"Did you mean {' or '.join(map(repr, close))}?" if close else "'digits' is built in."
         )
         raise ValueError(
-            f"Unknown data set {name!r}. {hint} Names are those of tensorflow-datasets, "
+            f"Unknown data set {shown(name)}. {hint} Names are those of tensorflow-datasets, "
             "https://www.tensorflow.org/datasets/catalog/overview"
         ) from None
 
@@ -327,6 +386,19 @@ def _prepare(builder, download):
         ) from error
 
 
+def _pair_of_numbers(argument, values):
+    numbers_given = isinstance(values, (list, tuple)) and len(values) == 2
+    if not numbers_given or not all(_is_number(value) for value in values):
+        raise TypeError(
+            f"{argument} must be a tuple of two numbers. Received: {argument}={shown(values)}"
+        )
+    return values
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _proportional(y, limit, seed):
     """Sorted indices of `limit` samples, every class in proportion to its share of `y`."""
     if limit is None or limit >= len(y):
@@ -348,18 +420,11 @@ def _resize(images, size):
     return tf.image.resize(images, size, antialias=True)
 
 
-def _check_count(value, argument):
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"`{argument}` must be an integer. Received: {argument}={value!r}")
-    if value < 1:
-        raise ValueError(f"`{argument}` must be 1 or more. Received: {argument}={value!r}")
-
-
 def _check_size(image_size):
     if not isinstance(image_size, list | tuple) or len(image_size) != 2:
         raise TypeError(
             "`image_size` must be a tuple (height, width) in pixels. "
-            f"Received: image_size={image_size!r}"
+            f"Received: image_size={shown(image_size)}"
         )
     for value in image_size:
-        _check_count(value, "image_size")
+        check_count("image_size", value, high=2**14)

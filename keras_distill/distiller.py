@@ -17,7 +17,6 @@ from keras_distill.losses.loss import flat_shapes
 from keras_distill.objective import Objective, weighed
 from keras_distill.outputs import Outputs
 from keras_distill.saving import SavesItsModels
-from keras_distill.settings import WithSettings, checked_student_loss_weight
 from keras_distill.sides import NoSide, Side, Sides, check_route, spec_of
 from keras_distill.supervision import (
     check_arguments,
@@ -25,6 +24,7 @@ from keras_distill.supervision import (
     check_models,
     check_names,
     checked_loss,
+    checked_student_loss_weight,
     refuse_tutorial_arguments,
     tutorial_settings,
     warn_about_from_logits,
@@ -32,7 +32,7 @@ from keras_distill.supervision import (
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class Distiller(WithSettings, SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
+class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
     """Trains a student on the labels and on what a frozen teacher knows.
 
     A drop-in superset of `keras.distillation.Distiller`: same arguments, attributes and history
@@ -152,6 +152,49 @@ class Distiller(WithSettings, SavesItsModels, WithFrozenTeacher, step_checks.Wat
         )
         if all(side.symbolic_inputs is not None for side in self._sides):
             self._learn_shapes()
+
+    @property
+    def distillation_losses(self):
+        """List of the distillation losses, which are set when the distiller is made."""
+        return self._objective.losses
+
+    @distillation_losses.setter
+    def distillation_losses(self, losses):
+        raise AttributeError(
+            "The distillation losses, with their layers and projectors, are set when a distiller "
+            "is made: make a new Distiller(teacher, student, distillation_losses=...). Received: "
+            f"distillation_losses={losses!r}"
+        )
+
+    @property
+    def distillation_loss_weights(self):
+        """List of the weights, one number or schedule per distillation loss.
+
+        What is assigned counts from the next step that is made ready, as of the next `fit`.
+        """
+        return self._objective.weights
+
+    @distillation_loss_weights.setter
+    def distillation_loss_weights(self, weights):
+        self._objective.weights = self._objective.checked_weights(weights)
+        self._forget_steps()
+
+    @property
+    def student_loss_weight(self):
+        """Weight of the student's loss: a number in [0, 1], a schedule, or `None`.
+
+        What is assigned counts from the next step that is made ready, as of the next `fit`.
+        """
+        return self._student_loss_weight
+
+    @student_loss_weight.setter
+    def student_loss_weight(self, weight):
+        self._student_loss_weight = checked_student_loss_weight(weight)
+        self._forget_steps()
+
+    def _forget_steps(self):
+        """Has the next `fit` or `evaluate` trace its step again, with the settings as they are."""
+        self.train_function = self.test_function = None
 
     def _side(self, name, model, route):
         if model is None:

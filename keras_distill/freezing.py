@@ -129,57 +129,26 @@ def check_shares_nothing(teacher, student):
     Raises:
         ValueError: If a trainable layer of the student has weights of the teacher's.
     """
-    # Training doesn't write to statistics that were adapted to the data.
-    shared = [
-        path
-        for path, layer in _shared_layers(teacher, student)
-        if layer.trainable and not isinstance(layer, keras.layers.Normalization)
-    ]
+    if not isinstance(teacher, keras.Model):
+        return
+    taken = {id(weight) for weight in teacher.weights}
+    shared = []
+    for path in layer_paths(student) if taken else ():
+        layer = layer_at(student, path)
+        is_inner = not any(child.weights for child in children(layer).values())
+        # Training doesn't write to the statistics that were adapted to the data.
+        changes = layer.trainable and not isinstance(layer, keras.layers.Normalization)
+        if is_inner and changes and any(id(weight) in taken for weight in layer.weights):
+            shared.append(path)
     if shared:
         raise ValueError(
             "Teacher and student share layers. The teacher must stay as it is, so the student "
             "couldn't train them: give the student layers of its own (keras.models.clone_model "
             "copies a model, set_weights its weights), or freeze the shared ones yourself with "
-            f"layer.trainable = False. {_received(shared)}"
+            "layer.trainable = False. "
+            f"Received: {len(shared)} shared layers, by their path in the student: "
+            f"{', '.join(shared[:8])}{', ...' if len(shared) > 8 else ''}."
         )
-
-
-def check_can_be_saved(teacher, student):
-    """Checks that two configurations can say what teacher and student are.
-
-    Args:
-        teacher: As for `check_shares_nothing`.
-        student: As for `check_shares_nothing`.
-
-    Raises:
-        ValueError: If they share layers with weights.
-    """
-    shared = [path for path, _ in _shared_layers(teacher, student)]
-    if shared:
-        raise ValueError(
-            "A distiller whose teacher and student share layers can't be saved whole, since each "
-            "is loaded on its own: save distiller.student, or use distiller.save_weights. "
-            f"{_received(shared)}"
-        )
-
-
-def _shared_layers(teacher, student):
-    """Returns tuples of path and layer of the student, with weights that are the teacher's too."""
-    taken = {id(weight) for weight in teacher.weights} if isinstance(teacher, keras.Model) else ()
-    found = []
-    for path in layer_paths(student) if taken else ():
-        layer = layer_at(student, path)
-        is_inner = not any(child.weights for child in children(layer).values())
-        if is_inner and any(id(weight) in taken for weight in layer.weights):
-            found.append((path, layer))
-    return found
-
-
-def _received(shared):
-    return (
-        f"Received: {len(shared)} shared layers, by their path in the student: "
-        f"{', '.join(shared[:8])}{', ...' if len(shared) > 8 else ''}."
-    )
 
 
 def _others(variables, chosen):

@@ -86,8 +86,7 @@ def _unknown(model, path, side):
     close = difflib.get_close_matches(path, known, n=5, cutoff=0.5)
     close += [other for other in known if other.split("/")[-1] == path.split("/")[-1]]
     nearest = list(dict.fromkeys(close)) or known[:10]
-    what = "model" if side == "model" else f"{side} model"
     return (
-        f"The {what} {model.name!r} has no layer {path!r}. "
+        f"The {side} model {model.name!r} has no layer {path!r}. "
         f"Closest: {', '.join(map(repr, nearest)) or 'it has no layers yet'}."
     )

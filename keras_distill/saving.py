@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_distill.freezing import check_can_be_saved, serialized
+from keras_distill.freezing import serialized
 from keras_distill.losses import schedule
 from keras_distill.sides import read_spec
 
@@ -24,7 +24,6 @@ class SavesItsModels:
 
     def get_config(self):
         """Returns the constructor's arguments, both models among them."""
-        check_can_be_saved(self.teacher, self.student)
         serialize = keras.saving.serialize_keras_object
         losses = weights = None
         if not self._is_tutorial_form:

@@ -121,6 +121,21 @@ def _takes_two(function):
     return True
 
 
+def checked_student_loss_weight(weight):
+    """Returns the weight of the student's loss.
+
+    Args:
+        weight: Number in [0, 1], schedule, or `None`.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If it is out of bounds.
+    """
+    if weight is None:
+        return None
+    return schedule.check_number("student_loss_weight", weight, low=0, high=1)
+
+
 def refuse_tutorial_arguments(**arguments):
     """Refuses arguments of the tutorial's form beside `distillation_losses`.
 

@@ -198,3 +198,45 @@ def test_bad_arguments_are_named(arguments, error, message):
 def test_name_must_be_a_string():
     with pytest.raises(TypeError, match=r"name=7"):
         datasets.load(7)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("name", 3),
+        ("x_train", np.full((4, 8, 8, 1), np.nan)),
+        ("x_test", np.zeros((4, 8, 8))),
+        ("y_train", np.array([0, 1, 2, 3])),
+        ("y_train", np.array([0, 1, 0])),
+        ("y_test", np.array([0.0, 1.0, 0.0, 1.0])),
+        ("labels", {"no", "yes"}),
+        ("labels", ()),
+        ("range", (1.0, 0.0)),
+        ("range", 255),
+    ],
+)
+def test_a_wrong_part_of_an_own_data_set_is_named(argument, value):
+    x, y = np.zeros((4, 8, 8, 1)), np.array([0, 1, 0, 1])
+    right = {"name": "own", "x_train": x, "y_train": y, "x_test": x, "y_test": y}
+    right["labels"] = ("no", "yes")
+    assert datasets.Dataset(**right).num_classes == 2
+    with pytest.raises((TypeError, ValueError), match=f"{argument} must be.*Received: {argument}="):
+        datasets.Dataset(**{**right, argument: value})
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("seed", -1), ("seed", "a"), ("download", 1), ("data_dir", 3), ("image_size", (8, 2**40))],
+)
+def test_a_wrong_setting_of_load_is_named(argument, value):
+    with pytest.raises((TypeError, ValueError), match=f"{argument} must be.*Received: {argument}="):
+        datasets.load("digits", **{argument: value})
+
+
+def test_with_sample_index_takes_a_data_set_or_arrays():
+    for value in ("text", None, np.zeros((4, 2)), [np.zeros(4), np.zeros(4)]):
+        with pytest.raises(TypeError, match=r"dataset must be a tf.data.Dataset or a tuple"):
+            datasets.with_sample_index(value)
+    for value in ((np.zeros(4), np.zeros(3)), (["\ud800"], ["a"])):
+        with pytest.raises(ValueError, match=r"dataset must be arrays of numbers, as many"):
+            datasets.with_sample_index(value)

@@ -155,22 +155,15 @@ def test_shared_layers_of_subclassed_models_are_refused_when_they_are_built(imag
 
 
 @pytest.mark.parametrize("is_frozen", [True, False])
-def test_what_training_does_not_change_may_be_shared(is_frozen, images, crossentropy, tmp_path):
+def test_what_training_does_not_change_may_be_shared(is_frozen, images, crossentropy):
     shared = layers.Conv2D(2, 3) if is_frozen else layers.Normalization()
     shared.build((None, 8, 8, 1))
     shared.trainable = not is_frozen
     teacher, student = sharing(shared, "teacher"), sharing(shared, "student")
     before = [np.array(weight) for weight in shared.weights]
-    distiller = distilled(teacher, student, images, crossentropy)
+    distilled(teacher, student, images, crossentropy)
     for old, new in zip(before, shared.weights, strict=True):
         np.testing.assert_array_equal(old, new)
-    distiller.save_weights(tmp_path / "distiller.weights.h5")
-    kernel = np.array(student.layers[-1].kernel)
-    student.layers[-1].kernel.assign(0 * kernel)
-    distiller.load_weights(tmp_path / "distiller.weights.h5")
-    np.testing.assert_array_equal(student.layers[-1].kernel, kernel)
-    with pytest.raises(ValueError, match=f"can't be saved whole.*student: {shared.name}"):
-        distiller.save(tmp_path / "distiller.keras")
 
 
 def test_a_cache_leaves_the_teacher_as_it_is(make_cnn, images, tmp_path):

@@ -92,13 +92,6 @@ def test_what_a_distiller_learns_from_is_set_when_it_is_made(crossentropy):
         distiller.distillation_losses = [SoftTargets()]
 
 
-@pytest.mark.parametrize("name", ["teacher", "student"])
-def test_another_model_needs_another_distiller(name, crossentropy):
-    distiller = compiled(crossentropy)
-    with pytest.raises(AttributeError, match=rf"made for its {name}: make a new Distiller"):
-        setattr(distiller, name, pair()[0])
-
-
 def test_another_backend_is_refused_with_what_to_do():
     script = (
         "import keras, keras_distill\n"

@@ -100,14 +100,14 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         if any(automatic) != all(automatic):
             raise ValueError(
                 f'{type(self).__name__} chooses the layers of both models, or of none: "auto" is '
-                f"for both sides. Teacher: {sides[0]!r}, Student: {sides[1]!r}."
+                f"for both sides. Teacher: {shown(sides[0])}, Student: {shown(sides[1])}."
             )
         several = [isinstance(side, list) and self.pairs_layers for side in sides]
         if any(several) and (not all(several) or len(sides[0]) != len(sides[1])):
             raise ValueError(
                 f"{type(self).__name__} pairs the teacher's layers with the student's, so both "
                 "must be lists of the same length. "
-                f"Teacher: {sides[0]!r}, Student: {sides[1]!r}."
+                f"Teacher: {shown(sides[0])}, Student: {shown(sides[1])}."
             )
 
     @property
@@ -150,8 +150,8 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         """
         return ValueError(
             f"{type(self).__name__}: {why} "
-            f"Teacher {self.teacher_layer_name!r}: {teacher_shape}, "
-            f"Student {self.student_layer_name!r}: {student_shape}."
+            f"Teacher {shown(self.teacher_layer_name)}: {teacher_shape}, "
+            f"Student {shown(self.student_layer_name)}: {student_shape}."
         )
 
     def teacher_reduction(self, ends_in=None):
@@ -248,7 +248,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
                 f"compute_loss takes the fields of LossContext. Received: {sorted(unknown)}"
             )
         for argument in ("mask", "teacher_mask", "student_mask"):
-            _check_tensors(argument, known.get(argument), may_be_none=True)
+            _check_mask(argument, known.get(argument), student_outputs)
         return ops.mean(self.call(teacher_outputs, student_outputs, LossContext(**known)))
 
     def validate_outputs(self, teacher_outputs, student_outputs):
@@ -391,12 +391,24 @@ def _is_name(name):
     return isinstance(name, str) and bool(name) and name.isprintable() and "/" not in name
 
 
-def _check_tensors(argument, value, may_be_none=False):
-    for tensor in keras.tree.flatten(value):
-        if not hasattr(tensor, "shape") and not (may_be_none and tensor is None):
+def _check_tensors(argument, tensors):
+    for tensor in keras.tree.flatten(tensors):
+        if not hasattr(tensor, "shape") or "complex" in str(tensor.dtype):
             raise TypeError(
-                f"{argument} must be a tensor or an array, or a structure of them. "
-                f"Received: {argument}={shown(value)}"
+                f"{argument} must be a tensor or an array of real numbers, or a structure of "
+                f"them. Received: {argument}={shown(tensors)}"
+            )
+
+
+def _check_mask(argument, mask, outputs):
+    masks = [part for part in keras.tree.flatten(mask) if part is not None]
+    _check_tensors(argument, masks)
+    batch = keras.tree.flatten(outputs)[0].shape[:1]
+    for part in masks:
+        if None not in (*batch, *part.shape[:1]) and tuple(part.shape[:1]) != tuple(batch):
+            raise ValueError(
+                f"{argument} must have a value for each of the {batch[0]} samples. "
+                f"Received: {argument}={shown(mask)} of shape {tuple(part.shape)}"
             )
 
 

@@ -33,6 +33,8 @@ class Call:
         control: Function like `make` for the same call of plain Keras, with which a call is excused
             where Keras alone ends in the same kind of error.
         leave: Arguments that aren't replaced.
+        values: Names of the values of all arguments, in place of the usual ones.
+        without: Pairs of argument and value that are right and would never end.
         seconds: Time limit.
         module: Row of the table that the call counts in.
     """
@@ -43,12 +45,16 @@ class Call:
     use: Callable = lambda place, result, arguments: None
     control: Callable | None = None
     leave: tuple = ()
+    values: tuple = ()
+    without: tuple = ()
     seconds: int = 20
     module: str = ""
 
     def rule(self, argument):
         """Returns the `Rule` of an argument."""
-        return self.rules.get(argument, rules.NOTHING)
+        # Keras's own classes refuse by themselves what they don't know.
+        default = rules.NOTHING.of_keras() if argument == STRANGER else rules.NOTHING
+        return self.rules.get(argument, default)
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -87,15 +93,20 @@ def cases_of(call, shared):
     """Lists the cases of a call, the valid one first."""
     with place_of_its_own(shared) as place:
         function, given = call.make(place)
-        cases = [Case(call.name, VALID, VALID), Case(call.name, STRANGER, "one")]
+        cases = [Case(call.name, VALID, VALID)]
+        cases += [] if call.values else [Case(call.name, STRANGER, "one")]
         defaults = inspect.signature(function).parameters
         for argument in arguments_of(function, given):
             if argument in call.leave:
                 continue
-            if argument in given and _is_needed(defaults.get(argument)):
+            if not call.values and argument in given and _is_needed(defaults.get(argument)):
                 cases.append(Case(call.name, argument, MISSING))
-            changes = changes_of(given.get(argument))
-            cases += [Case(call.name, argument, value) for value in (*VALUES, *changes)]
+            values = call.values or (*VALUES, *changes_of(given.get(argument)))
+            cases += [
+                Case(call.name, argument, value)
+                for value in values
+                if (argument, value) not in call.without
+            ]
     return cases
 
 
@@ -139,7 +150,7 @@ def try_case(call, case, shared):
         signal.alarm(0)
 
 
-def _replace(given, case, place):
+def _replace(given, call, case, place):
     """Replaces the argument of a case, and returns what it is replaced with."""
     value = None
     if case.argument == STRANGER:
@@ -148,8 +159,12 @@ def _replace(given, case, place):
         del given[case.argument]
     elif case.argument != VALID:
         changes = changes_of(given.get(case.argument))
-        made = changes.get(case.value)
-        value = VALUES[case.value](place) if made is None else made(given[case.argument])
+        if call.values:
+            value = case.value
+        elif case.value in changes:
+            value = changes[case.value](given[case.argument])
+        else:
+            value = VALUES[case.value](place)
         given[case.argument] = value
     return value
 
@@ -158,7 +173,7 @@ def _is_as_in_keras(error, call, case, place):
     if call.control is None or not call.rule(case.argument).is_keras:
         return False
     function, given = call.control(place)
-    _replace(given, case, place)
+    _replace(given, call, case, place)
     signal.alarm(call.seconds)
     try:
         function(**given)
@@ -169,7 +184,7 @@ def _is_as_in_keras(error, call, case, place):
 
 def _try(call, case, place):
     function, given = call.make(place)
-    value = _replace(given, case, place)
+    value = _replace(given, call, case, place)
     signal.alarm(call.seconds)
     try:
         result = function(**given)

@@ -66,6 +66,8 @@ def main():
             cases = cases if options.long else sample(cases, options.count, options.seed)
         started = time.monotonic()
         lines = []
+        if options.output:
+            options.output.write_text("")
 
         def on_verdict(case, verdict):
             if verdict.kind in options.list or options.case:

@@ -1,5 +1,6 @@
 """Runs cases in processes of their own, so that one that dies or hangs is seen."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import traceback
 from tests.fuzz.judge import Verdict
 
 _ROOT = pathlib.Path(__file__).parents[2]
+_COMMAND = [sys.executable, "-m", "tests.fuzz.workers"]
 # Beyond a case's own limit, for a process that doesn't react to its alarm.
 _GRACE = 40
 
@@ -35,7 +37,7 @@ def _run_in_process(cases, on_verdict, shared, seconds_of):
     with tempfile.TemporaryFile("w+") as log:
         reading, writing = os.pipe()
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.workers", str(writing), str(shared)],
+            [*_COMMAND, str(writing), str(shared)],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
@@ -45,8 +47,9 @@ def _run_in_process(cases, on_verdict, shared, seconds_of):
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
         )
         os.close(writing)
-        process.stdin.write(json.dumps([(c.call, c.argument, c.value) for c in cases]))
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps([(c.call, c.argument, c.value) for c in cases]))
+            process.stdin.close()
         with os.fdopen(reading, "rb", buffering=0) as verdicts:
             for index, case in enumerate(cases):
                 # The first also waits for TensorFlow.

@@ -112,7 +112,9 @@ class SelfAttentionRelation(PairedLoss):
 
 def _with_vectors(layer_name):
     names = [layer_name] if isinstance(layer_name, str) else layer_name
-    is_listed = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    is_listed = isinstance(names, (list, tuple)) and all(
+        isinstance(name, str) and name for name in names
+    )
     if not is_listed or layer_name == "auto":
         return layer_name
     return [

@@ -74,7 +74,7 @@ class MaskedGenerative(ProjectedLoss):
             ConvolutionStack(size=3, name=f"{self.name}_generator_{index}")
             for index in range(len(self._projectors))
         ]
-        self._masks = RandomMask(mask_ratio, seed, masked, name=f"{self.name}_mask")
+        self._masks = RandomMask(mask_ratio, self.seed, masked, name=f"{self.name}_mask")
 
     @property
     def own_layers(self):

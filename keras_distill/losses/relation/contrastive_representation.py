@@ -76,11 +76,11 @@ class ContrastiveRepresentation(DistillationLoss):
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         hint = schedule.layer_hint(samples)
-        self.samples = None if samples is None else check_count("samples", samples, 2, hint=hint)
-        self.negatives = check_count("negatives", negatives)
+        self.samples = None if samples is None else check_count("samples", samples, 2, 2**31, hint)
+        self.negatives = check_count("negatives", negatives, high=2**31)
         self.temperature = schedule.check_temperature(temperature)
         self.momentum = schedule.check_constant("momentum", momentum, low=0, high=1)
-        self.size = check_count("size", size)
+        self.size = check_count("size", size, high=2**20)
         self.seed = schedule.check_seed(seed)
         self._heads = [
             ConvolutionStack(name=f"{self.name}_{side}") for side in ("teacher", "student")

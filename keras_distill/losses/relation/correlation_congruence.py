@@ -50,7 +50,7 @@ class CorrelationCongruence(EmbeddingLoss):
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.gamma = schedule.check_constant("gamma", gamma, low=0, low_is_allowed=False)
-        self.order = check_count("order", order)
+        self.order = check_count("order", order, high=50)
 
     def compare(self, teacher, student, context):
         """Computes the distance of the kernels."""

@@ -186,7 +186,9 @@ def check_rows(loss, shapes):
 def _checked_outputs(outputs):
     given = outputs if isinstance(outputs, (list, tuple)) else [outputs]
     is_known = all(
-        isinstance(key, (str, int)) and not isinstance(key, bool) and key != "" for key in given
+        (isinstance(key, str) and key)
+        or (isinstance(key, int) and not isinstance(key, bool) and key >= 0)
+        for key in given
     )
     if outputs is not None and (not given or not is_known):
         raise TypeError(

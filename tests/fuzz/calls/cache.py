@@ -100,8 +100,14 @@ CALLS = [
             place.cache().parts_for,
             {"path": None, "reduction": "", "loss": SoftTargets()},
         ),
-        {"path": NONE, "reduction": text().named("hold"), "loss": NONE},
+        {"path": NONE.named("hold")},
         leave=("loss", "reduction"),
+        module="cache",
+    ),
+    Call(
+        "TeacherCache.ends_in",
+        lambda place: (place.cache().ends_in, {"path": None}),
+        {"path": text() | NONE},
         module="cache",
     ),
 ]

@@ -83,6 +83,7 @@ CALLS = [
             "layers": _LAYERS.named("layer"),
         },
         _forward,
+        seconds=40,
         module="compression",
     ),
     Call(
@@ -102,6 +103,7 @@ CALLS = [
             "layers": _LAYERS.named("layer"),
         },
         _forward,
+        seconds=40,
         module="compression",
     ),
     Call(
@@ -125,6 +127,7 @@ CALLS = [
             compression.strip,
             {"model": compression.cluster(place.student(), 4, "linear")},
         ),
+        seconds=40,
         module="compression",
     ),
     Call(
@@ -137,6 +140,7 @@ CALLS = [
     Call(
         "compression.to_tf_keras",
         lambda place: (compression.to_tf_keras, {"model": place.student()}),
+        seconds=40,
         module="compression",
     ),
     Call(
@@ -145,6 +149,7 @@ CALLS = [
             compression.from_tf_keras,
             {"model": compression.to_tf_keras(place.student())},
         ),
+        seconds=40,
         module="compression",
     ),
     Call(

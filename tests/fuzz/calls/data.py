@@ -14,6 +14,7 @@ from tests.fuzz.rules import (
     number,
     one_of,
     sequence_of,
+    text,
 )
 
 _SHAPE = sequence_of(count(high=64), 3, 3)
@@ -49,6 +50,19 @@ def _is_class_names(value):
 
 _PATH = NONE | Rule(lambda value: PATH.accepts(value))
 _CLASS_NUMBERS = array(lambda made: made.shape in ((3,), (3, 2)) and np.isfinite(made).all())
+
+
+_LABELS = Rule(
+    lambda value: isinstance(value, np.ndarray) and value.shape == (12,) and value.max() < 3
+)
+_IMAGES = Rule(
+    lambda value: (
+        isinstance(value, np.ndarray)
+        and value.shape == (12, 8, 8, 1)
+        and value.dtype.kind == "f"
+        and np.isfinite(value).all()
+    )
+)
 
 
 def _attention(place):
@@ -147,7 +161,11 @@ CALLS = [
     Call(
         "datasets.with_sample_index",
         lambda place: (datasets.with_sample_index, {"dataset": (place.x, place.y)}),
-        {"dataset": Rule().named("with_sample_index", "samples")},
+        {
+            "dataset": Rule(lambda value: isinstance(value, tuple) and len(value) == 3).named(
+                "with_sample_index", "samples"
+            )
+        },
         lambda place, made, arguments: next(iter(made)),
         module="datasets",
     ),
@@ -165,7 +183,15 @@ CALLS = [
                 "range": (0.0, 1.0),
             },
         ),
-        {},
+        {
+            "name": text(),
+            "x_train": _IMAGES,
+            "x_test": _IMAGES,
+            "labels": sequence_of(text(), least=3),
+            "y_train": _LABELS,
+            "y_test": _LABELS,
+            "range": Rule(lambda value: isinstance(value, list) and value == [1, 2]),
+        },
         module="datasets",
     ),
     Call(

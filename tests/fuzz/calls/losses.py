@@ -61,7 +61,7 @@ RULES = {
     "initial_variance": number(low=0, low_is_allowed=False),
     "reduction": count(),
     "order": count(),
-    "samples": NONE | count(low=2),
+    "samples": NONE | count(low=2, high=2**31),
     "outputs": NONE | count(low=0) | text() | sequence_of(text() | count(low=0)),
     "masked": one_of("positions", "channels"),
     "normalize": FLAG,
@@ -120,7 +120,8 @@ def _compute(place):
     return losses.DecoupledKD().compute_loss, arguments
 
 
-_TENSOR = array(lambda made: made.shape == (4, 3))
+_TENSOR = array(lambda made: made.shape == (4, 3)) | instance(keras.KerasTensor)
+_LABELS = array(lambda made: made.shape[:1] == (4,)) | instance(keras.KerasTensor)
 _CALLS = [_constructor(case) for case in CASES if case.name != "SoftenedLoss"]
 CALLS = [
     *_CALLS,
@@ -161,8 +162,8 @@ CALLS = [
         {
             "teacher_outputs": _TENSOR.of_keras().named("teacher"),
             "student_outputs": _TENSOR.of_keras().named("student"),
-            "labels": array(lambda made: made.shape[:1] == (4,)).of_keras().named("label"),
-            "mask": NONE,
+            "labels": _LABELS.of_keras().named("label"),
+            "mask": NONE | array(lambda made: made.shape == (4,)) | instance(keras.KerasTensor),
             "step": ANYTHING,
             "training": ANYTHING,
         },

@@ -34,7 +34,8 @@ def indices_of(x, sample_index):
         return None
     indices = x.place if sample_index is None else take(sample_index, inputs_of(x), "sample_index")
     dtype = keras.backend.standardize_dtype(indices.dtype)
-    if "int" not in dtype:
+    # Of a cache they are; Keras shows a step under several replicas an average of their batches.
+    if sample_index is not None and "int" not in dtype:
         raise TypeError(
             "sample_index must give integers, the number of each sample in the data set. "
             f"Received: {dtype}"

@@ -6,7 +6,13 @@ import warnings
 import keras
 import tensorflow as tf
 
-from keras_distill.arguments import check_count, check_flag, check_model
+from keras_distill.arguments import (
+    check_count,
+    check_flag,
+    check_model,
+    check_text,
+    shown,
+)
 from keras_distill.cache import manifest, shards
 from keras_distill.cache.arguments import (
     check_augment,
@@ -353,7 +359,7 @@ class TeacherCache:
         Args:
             path: Layer path, or `None` for the output.
         """
-        return self._ends_in.get(path)
+        return self._ends_in.get(None if path is None else check_text("path", path))
 
     def mask_of(self, part):
         """Returns the part with the Keras mask that a part carries, or `None`.
@@ -375,6 +381,8 @@ class TeacherCache:
         Raises:
             ValueError: If the cache has none.
         """
+        if path is not None:
+            check_text("path", path)
         for key in ((path, reduction), (path, "")):
             if key in self._parts:
                 parts = self._parts[key]
@@ -383,9 +391,9 @@ class TeacherCache:
                 return parts
         what = f"{path or 'output'}{f' ({reduction})' if reduction else ''}"
         raise ValueError(
-            f"The cache in {str(self.directory)!r} doesn't hold {what!r} of the teacher, which "
-            f"{type(loss).__name__} needs. It holds {[part.name for part in self.parts]}. Build "
-            "one with this loss among its distillation_losses."
+            f"The cache in {str(self.directory)!r} doesn't hold {shown(what)} of the teacher, "
+            f"which {type(loss).__name__} needs. It holds {[part.name for part in self.parts]}. "
+            "Build one with this loss among its distillation_losses."
         )
 
     def __repr__(self):

@@ -7,13 +7,22 @@ import os
 import pathlib
 import re
 import traceback
+import zipfile
 
 import keras_distill
 
 OURS = pathlib.Path(keras_distill.__file__).parent
 VERDICTS = ("clear", "keras", "works", "obscure", "silent", "crash", "hang")
 # What tells a user that an argument or a file is wrong.
-_CLEAR = (ValueError, TypeError, OSError, ImportError, RuntimeError, SystemExit)
+_CLEAR = (
+    ValueError,
+    TypeError,
+    OSError,
+    ImportError,
+    RuntimeError,
+    SystemExit,
+    zipfile.BadZipFile,
+)
 _LONGEST = 2_500
 
 

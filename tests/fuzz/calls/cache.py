@@ -32,7 +32,7 @@ def _join(place):
         "augment": None,
         "views": None,
         "batch_size": 4,
-        "shuffle": False,
+        "shuffle": True,
         "buffer_size": 8,
         "seed": 0,
         "shard": (0, 1),
@@ -98,7 +98,7 @@ CALLS = [
         "TeacherCache.parts_for",
         lambda place: (
             place.cache().parts_for,
-            {"path": None, "reduction": "", "loss": SoftTargets()},
+            {"path": None, "reduction": "logits", "loss": SoftTargets()},
         ),
         {"path": NONE.named("hold")},
         leave=("loss", "reduction"),

@@ -119,7 +119,7 @@ def _damaged(name, make, each, rule, seconds=30):
     )
 
 
-_TFLITE = ANYTHING.named("tflite", "TensorFlow Lite")
+_TFLITE = ANYTHING.named("tflite", "TensorFlow Lite", "LiteRT", "Input")
 CALLS = [
     _damaged(".tflite", _open_tflite, 40, _TFLITE),
     _damaged(".tflite in inspect", _command("inspect", "{tflite}"), 10, _TFLITE),

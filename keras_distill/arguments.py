@@ -1,6 +1,7 @@
 """Checks of arguments that many public functions share, and how a wrong value is shown."""
 
 import difflib
+import inspect
 import numbers
 import os
 import pathlib
@@ -38,6 +39,23 @@ def closest(name, known):
         return ""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     return f" Closest: {', '.join(map(repr, near))}." if near else ""
+
+
+def takes(function, count):
+    """Says whether a function takes a number of arguments by position.
+
+    Args:
+        function: Any callable.
+        count: The number.
+    """
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:
+        # A function of another language has no signature.
+        return True
+    return True
 
 
 def check_choice(name, value, allowed, hint=""):

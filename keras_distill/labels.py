@@ -17,6 +17,7 @@ import copy
 import keras
 from keras import ops
 
+from keras_distill.arguments import shown
 from keras_distill.masks import both, mask_of, with_rank
 from keras_distill.workers import mean_over_replicas, replicas
 
@@ -229,7 +230,7 @@ def _taken(y, key):
     if not isinstance(y, dict) or key not in y:
         found = f"keys {sorted(y)}" if isinstance(y, dict) else type(y).__name__
         raise ValueError(
-            f"label_key={key!r} needs labels in a dictionary with that key. Received: {found}."
+            f"label_key={shown(key)} needs labels in a dictionary with that key. Received: {found}."
         )
     return y[key]
 

@@ -16,7 +16,8 @@ from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss, flat_shapes, to_snake_case
 from keras_distill.losses.response.response_loss import ResponseLoss
 from keras_distill.masks import fits, mask_of
-from keras_distill.outputs import names_of, output_names, select
+from keras_distill.outputs import output_names
+from keras_distill.selection import names_of, select
 from keras_distill.workers import replicas
 
 RESERVED_NAMES = ("loss", "student_loss", "distillation_loss", "total_loss")

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras.optimizers.schedules import LearningRateSchedule
 
-from keras_distill.arguments import shown
+from keras_distill.arguments import shown, takes
 from keras_distill.features import FeatureExtractor
 from keras_distill.layer_paths import symbolic
 from keras_distill.losses.logits import (
@@ -199,6 +199,7 @@ def check_route(route, argument):
         TypeError: If `route` is none of the three.
     """
     is_function = callable(route) and not isinstance(route, (type, LearningRateSchedule))
+    is_function = is_function and takes(route, 1)
     if route is None or is_function or (isinstance(route, str) and route):
         return
     raise TypeError(

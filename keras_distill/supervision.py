@@ -1,11 +1,10 @@
 """What must agree between the two models, the labels' loss and the tutorial's loss."""
 
-import inspect
 import warnings
 
 import keras
 
-from keras_distill.arguments import check_text, shown
+from keras_distill.arguments import check_text, shown, takes
 from keras_distill.cache import TeacherCache
 from keras_distill.losses import schedule
 from keras_distill.losses.response import SoftenedLoss, SoftTargets
@@ -102,23 +101,21 @@ def checked_loss(loss, student_loss_fn):
 
 
 def _is_loss(value):
-    if isinstance(value, (str, keras.losses.Loss)):
+    if isinstance(value, str):
+        return value.lower() in CHOSEN_BY_SHAPE or _is_known(value)
+    if isinstance(value, keras.losses.Loss):
         return True
     is_function = callable(value) and not isinstance(
         value, (type, keras.layers.Layer, keras.optimizers.schedules.LearningRateSchedule)
     )
-    return is_function and _takes_two(value)
+    return is_function and takes(value, 2)
 
 
-def _takes_two(function):
+def _is_known(name):
     try:
-        inspect.signature(function).bind(None, None)
-    except TypeError:
-        return False
+        return keras.losses.get(name) is not None
     except ValueError:
-        # A function of another language has no signature.
-        return True
-    return True
+        return False
 
 
 def checked_student_loss_weight(weight):
@@ -150,7 +147,7 @@ def refuse_tutorial_arguments(**arguments):
             raise ValueError(
                 f"This distiller already has distillation_losses, so {name} has no place: leave "
                 "one of them out. A loss has its own temperature, and student_loss_weight and "
-                f"distillation_loss_weights its share. Received: {name}={value!r}"
+                f"distillation_loss_weights its share. Received: {name}={shown(value)}"
             )
 
 

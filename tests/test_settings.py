@@ -104,3 +104,33 @@ def test_another_backend_is_refused_with_what_to_do():
     )
     assert result.stderr.strip().splitlines()[-1].startswith("RuntimeError: Distiller trains on")
     assert "KERAS_BACKEND=tensorflow" in result.stderr
+
+
+@pytest.mark.parametrize("loss", ["no such loss", ["mse", "nothing"], [], [None], 3, lambda: 0])
+def test_what_is_no_loss_is_refused_when_compiled(loss):
+    distiller = Distiller(*pair(), "kd")
+    with pytest.raises(TypeError, match=r"loss must be a keras.losses loss.*Received: loss="):
+        distiller.compile("sgd", loss)
+    tutorial = Distiller(student=pair()[0], teacher=pair()[1])
+    with pytest.raises(TypeError, match=r"distillation_loss_fn must be.*Received: dist"):
+        tutorial.compile("sgd", "mse", distillation_loss_fn=loss)
+
+
+@pytest.mark.parametrize("route", [3, b"x", ["x"], lambda: 0, lambda a, b: a, "", type])
+@pytest.mark.parametrize("argument", ["teacher_input", "student_input", "sample_index"])
+def test_what_takes_no_inputs_from_a_batch_is_refused(argument, route):
+    with pytest.raises(TypeError, match=rf"Received: {argument}="):
+        Distiller(*pair(), "kd", **{argument: route})
+
+
+def test_a_number_of_steps_that_never_comes_is_refused(crossentropy):
+    with pytest.raises(TypeError, match=r"steps_per_epoch must be an integer"):
+        compiled(crossentropy).fit(X, Y, steps_per_epoch=float("inf"), verbose=0)
+
+
+def test_sample_indices_are_integers(crossentropy):
+    settings = {"teacher_input": "x", "student_input": "x", "sample_index": "x"}
+    distiller = Distiller(*pair(), "kd", **settings)
+    distiller.compile("sgd", crossentropy)
+    with pytest.raises(TypeError, match=r"sample_index must give integers.*float32"):
+        distiller.fit({"x": X}, Y, verbose=0)

@@ -11,6 +11,7 @@ from keras_distill.arguments import shown
 from keras_distill.losses import schedule
 from keras_distill.losses.context import LossContext
 from keras_distill.losses.logits import activation_of, final_activation
+from keras_distill.selection import select
 
 
 class DistillationLoss(keras.distillation.DistillationLoss):
@@ -100,14 +101,17 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         if any(automatic) != all(automatic):
             raise ValueError(
                 f'{type(self).__name__} chooses the layers of both models, or of none: "auto" is '
-                f"for both sides. Teacher: {shown(sides[0])}, Student: {shown(sides[1])}."
+                "for both sides. "
+                f"Received: teacher_layer_name={shown(sides[0])}, "
+                f"student_layer_name={shown(sides[1])}"
             )
         several = [isinstance(side, list) and self.pairs_layers for side in sides]
         if any(several) and (not all(several) or len(sides[0]) != len(sides[1])):
             raise ValueError(
                 f"{type(self).__name__} pairs the teacher's layers with the student's, so both "
                 "must be lists of the same length. "
-                f"Teacher: {shown(sides[0])}, Student: {shown(sides[1])}."
+                f"Received: teacher_layer_name={shown(sides[0])}, "
+                f"student_layer_name={shown(sides[1])}"
             )
 
     @property
@@ -240,6 +244,8 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         Returns:
             Scalar tensor.
         """
+        teacher_outputs = select(self.outputs, teacher_outputs)
+        student_outputs = select(self.outputs, student_outputs)
         self.validate_outputs(teacher_outputs, student_outputs)
         known = {**getattr(self, "_known_of_models", {}), **kwargs}
         unknown = set(known) - {field.name for field in dataclasses.fields(LossContext)}
@@ -401,8 +407,23 @@ def _check_tensors(argument, tensors):
 
 
 def _check_mask(argument, mask, outputs):
-    masks = [part for part in keras.tree.flatten(mask) if part is not None]
+    if mask is None:
+        return
+    is_tensor = hasattr(mask, "shape") and len(mask.shape)
+    parts = [mask] if is_tensor else mask if isinstance(mask, (list, tuple)) else ()
+    masks = [part for part in parts if part is not None]
+    if not masks or (argument == "mask" and not is_tensor):
+        raise TypeError(
+            f"{argument} must be a boolean tensor with a value per position, or None. "
+            f"Received: {argument}={shown(mask)}"
+        )
     _check_tensors(argument, masks)
+    for part in masks:
+        dtype = keras.backend.standardize_dtype(part.dtype)
+        if dtype != "bool" and "int" not in dtype and not _is_zeros_and_ones(part):
+            raise TypeError(
+                f"{argument} must be boolean. Received: {argument}={shown(part)} of {dtype}"
+            )
     batch = keras.tree.flatten(outputs)[0].shape[:1]
     for part in masks:
         if None not in (*batch, *part.shape[:1]) and tuple(part.shape[:1]) != tuple(batch):
@@ -410,6 +431,14 @@ def _check_mask(argument, mask, outputs):
                 f"{argument} must have a value for each of the {batch[0]} samples. "
                 f"Received: {argument}={shown(mask)} of shape {tuple(part.shape)}"
             )
+
+
+def _is_zeros_and_ones(mask):
+    try:
+        values = keras.ops.convert_to_numpy(mask)
+    except Exception:  # Each backend has an error of its own for a tensor of a graph.
+        return True
+    return bool(((values == 0) | (values == 1)).all())
 
 
 def _shapes_of(argument, outputs):

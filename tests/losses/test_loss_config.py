@@ -86,3 +86,29 @@ def test_a_batch_of_one_is_not_compared_with_every_sample(name):
 def test_an_unknown_field_of_the_context_is_refused():
     with pytest.raises(TypeError, match=r"Received: \['label'\]"):
         losses.get("dkd").compute_loss(np.eye(3), np.eye(3), label=np.arange(3))
+
+
+def test_outputs_are_chosen_outside_a_distiller_too():
+    teacher, student = ({"a": np.random.rand(4, 3), "b": np.random.rand(4, 2)} for _ in "ts")
+    value = losses.SoftTargets(outputs="a").compute_loss(teacher, student)
+    assert float(value) == float(losses.SoftTargets().compute_loss(teacher["a"], student["a"]))
+    with pytest.raises(ValueError, match=r"their positions. Received: outputs='c'"):
+        losses.SoftTargets(outputs="c").compute_loss(teacher, student)
+
+
+@pytest.mark.parametrize("mask", [[], [None], {}, np.full((4, 5), np.nan), np.full((4, 5), 0.5)])
+def test_a_mask_that_masks_nothing_is_refused(mask):
+    sides = np.random.rand(4, 5, 3), np.random.rand(4, 5, 3)
+    with pytest.raises(TypeError, match=r"mask must be .*Received: mask="):
+        losses.SoftTargets().compute_loss(*sides, mask=mask)
+
+
+@pytest.mark.parametrize("labels", [np.arange(3), np.zeros((2, 4), int), np.zeros((4, 5), int)])
+def test_labels_that_fit_no_sample_are_refused(labels):
+    with pytest.raises(ValueError, match=r"Received: labels of shape|Labels of shape"):
+        losses.DecoupledKD().compute_loss(np.eye(4), np.ones((4, 4)), labels=labels % 4)
+
+
+def test_layers_of_one_side_alone_are_refused():
+    with pytest.raises(TypeError, match="layers must be"):
+        losses.AttentionCapture("fma", {"teacher": None, "student": ["a"]})

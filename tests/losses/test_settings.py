@@ -91,7 +91,7 @@ def test_what_is_no_tensor_is_refused_by_the_side_that_it_is_of(value):
     with pytest.raises(TypeError, match=r"student_outputs must be a tensor"):
         losses.SoftTargets().compute_loss(outputs, value)
     if value is not None:
-        with pytest.raises(TypeError, match=r"mask must be a tensor"):
+        with pytest.raises(TypeError, match=r"mask must be a boolean tensor"):
             losses.SoftTargets().compute_loss(outputs, outputs, mask=value)
 
 

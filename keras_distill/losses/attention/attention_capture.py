@@ -109,7 +109,8 @@ def _sides_of(layers):
         return {"teacher": "auto", "student": "auto"}
     if isinstance(layers, (list, tuple)):
         return {"teacher": list(layers), "student": list(layers)}
-    if isinstance(layers, dict) and set(layers) == {"teacher", "student"}:
+    is_by_side = isinstance(layers, dict) and set(layers) == {"teacher", "student"}
+    if is_by_side and all(layers.values()):
         return {
             side: [paths] if isinstance(paths, str) else paths for side, paths in layers.items()
         }

@@ -124,7 +124,13 @@ class FactorTransfer(PairedLoss):
         """
         check_model("teacher", teacher)
         check_count("epochs", epochs)
-        check_count("batch_size", batch_size)
+        check_count("batch_size", batch_size, high=2**31 - 1)
+        if optimizer is None:
+            raise TypeError(
+                f"optimizer must be a Keras optimizer or its name. Received: {optimizer=}"
+            )
+        if all(leaf is None for leaf in keras.tree.flatten(x)):
+            raise ValueError(f"x must hold the teacher's inputs. Received: x={shown(x)}")
         features = FeatureModel(teacher, [self.teacher_layer_name])
         model = _Reconstruction(features, self._paraphraser)
         model.compile(optimizer)

@@ -39,6 +39,14 @@ def labels_as_one_hot(labels, logits):
     """
     labels = ops.convert_to_tensor(labels)
     rank, classes = len(logits.shape), logits.shape[-1]
+    outer = tuple(logits.shape[:-1])
+    if any(
+        None not in pair and pair[0] != pair[1] for pair in zip(labels.shape, outer, strict=False)
+    ):
+        raise ValueError(
+            "Labels must be one per sample, or one per position of the output. Received: labels of "
+            f"shape {tuple(labels.shape)} for outputs of shape {tuple(logits.shape)}"
+        )
     if len(labels.shape) == rank and labels.shape[-1] == classes and classes > 1:
         labels = ops.argmax(labels, axis=-1)
     elif len(labels.shape) == rank and labels.shape[-1] == 1:

@@ -3,13 +3,20 @@
 In a notebook each picture is shown once: where it is displayed, or when its cell ends.
 """
 
-import collections.abc
 import io
 
 import numpy as np
 
 from keras_distill.arguments import check_path, check_text, shown
 from keras_distill.files import write_whole
+from keras_distill.picture_data import (
+    attention_arguments,
+    check_named,
+    class_numbers,
+    finite_array,
+    list_of_names,
+    values_of_runs,
+)
 
 _RIGHT, _WRONG = "#1a7f37", "#c62828"
 # Colors that people with any color vision tell apart (Okabe & Ito).
@@ -46,7 +53,7 @@ def attention_map(features):
         - [Zagoruyko & Komodakis, 2017](https://arxiv.org/abs/1612.03928)
     """
     # In float64, since the square of a square leaves the range of float16 and strains float32.
-    values = _finite(features, "features", rank=4).astype("float64")
+    values = finite_array(features, "features", rank=4).astype("float64")
     maps = np.square(values).mean(axis=-1)
     norms = np.sqrt(np.square(maps).sum(axis=(1, 2), keepdims=True))
     return np.divide(maps, norms, out=np.zeros_like(maps), where=norms > 0).astype("float32")
@@ -66,17 +73,17 @@ def plot_attention(images, maps, path=None, predictions=None, labels=None, class
         path: File to write as PNG. Defaults to none.
         predictions: Dict of model name to predicted classes (samples,) or scores
             (samples, classes); written above that model's map. Defaults to none.
-        labels: True classes (samples,), with which right predictions are green and wrong ones
-            red. Defaults to none.
-        class_names: Sequence of names of the classes, in their order, that replace the class
-            numbers; written as they are. Defaults to numbers.
+        labels: True classes (samples,) or scores (samples, classes), with which right
+            predictions are green and wrong ones red. Defaults to none.
+        class_names: List of names of the classes, strings or integers in their order, that
+            replace the class numbers; written as they are. Defaults to numbers.
 
     Returns:
         A `matplotlib.figure.Figure`.
 
     Raises:
-        TypeError: If `class_names` has no order, or `predictions` isn't a dictionary.
-        ValueError: If the numbers of samples differ, a shape is not as described,
+        TypeError: If `class_names` is no list of names, or `predictions` isn't a dictionary.
+        ValueError: If the numbers of samples differ or are above 250, a shape is not as described,
             `predictions` names a model that has no map, or a class has no name.
         ImportError: If matplotlib is not installed.
 
@@ -90,12 +97,12 @@ def plot_attention(images, maps, path=None, predictions=None, labels=None, class
         figure = plot_attention(images, {"teacher": attention_map(np.random.rand(3, 4, 4, 16))})
         ```
     """
-    images, maps, predictions, labels = _attention_arguments(images, maps, predictions, labels)
+    images, maps, predictions, labels = attention_arguments(images, maps, predictions, labels)
     if class_names is not None:
-        class_names = _names(class_names, "class_names")
+        class_names = list_of_names(class_names, "class_names")
         for name, values in {"labels": labels, **predictions}.items():
             if values is not None:
-                _check_named(values, name, class_names, "class_names")
+                check_named(values, name, class_names, "class_names")
     rows, columns = len(images), 1 + len(maps)
     figure = _figure(1.5 * columns + 0.2, 1.65 * rows + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -174,7 +181,7 @@ def plot_curves(histories, metric="val_accuracy", path=None):
             f"Received: histories={shown(histories)}"
         )
     check_text("metric", metric)
-    curves = {name: _runs(name, runs, metric) for name, runs in histories.items()}
+    curves = {name: values_of_runs(name, runs, metric) for name, runs in histories.items()}
     figure = _figure(6.4, 4.0)
     axis = figure.subplots()
     titles = []
@@ -203,18 +210,19 @@ def plot_confusion(y_true, y_pred, labels, path=None):
     Colors are shares of the true class, numbers are counts. The title gives the accuracy.
 
     Args:
-        y_true: True classes (samples,), integers from 0.
+        y_true: True classes (samples,), integers from 0, or scores (samples, classes).
         y_pred: Predicted classes (samples,), or scores (samples, classes).
-        labels: Sequence of names of the classes, in their order; drawn as they are.
+        labels: List of at most 250 names of the classes, strings or integers in their order;
+            drawn as they are.
         path: File to write as PNG. Defaults to none.
 
     Returns:
         A `matplotlib.figure.Figure`.
 
     Raises:
-        TypeError: If `labels` has no order.
-        ValueError: If the numbers of samples differ, there are none, scores are NaN, or a class
-            has no name.
+        TypeError: If `labels` is no list of names.
+        ValueError: If the numbers of samples differ, there are none, scores are NaN, a class has
+            no name, or there are more classes than a picture holds.
         ImportError: If matplotlib is not installed.
 
     Example:
@@ -224,15 +232,15 @@ def plot_confusion(y_true, y_pred, labels, path=None):
         figure = plot_confusion([0, 1, 1], [0, 1, 0], labels=["no", "yes"])
         ```
     """
-    labels = _names(labels, "labels")
-    y_true, y_pred = _classes(y_true, "y_true"), _classes(y_pred, "y_pred")
+    labels = list_of_names(labels, "labels")
+    y_true, y_pred = class_numbers(y_true, "y_true"), class_numbers(y_pred, "y_pred")
     if len(y_true) != len(y_pred) or not len(y_true):
         raise ValueError(
             "`y_true` and `y_pred` must be one or more samples each, equally many. "
             f"Received: {len(y_true)} and {len(y_pred)}"
         )
     for name, values in (("y_true", y_true), ("y_pred", y_pred)):
-        _check_named(values, name, labels, "labels")
+        check_named(values, name, labels, "labels")
     counts = np.zeros((len(labels), len(labels)), dtype=int)
     np.add.at(counts, (y_true, y_pred), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -307,105 +315,6 @@ def _finish(figure, path):
     return figure
 
 
-def _finite(values, name, rank):
-    values = _array(values, name)
-    if values.ndim != rank or not values.size:
-        shape = ("batch", "height", "width", "channels")[:rank]
-        raise ValueError(
-            f"`{name}` must be an array ({', '.join(shape)}) that is not empty. "
-            f"Received shape: {values.shape}"
-        )
-    if not _are_finite(values):
-        raise ValueError(f"`{name}` holds NaN or infinity, or something else than numbers.")
-    return values
-
-
-def _array(values, name):
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise ValueError(
-            f"`{name}` must be an array: its rows differ in length. Received: {shown(values)}"
-        ) from None
-
-
-def _are_finite(values):
-    try:
-        return bool(np.isfinite(values).all())
-    except TypeError:
-        return False
-
-
-def _classes(values, name):
-    """Class numbers, whether given as such or as scores per class."""
-    values = _array(values, name)
-    numeric = _are_finite(values)
-    if numeric and values.ndim == 2 and values.shape[1] > 1:
-        return values.argmax(axis=1)
-    if not numeric or values.ndim != 1 or not np.array_equal(values, values.astype(int)):
-        raise ValueError(
-            f"`{name}` must be classes (samples,) or finite scores (samples, classes). "
-            f"Received: shape {values.shape}, type {values.dtype}"
-        )
-    return values.astype(int)
-
-
-def _names(names, argument):
-    """A list of the classes' names, which must have an order to belong to class numbers."""
-    ordered = collections.abc.Sequence | np.ndarray
-    if not isinstance(names, ordered) or not len(names):
-        raise TypeError(
-            f"`{argument}` must be a sequence of names, in the order of the classes. "
-            f"Received: {argument}={shown(names)}"
-        )
-    return [str(name) for name in names]
-
-
-def _check_named(values, argument, names, names_argument):
-    if len(values) and (values.min() < 0 or values.max() >= len(names)):
-        raise ValueError(
-            f"`{argument}` has classes {values.min()} to {values.max()}, but `{names_argument}` "
-            f"names the {len(names)} classes 0 to {len(names) - 1}."
-        )
-
-
-def _attention_arguments(images, maps, predictions, labels):
-    images = _array(images, "images")
-    if images.ndim == 3:
-        images = images[..., None]
-    images = _finite(images, "images", rank=4)
-    if images.shape[-1] not in (1, 3):
-        raise ValueError(f"`images` must have 1 or 3 channels. Received shape: {images.shape}")
-    if not isinstance(maps, dict) or not maps:
-        raise ValueError(
-            "`maps` must be a dict of model name to maps (samples, height, width). "
-            f"Received: {type(maps).__name__}"
-        )
-    if predictions is not None and not isinstance(predictions, dict):
-        raise TypeError(
-            "`predictions` must be a dict of model name to predicted classes or scores. "
-            f"Received: predictions={shown(predictions)}"
-        )
-    maps = {name: _finite(values, f"maps[{name!r}]", rank=3) for name, values in maps.items()}
-    predictions = {
-        name: _classes(values, f"predictions[{name!r}]")
-        for name, values in (predictions or {}).items()
-    }
-    unknown = [name for name in predictions if name not in maps]
-    if unknown:
-        raise ValueError(
-            f"`predictions` names {unknown[0]!r}, which has no map. Maps: {', '.join(maps)}"
-        )
-    labels = None if labels is None else _classes(labels, "labels")
-    given = {f"maps[{name!r}]": values for name, values in maps.items()}
-    given |= {f"predictions[{name!r}]": values for name, values in predictions.items()}
-    given |= {} if labels is None else {"labels": labels}
-    for name, values in given.items():
-        if len(values) != len(images):
-            raise ValueError(f"`{name}` has {len(values)} samples, but `images` has {len(images)}.")
-    return images, maps, predictions, labels
-
-
 def _draw_image(axis, image):
     low, high = float(image.min()), float(image.max())
     scaled = (image - low) / ((high - low) or 1)
@@ -416,33 +325,3 @@ def _draw_image(axis, image):
 
 def _class_name(number, class_names):
     return str(number) if class_names is None else str(class_names[number])
-
-
-def _runs(name, runs, metric):
-    """The metric of every run as an array (runs, epochs), masked after a run's end."""
-    runs = runs if isinstance(runs, list | tuple) else [runs]
-    series = []
-    for run in runs:
-        run = getattr(run, "history", run)
-        if not isinstance(run, dict) or not len(run.get(metric, ())):
-            known = ", ".join(run) if isinstance(run, dict) else type(run).__name__
-            raise ValueError(
-                f"A history of {name!r} has no values of {metric!r}. It has: {known or 'nothing'}"
-            )
-        series.append(_numbers(run[metric], f"{metric!r} of {name!r}"))
-    if not series:
-        raise ValueError(f"{name!r} has no histories.")
-    table = np.full((len(series), max(map(len, series))), np.nan)
-    for row, values in zip(table, series, strict=True):
-        row[: len(values)] = values
-    return np.ma.masked_invalid(table)
-
-
-def _numbers(values, name):
-    try:
-        numbers = np.asarray(values, dtype="float64")
-    except (TypeError, ValueError):
-        numbers = None
-    if numbers is None or numbers.ndim != 1:
-        raise ValueError(f"{name} must be one number per epoch. Received: {shown(values)}")
-    return numbers

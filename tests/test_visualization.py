@@ -208,7 +208,21 @@ def test_confusion_refuses_samples_that_do_not_pair_or_have_no_name(y_true, y_pr
         visualization.plot_confusion(y_true, y_pred, ["a", "b"])
 
 
-@pytest.mark.parametrize("names", [{"no", "yes"}, {0: "no", 1: "yes"}, iter(["no", "yes"]), []])
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"no", "yes"},
+        {0: "no", 1: "yes"},
+        iter(["no", "yes"]),
+        [],
+        "ny",
+        b"ny",
+        np.array(1.0),
+        np.array([["no", "yes"]]),
+        ["no", None],
+        [0.5, 1.5],
+    ],
+)
 def test_names_without_an_order_are_refused(names):
     with pytest.raises(TypeError, match=r"`labels` must be a sequence.* Received: labels="):
         visualization.plot_confusion([0, 1], [0, 1], labels=names)
@@ -216,6 +230,40 @@ def test_names_without_an_order_are_refused(names):
         visualization.plot_attention(
             np.ones((1, 2, 2)), {"m": np.ones((1, 2, 2))}, class_names=names
         )
+
+
+def test_numbers_name_classes_too():
+    axis = visualization.plot_confusion([0, 1], [0, 1], labels=range(2)).axes[0]
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["0", "1"]
+
+
+def test_a_picture_of_too_much_is_refused_before_memory_ends():
+    with pytest.raises(ValueError, match=r"100,000 classes, and a picture holds at most 250"):
+        visualization.plot_confusion([0], [0], labels=range(100_000))
+    with pytest.raises(ValueError, match=r"300 samples, and a picture holds at most 250"):
+        visualization.plot_attention(np.ones((300, 2, 2)), {"m": np.ones((300, 2, 2))})
+
+
+@pytest.mark.parametrize(
+    ("draw", "argument"),
+    [
+        (lambda draw, bad: draw.attention_map(bad.reshape(1, 2, 1, 1)), "features"),
+        (lambda draw, bad: draw.plot_confusion(bad, [0, 1], ["a", "b"]), "y_true"),
+        (
+            lambda draw, bad: draw.plot_attention(bad.reshape(2, 1, 1), {"m": np.ones((2, 2, 2))}),
+            "images",
+        ),
+    ],
+)
+def test_complex_numbers_are_refused(draw, argument):
+    with pytest.raises(ValueError, match=argument):
+        draw(visualization, np.array([0, 1 + 1j]))
+
+
+def test_a_long_metric_is_cut_in_the_error():
+    with pytest.raises(ValueError, match="`histories`") as caught:
+        visualization.plot_curves({"a": {"acc": [1]}}, metric="long" * 2_500)
+    assert len(str(caught.value)) < 600
 
 
 def test_names_are_drawn_as_they_are(monkeypatch):

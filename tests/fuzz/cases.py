@@ -1,5 +1,6 @@
 """A call of the public API with one argument replaced, and how it is tried."""
 
+import collections
 import contextlib
 import dataclasses
 import inspect
@@ -118,6 +119,18 @@ def sample(cases, count, seed):
     """Draws cases, the valid ones left out."""
     drawn = [case for case in cases if case.argument != VALID]
     return random.Random(seed).sample(drawn, min(count, len(drawn)))
+
+
+def share_of(cases, fraction, seed):
+    """Draws a share of the values of each argument, at least one, and keeps the valid calls."""
+    values = collections.defaultdict(list)
+    for case in cases:
+        values[case.call, case.argument].append(case)
+    drawn = []
+    for (call, argument), ones in values.items():
+        count = max(1, round(fraction * len(ones)))
+        drawn += random.Random(f"{seed} {call} {argument}").sample(ones, count)
+    return drawn
 
 
 class OutOfTime(BaseException):

@@ -10,6 +10,7 @@ import traceback
 import zipfile
 
 import keras_distill
+from keras_distill.arguments import shown
 
 OURS = pathlib.Path(keras_distill.__file__).parent
 VERDICTS = ("clear", "keras", "works", "obscure", "silent", "crash", "hang")
@@ -41,7 +42,7 @@ class Verdict:
 
 def judge_result(call, argument, value, place):
     """Judges a call that went through."""
-    if place.is_harmed():
+    if place.is_harmed(value if call.rule(argument).replaces else None):
         return Verdict("silent", "a file of the user's was deleted or changed")
     if call.rule(argument).accepts(value):
         return Verdict("works")
@@ -53,20 +54,20 @@ def judge_error(error, call, argument, value, place):
     text = _text_of(error)
     if place.is_harmed():
         return Verdict("silent", f"a file of the user's was deleted or changed; then {text[:200]}")
-    shown = f"{type(error).__name__}: {text[:400]}"
+    described = f"{type(error).__name__}: {text[:400]}"
     if not isinstance(error, _CLEAR) or isinstance(error, (RecursionError, NotImplementedError)):
-        return Verdict("obscure", f"{shown} {_where(error)}")
+        return Verdict("obscure", f"{described} {_where(error)}")
     if isinstance(error, OSError) and _plain(value) in str(error.filename):
         # The system's own error, of the file that was named.
-        return Verdict("clear", shown)
+        return Verdict("clear", described)
     if len(text) > _LONGEST:
-        return Verdict("obscure", f"{len(text)} characters: {shown} {_where(error)}")
+        return Verdict("obscure", f"{len(text)} characters: {described} {_where(error)}")
     mentions = _mentions(text, call, argument, value)
     if _is_python_on_arguments(text) or (_is_raised_by_us(error) and mentions):
-        return Verdict("clear", shown)
+        return Verdict("clear", described)
     if call.rule(argument).is_keras and not _is_raised_by_us(error):
-        return Verdict("keras", shown)
-    return Verdict("obscure", f"{shown} {_where(error)}")
+        return Verdict("keras", described)
+    return Verdict("obscure", f"{described} {_where(error)}")
 
 
 def _text_of(error):
@@ -98,11 +99,9 @@ def _mentions(text, call, argument, value):
     words = (argument, argument.replace("_", " "), *call.rule(argument).words)
     if any(re.search(rf"(?<![a-z]){re.escape(word)}", text, re.IGNORECASE) for word in words):
         return True
-    try:
-        shown = repr(value)
-    except Exception:
-        return False
-    return 3 <= len(shown) <= 200 and shown in text
+    # As the library shows a value, so that one that is too long counts where it is cut.
+    as_shown = shown(value)
+    return len(as_shown) >= 3 and as_shown in text
 
 
 def _is_raised_by_us(error):

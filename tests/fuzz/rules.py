@@ -17,11 +17,13 @@ class Rule:
         accepts: Function from a value to whether a call may go through with it.
         words: Words for the argument, one of which its errors hold, besides its name.
         is_keras: Whether Keras, TensorFlow or NumPy checks it, so that their errors are right.
+        replaces: Whether it names a file to write, so that this file may be replaced.
     """
 
     accepts: Callable = lambda value: False
     words: tuple = ()
     is_keras: bool = False
+    replaces: bool = False
 
     def named(self, *words):
         """Returns the rule with further words for the argument."""

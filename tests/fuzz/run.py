@@ -2,14 +2,16 @@
 
 import argparse
 import collections
+import concurrent.futures
 import pathlib
 import sys
 import tempfile
+import threading
 import time
 
 from tests.fuzz import workers
 from tests.fuzz.calls import CALLS
-from tests.fuzz.cases import Case, cases_of, sample
+from tests.fuzz.cases import Case, cases_of, sample, share_of
 from tests.fuzz.judge import VERDICTS
 
 
@@ -19,16 +21,32 @@ def all_cases(shared, chosen=""):
     return [case for call in calls for case in cases_of(call, shared)]
 
 
-def run(cases, shared, on_verdict=None):
-    """Runs cases and returns a list of `(Case, Verdict)`."""
-    made = []
+def run(cases, shared, on_verdict=None, processes=1):
+    """Runs cases and returns a list of `(Case, Verdict)`.
+
+    Args:
+        cases: List of `Case`.
+        shared: Folder; each process makes the files there that many calls read.
+        on_verdict: Function that is called with each case and its verdict. Defaults to none.
+        processes: Number of processes that run at a time.
+    """
+    made, lock = [], threading.Lock()
 
     def keep(case, verdict):
-        made.append((case, verdict))
-        if on_verdict is not None:
-            on_verdict(case, verdict)
+        with lock:
+            made.append((case, verdict))
+            if on_verdict is not None:
+                on_verdict(case, verdict)
 
-    workers.run(cases, keep, shared, lambda case: CALLS[case.call].seconds)
+    def run_part(number):
+        # Files that two processes make at once would be half made when read.
+        own = pathlib.Path(shared, str(number))
+        own.mkdir(exist_ok=True)
+        part = cases[number::processes]
+        workers.run(part, keep, own, lambda case: CALLS[case.call].seconds)
+
+    with concurrent.futures.ThreadPoolExecutor(processes) as pool:
+        list(pool.map(run_part, range(processes)))
     return made
 
 
@@ -51,11 +69,22 @@ def main():
     """Runs the command; returns 1 if a call was silent, crashed or hung."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--long", action="store_true", help="all cases, not a sample")
+    parser.add_argument(
+        "--fraction",
+        type=float,
+        default=1.0,
+        help="with --long, the share of the values of each argument, drawn with the seed",
+    )
+    parser.add_argument("--processes", type=int, default=1, help="processes at a time")
     parser.add_argument("--count", type=int, default=300, help="cases of the sample")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sample")
     parser.add_argument("--only", default="", help="calls whose name holds this, or a module")
     parser.add_argument("--case", nargs=3, metavar=("CALL", "ARGUMENT", "VALUE"), help="replay one")
-    parser.add_argument("--output", type=pathlib.Path, help="file for what wasn't clear")
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        help="file for the table and what wasn't clear, written as it goes",
+    )
     parser.add_argument("--list", nargs="*", default=["obscure", "silent", "crash", "hang"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as shared:
@@ -63,20 +92,24 @@ def main():
             cases = [Case(*options.case)]
         else:
             cases = all_cases(shared, options.only)
-            cases = cases if options.long else sample(cases, options.count, options.seed)
+            if options.long:
+                cases = share_of(cases, options.fraction, options.seed)
+            else:
+                cases = sample(cases, options.count, options.seed)
         started = time.monotonic()
-        lines = []
-        if options.output:
-            options.output.write_text("")
+        lines, verdicts = [], []
 
         def on_verdict(case, verdict):
+            verdicts.append((case, verdict))
             if verdict.kind in options.list or options.case:
                 lines.append(f"{verdict.kind:<8} {case}: {' '.join(verdict.text.split())}")
-            if options.output and lines:
-                options.output.write_text("\n".join(lines) + "\n")
+            if options.output and not len(verdicts) % 200:
+                options.output.write_text("\n".join([table(verdicts), *lines, ""]))
 
-        made = run(cases, shared, on_verdict)
-    if not options.output:
+        made = run(cases, shared, on_verdict, options.processes)
+    if options.output:
+        options.output.write_text("\n".join([table(made), *lines, ""]))
+    else:
         print("\n".join(lines))
     print(table(made))
     print(f"{len(made):,} calls in {time.monotonic() - started:.0f} s")

@@ -78,7 +78,8 @@ CALLS = [
             "shuffle": NONE | FLAG,
             "buffer_size": count(high=_SAMPLES),
             "seed": NONE | count(low=-(2**62), high=2**62),
-            "indices": NONE,
+            # Any samples of the cache, in any order: there must be as many as in the data set.
+            "indices": NONE | sequence_of(count(low=0, high=11), 12, 12),
         },
         _one_batch,
         module="cache",

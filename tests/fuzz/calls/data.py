@@ -1,5 +1,7 @@
 """Calls of architectures, data sets, pictures, the demo and the command line."""
 
+import numbers
+
 import numpy as np
 
 from keras_distill import architectures, cli, datasets, visualization
@@ -44,11 +46,18 @@ def _architecture(name):
 
 
 def _is_class_names(value):
-    is_list = isinstance(value, (list, tuple, np.ndarray))
-    return is_list and len(value) >= 2 and all(isinstance(one, str) for one in value)
+    # A string is none: its letters would become the names. Numbers are: `labels=range(10)`.
+    is_list = isinstance(value, (list, tuple, range, np.ndarray)) and np.ndim(value) == 1
+    return is_list and len(value) >= 2 and all(map(_is_class_name, value))
 
 
-_PATH = NONE | Rule(lambda value: PATH.accepts(value))
+def _is_class_name(value):
+    return isinstance(value, (str, numbers.Integral)) and not isinstance(value, bool)
+
+
+# A picture is written over the file that the user names, as matplotlib's `savefig` does; an error
+# about its folder names the argument as "output folder".
+_PATH = Rule(lambda value: value is None or PATH.accepts(value), ("output folder",), replaces=True)
 _CLASS_NUMBERS = array(lambda made: made.shape in ((3,), (3, 2)) and np.isfinite(made).all())
 
 
@@ -206,7 +215,10 @@ CALLS = [
         {
             "path": _PATH,
             "predictions": NONE | Rule(lambda value: value == {}),
-            "labels": NONE | array(lambda made: made.shape == (2,)),
+            # Scaled to its own range, so any finite numbers do.
+            "images": array(lambda made: made.shape == (2, 8, 8, 1) and np.isfinite(made).all()),
+            # Classes, or scores per class.
+            "labels": NONE | array(lambda made: made.shape[:1] == (2,) and made.ndim in (1, 2)),
             "class_names": NONE | Rule(_is_class_names),
         },
         lambda place, figure, arguments: visualization.png(figure),
@@ -215,7 +227,11 @@ CALLS = [
     Call(
         "visualization.plot_curves",
         _curves,
-        {"path": _PATH},
+        # The keys are the models' names, as the user likes them.
+        {
+            "path": _PATH,
+            "histories": Rule(lambda value: isinstance(value, dict) and "alone?" in value),
+        },
         lambda place, figure, arguments: visualization.png(figure),
         module="visualization",
     ),

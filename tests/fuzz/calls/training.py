@@ -76,6 +76,7 @@ _CONSTRUCTOR = {
     "teacher_input": _ROUTE,
     "student_input": _ROUTE,
     "sample_index": _ROUTE,
+    "label_key": NONE,
     "name": (NONE | keras_name()).of_keras(),
     "dtype": (NONE | one_of("float32")).of_keras(),
 }
@@ -128,8 +129,9 @@ _COMPILE = {
     "steps_per_execution": _KERAS,
     "jit_compile": _KERAS,
     "auto_scale_loss": _KERAS,
-    "alpha": schedule_or_number(0, 1),
-    "temperature": schedule_or_number(0, low_is_allowed=False),
+    # None stands for an argument that isn't given, as the signature has it.
+    "alpha": NONE | schedule_or_number(0, 1),
+    "temperature": NONE | schedule_or_number(0, low_is_allowed=False),
 }
 
 
@@ -277,7 +279,7 @@ CALLS = [
         _pretrain,
         {
             "x": _KERAS,
-            "epochs": count(high=3),
+            "epochs": count(high=7),
             "batch_size": count(high=2**31),
             "optimizer": _KERAS,
             "verbose": _KERAS,

@@ -1,10 +1,12 @@
 """Calls of the compression of students."""
 
+import pathlib
+
 import numpy as np
 
 from keras_distill import compression
 from tests.fuzz.cases import Call
-from tests.fuzz.rules import FLAG, NONE, array, count, number, one_of, sequence_of
+from tests.fuzz.rules import FLAG, NONE, Rule, array, count, number, one_of, sequence_of
 
 _LAYERS = NONE | sequence_of(one_of("stage1", "stage2", "logits"))
 
@@ -133,7 +135,8 @@ CALLS = [
     Call(
         "compression.summarize",
         lambda place: (compression.summarize, {"model": place.student()}),
-        {},
+        # Of any file, the sizes are told.
+        {"model": Rule(lambda value: isinstance(value, pathlib.Path) and value.is_file())},
         lambda place, summary, arguments: str(summary),
         module="compression",
     ),

@@ -161,8 +161,11 @@ def check_patience(patience):
     is_number = isinstance(patience, (int, float, np.number)) and not isinstance(patience, bool)
     if not is_number:
         raise TypeError(f"patience must be a number. Received: patience={shown(patience)}")
-    if not patience >= 0:
-        raise ValueError(f"patience must be at least 0. Received: patience={patience!r}")
+    if not 0 <= patience < float("inf"):
+        raise ValueError(
+            "patience must be a finite number of seconds, at least 0. "
+            f"Received: patience={patience!r}"
+        )
 
 
 def another_sample(directory, what, number):

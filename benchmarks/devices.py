@@ -21,7 +21,8 @@ import keras
 import numpy as np
 
 from keras_distill import architectures, export_tflite
-from keras_distill.tflite import litert, memory_plan, micro, schema
+from keras_distill.tflite.analysis import memory_plan, schema
+from keras_distill.tflite.runtime import litert, micro
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "devices.md"
 

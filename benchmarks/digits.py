@@ -14,7 +14,8 @@ import pathlib
 import numpy as np
 from rich.progress import track
 
-from keras_distill import datasets, demo
+from keras_distill import datasets
+from keras_distill.cli import demo
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "digits.md"
 METHODS = {

@@ -6,19 +6,19 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_distill import step_checks, workers
 from keras_distill.arguments import check_flag
 from keras_distill.cache import TeacherCache
-from keras_distill.cache.side import CachedSide
-from keras_distill.freezing import WithFrozenTeacher, check_shares_nothing
-from keras_distill.inputs import indices_of, inputs_of, is_joined
-from keras_distill.labels import BatchLabels
+from keras_distill.cache.branch import CachedSide
+from keras_distill.features.batches import indices_of, inputs_of, is_joined
+from keras_distill.features.branch import NoSide, Side, Sides, check_route, spec_of
 from keras_distill.losses.loss import flat_shapes
-from keras_distill.objective import Objective, weighed
-from keras_distill.outputs import Outputs
-from keras_distill.saving import SavesItsModels
-from keras_distill.sides import NoSide, Side, Sides, check_route, spec_of
-from keras_distill.supervision import (
+from keras_distill.training import checks, replicas
+from keras_distill.training.edge import Objective, weighed
+from keras_distill.training.freezing import WithFrozenTeacher, check_shares_nothing
+from keras_distill.training.labels import BatchLabels
+from keras_distill.training.outputs import Outputs
+from keras_distill.training.saving import SavesItsModels
+from keras_distill.training.validation import (
     check_arguments,
     check_metrics,
     check_models,
@@ -32,7 +32,7 @@ from keras_distill.supervision import (
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
+class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
     """Trains a student on the labels and on what a frozen teacher knows.
 
     A drop-in superset of `keras.distillation.Distiller`: same arguments, attributes and history
@@ -47,9 +47,10 @@ class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
     the supervised loss, and `distillation_loss`, the weighted sum of the others, as in
     `keras.distillation`; and each distillation loss under its own name, unweighted.
 
-    A sample has no label where its class is -1 or its number NaN; see `keras_distill.labels`. It
-    takes no part in `student_loss`, the metrics and the losses that need labels, each of which is
-    a mean over the others; the teacher teaches it all the same. `fit(x)` has no labels at all.
+    A sample has no label where its class is -1 or its number NaN; see
+    `keras_distill.training.labels`. It takes no part in `student_loss`, the metrics and the losses
+    that need labels, each of which is a mean over the others; the teacher teaches it all the same.
+    `fit(x)` has no labels at all.
 
     Without `distillation_losses` it takes the form of the Keras tutorial: `compile` gets
     `student_loss_fn`, `distillation_loss_fn`, `alpha` and `temperature`.
@@ -375,7 +376,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
             with labels.only_labeled():
                 value = self._compile_loss(labels.y, student.output, weights)
             # Keras has divided by the number of replicas; the update below does so for all parts.
-            parts["student_loss"] = ops.cast(value, "float32") * workers.replicas()
+            parts["student_loss"] = ops.cast(value, "float32") * replicas.replicas()
         total = parts["student_loss"]
         if teacher is not None:
             values = self._objective.values(
@@ -436,15 +437,15 @@ class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
         with tf.GradientTape() as tape:
             student = self._sides.student.observe(inputs_of(x), True)
             total, parts = self._total(teacher, student, x, y, sample_weight, True)
-            scaled = self.optimizer.scale_loss(total / workers.replicas())
+            scaled = self.optimizer.scale_loss(total / replicas.replicas())
         weights = self.trainable_weights
         if weights:
             gradients = tape.gradient(scaled, weights)
-            gradients = step_checks.finite_gradients(gradients, total, self.is_under_xla)
+            gradients = checks.finite_gradients(gradients, total, self.is_under_xla)
             self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         else:
             warnings.warn("The student does not have any trainable weights.", stacklevel=2)
-        return workers.as_averaged(self._logs(x, y, student.output, sample_weight, parts))
+        return replicas.as_averaged(self._logs(x, y, student.output, sample_weight, parts))
 
     def test_step(self, data):
         """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""
@@ -459,10 +460,10 @@ class Distiller(SavesItsModels, WithFrozenTeacher, step_checks.WatchedModel):
         if not with_teacher:
             unknown = {"distillation_loss", *self._objective.names}
             logs = {name: value for name, value in logs.items() if name not in unknown}
-        return workers.as_averaged(logs)
+        return replicas.as_averaged(logs)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        batch = workers.first_batch(self._distribute_strategy, iterator)
+        batch = replicas.first_batch(self._distribute_strategy, iterator)
         if batch is not None:
             iterator, data_batch = None, batch
         super()._maybe_symbolic_build(iterator, data_batch)

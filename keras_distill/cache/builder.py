@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from keras_distill.cache import manifest, shards
 from keras_distill.cache.arguments import another_sample
+from keras_distill.cache.fingerprint import differ, sketch
 from keras_distill.cache.samples import seeded, untuned
-from keras_distill.cache.sketch import differ, sketch
 
 _sketch = tf.function(sketch, reduce_retracing=True)
 _SHARD_BYTES = 16 * 2**20

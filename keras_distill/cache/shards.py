@@ -9,7 +9,7 @@ import struct
 import numpy as np
 import tensorflow as tf
 
-from keras_distill.cache import sketch
+from keras_distill.cache import fingerprint
 from keras_distill.files import new_temporary
 
 # Of a record in a TFRecord file: its length, a checksum of that, its content, a checksum of that.
@@ -187,7 +187,7 @@ def read(files, parts, shuffles=False, seed=None):
         records = records.flat_map(_records_of)
     if shuffles:
         records = records.shuffle(_FILES_AT_ONCE, seed=seed)
-    described = {SKETCH: ("float32", (sketch.WIDTH,))}
+    described = {SKETCH: ("float32", (fingerprint.WIDTH,))}
     for part in parts:
         described |= part.arrays
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in described}
@@ -244,7 +244,7 @@ def sketches_of(path):
         ]
     except (tf.errors.InvalidArgumentError, struct.error):
         raise damaged(path) from None
-    return np.concatenate(records) if records else np.zeros((0, sketch.WIDTH), "float32")
+    return np.concatenate(records) if records else np.zeros((0, fingerprint.WIDTH), "float32")
 
 
 def damaged(path):

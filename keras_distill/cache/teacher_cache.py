@@ -6,13 +6,7 @@ import warnings
 import keras
 import tensorflow as tf
 
-from keras_distill.arguments import (
-    check_count,
-    check_flag,
-    check_model,
-    check_text,
-    shown,
-)
+from keras_distill.arguments import check_count, check_flag, check_model, check_text, shown
 from keras_distill.cache import manifest, shards
 from keras_distill.cache.arguments import (
     check_augment,
@@ -22,12 +16,12 @@ from keras_distill.cache.arguments import (
     local_directory,
     spec_text,
 )
+from keras_distill.cache.build_spec import Plan, check_first
 from keras_distill.cache.builder import Builder
-from keras_distill.cache.joined import Join
-from keras_distill.cache.parts import MASK, check_top_k, read_part
-from keras_distill.cache.plan import Plan, check_first
+from keras_distill.cache.join import Join
 from keras_distill.cache.samples import Samples, untuned
-from keras_distill.workers import worker_of
+from keras_distill.cache.targets import MASK, check_top_k, read_part
+from keras_distill.cache.workers import worker_of
 
 
 @keras.saving.register_keras_serializable("keras_distill")

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_distill.compression import rewriting
-from keras_distill.compression.toolkit import require
+from keras_distill.compression.tfmot import require
 
 _LAYERS = (
     "Activation Add Average AveragePooling1D AveragePooling2D BatchNormalization Concatenate "

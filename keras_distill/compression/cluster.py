@@ -5,7 +5,7 @@ import math
 from keras_distill.arguments import check_choice, check_count
 from keras_distill.compression import rewriting
 from keras_distill.compression.clustered_layers import CLUSTERED, INITIALIZATIONS
-from keras_distill.compression.toolkit import require
+from keras_distill.compression.tfmot import require
 from keras_distill.tflite import finite
 
 

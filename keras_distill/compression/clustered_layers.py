@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_distill.arguments import check_count
 from keras_distill.compression.compressed_kernel import CompressedKernel
-from keras_distill.compression.toolkit import require
+from keras_distill.compression.tfmot import require
 
 _CORE = "tensorflow_model_optimization.python.core.clustering.keras"
 INITIALIZATIONS = {

@@ -5,7 +5,7 @@ import numbers
 from keras_distill.arguments import check_choice, check_count, shown
 from keras_distill.compression import rewriting
 from keras_distill.compression.pruned_layers import PRUNED, PruningPlan
-from keras_distill.compression.toolkit import require
+from keras_distill.compression.tfmot import require
 from keras_distill.tflite import finite
 
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_distill.arguments import check_count, shown
 from keras_distill.compression.compressed_kernel import CompressedKernel
-from keras_distill.compression.toolkit import require
+from keras_distill.compression.tfmot import require
 
 _CORE = "tensorflow_model_optimization.python.core.sparsity.keras"
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_distill.reweighting import Reweighted
+from keras_distill.features.substitute_weights import Reweighted
 
 # Smaller ranges than this would make scales that int8 arithmetic can't represent.
 _SMALLEST_RANGE = 1e-6

@@ -5,8 +5,8 @@ import collections
 import keras
 
 from keras_distill.arguments import shown
-from keras_distill.graphs import nodes_of
-from keras_distill.layer_paths import layer_at
+from keras_distill.features.graphs import nodes_of
+from keras_distill.features.layer_paths import layer_at
 
 
 def graph_of(model, name="student"):

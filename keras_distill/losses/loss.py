@@ -11,7 +11,7 @@ from keras_distill.arguments import shown
 from keras_distill.losses import schedule
 from keras_distill.losses.context import LossContext
 from keras_distill.losses.logits import activation_of, final_activation
-from keras_distill.selection import select
+from keras_distill.losses.output_selection import select
 
 
 class DistillationLoss(keras.distillation.DistillationLoss):
@@ -25,8 +25,8 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     `needs_teacher`, `needs_input_gradient`, `needs_teacher_model` (whether tapped tensors alone, as
     a cache keeps them, aren't enough), `pairs_layers` (whether a list of layers on one side
     needs one of the same length on the other), `taps` (a few words for people) and `auto_taps`,
-    the rule by which `"auto"` chooses layers (see `keras_distill.taps`). Every constructor argument
-    is saved and restored, those that a subclass passes on as `**kwargs` too; one that is kept as an
+    the rule by which `"auto"` chooses layers. Every constructor argument is saved and restored,
+    those that a subclass passes on as `**kwargs` too; one that is kept as an
     attribute of its own name is saved as it is then.
 
     Losses of layers take the two layer names first. Losses of outputs, and others whose settings

@@ -6,7 +6,7 @@ import keras
 
 from keras_distill.arguments import check_flag, shown
 from keras_distill.losses import functional
-from keras_distill.losses.connectors import normalization
+from keras_distill.losses.adapters import normalization
 
 
 @keras.saving.register_keras_serializable("keras_distill")

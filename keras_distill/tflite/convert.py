@@ -14,8 +14,9 @@ import numpy as np
 
 from keras_distill.arguments import check_choice, check_model, check_path, shown
 from keras_distill.files import temporary_folder, write_whole
-from keras_distill.tflite import choices, converter, finite, inputs, memory_plan, schema
-from keras_distill.tflite import lint as lint_module
+from keras_distill.tflite import choices, converter, finite, inputs
+from keras_distill.tflite.analysis import lint as lint_module
+from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
 
 _LONGEST = 24 * 3600.0

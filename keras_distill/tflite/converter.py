@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 
-from keras_distill.tflite import processes
+from keras_distill.tflite import subprocesses
 
 # On macOS a child of a process that has imported as much as this may die for that alone.
 _CAN_FORK = sys.platform == "linux"
@@ -72,12 +72,12 @@ class _Process:
         settings = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1"}
         try:
             self._popen = subprocess.Popen(
-                processes.python(_SCRIPT, *arguments),
+                subprocesses.python(_SCRIPT, *arguments),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 bufsize=0,
-                env=processes.environment(**settings),
+                env=subprocesses.environment(**settings),
                 # So that an interrupt of the notebook's cell is for the cell alone.
                 start_new_session=True,
             )
@@ -116,7 +116,7 @@ class _Process:
         status = self._popen.wait()
         self._errors.seek(0)
         printed = self._errors.read().decode("utf-8", "replace")
-        return f"The process of the converter {processes.ending(status, printed)}"
+        return f"The process of the converter {subprocesses.ending(status, printed)}"
 
     def stop(self):
         """Ends it, with the child that may be at work."""

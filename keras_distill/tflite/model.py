@@ -2,10 +2,12 @@
 
 from keras_distill.arguments import check_choice, check_path
 from keras_distill.files import write_whole
-from keras_distill.tflite import choices, litert, schema
-from keras_distill.tflite import lint as lint_module
-from keras_distill.tflite import metadata as metadata_module
-from keras_distill.tflite.tensor_info import info_of
+from keras_distill.tflite import choices
+from keras_distill.tflite.analysis import lint as lint_module
+from keras_distill.tflite.analysis import schema
+from keras_distill.tflite.analysis.tensor_info import info_of
+from keras_distill.tflite.deploy import metadata as metadata_module
+from keras_distill.tflite.runtime import litert
 
 # Types of inputs that NumPy has too.
 _SAMPLED = "bool float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
@@ -175,7 +177,7 @@ class TFLiteModel:
             ValueError: If `x` doesn't suit the model, `y` isn't as long as `x`, or one of them
                 holds NaN or infinity.
         """
-        from keras_distill.tflite.verify import verify
+        from keras_distill.tflite.runtime.verify import verify
 
         return verify(self, model, x, y)
 
@@ -185,7 +187,7 @@ class TFLiteModel:
         Returns:
             `Report`: operators, flash, arena, multiplications, and the boards that it fits.
         """
-        from keras_distill.tflite.report import report
+        from keras_distill.tflite.analysis.report import report
 
         return report(self)
 
@@ -260,7 +262,7 @@ class TFLiteModel:
             ImportError: If ethos-u-vela isn't installed (extra `ethos-u`).
             ValueError: If the accelerator is unknown or the model isn't quantised to integers.
         """
-        from keras_distill.tflite.ethos_u import estimate
+        from keras_distill.tflite.analysis.ethos_u import estimate
 
         return estimate(self, accelerator)
 
@@ -291,7 +293,7 @@ class TFLiteModel:
                 or `samples` don't suit the model, or the folder holds something else or
                 changed files that would have to be replaced.
         """
-        from keras_distill.tflite import arduino
+        from keras_distill.tflite.deploy import arduino
 
         return arduino.export(self, folder, labels, samples, name, library)
 
@@ -317,7 +319,7 @@ class TFLiteModel:
                 suit it, or the folder holds something else or changed files that would have to be
                 replaced.
         """
-        from keras_distill.tflite import cmake
+        from keras_distill.tflite.deploy import cmake
 
         return cmake.export(self, folder, labels, samples, name)
 
@@ -353,7 +355,7 @@ class TFLiteModel:
         assert (runner / "classify.py").is_file()
         ```
         """
-        from keras_distill.tflite import raspberry_pi
+        from keras_distill.tflite.deploy import raspberry_pi
 
         return raspberry_pi.export(self, folder, labels, samples, name)
 
@@ -376,7 +378,7 @@ class TFLiteModel:
                 suit it, or the folder holds something else or changed files that would have to be
                 replaced.
         """
-        from keras_distill.tflite import phones
+        from keras_distill.tflite.deploy import phones
 
         return phones.export_android(self, folder, labels, samples, name)
 
@@ -399,6 +401,6 @@ class TFLiteModel:
                 suit it, or the folder holds something else or changed files that would have to be
                 replaced.
         """
-        from keras_distill.tflite import phones
+        from keras_distill.tflite.deploy import phones
 
         return phones.export_ios(self, folder, labels, samples, name)

@@ -7,7 +7,7 @@ import pytest
 from keras_distill.compression import cluster, prune, quantize_aware
 from keras_distill.compression.bridge import from_tf_keras, to_tf_keras
 from keras_distill.compression.rewriting import calls_in
-from keras_distill.compression.toolkit import require
+from keras_distill.compression.tfmot import require
 from tests.compression.models import MODELS, compressed, data, sequential
 
 layers = keras.layers

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_distill import AttentionTransfer, ClassAttentionTransfer, Distiller, SoftTargets
-from keras_distill.compression import prune, quantize_aware, toolkit
+from keras_distill.compression import prune, quantize_aware, tfmot
 from tests.compression.models import (
     MODELS,
     compressed,
@@ -315,6 +315,6 @@ def test_a_missing_package_names_the_extra(monkeypatch):
 
 
 def test_the_toolkit_leaves_no_trace():
-    toolkit.require("tensorflow_model_optimization")
+    tfmot.require("tensorflow_model_optimization")
     assert "TF_USE_LEGACY_KERAS" not in os.environ
     assert tf.keras.Model is keras.Model

@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_distill.tflite import export_tflite
-
-from .conftest import FACTORIES, random_inputs
+from tests.tflite.conftest import FACTORIES, random_inputs
 
 
 @pytest.mark.parametrize("name", sorted(FACTORIES))

@@ -10,8 +10,7 @@ import time
 import pytest
 
 from keras_distill.tflite import converter, export_tflite
-
-from .conftest import FACTORIES, random_inputs
+from tests.tflite.conftest import FACTORIES, random_inputs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
 

@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from keras_distill import compression
 from keras_distill.tflite import export_tflite, finite
-
-from .conftest import FACTORIES, random_inputs
+from tests.tflite.conftest import FACTORIES, random_inputs
 
 
 @pytest.fixture

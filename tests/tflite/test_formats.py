@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from keras_distill.tflite import export_tflite
-
-from .conftest import FACTORIES, random_inputs
+from tests.tflite.conftest import FACTORIES, random_inputs
 
 layers = keras.layers
 # Largest difference to Keras, as a share of the outputs' spread.

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_distill.tflite import TFLiteModel, export_tflite, micro
-from keras_distill.tflite.lint import lint
-from keras_distill.tflite.schema import parse
-
-from .conftest import random_inputs
+from keras_distill.tflite import TFLiteModel, export_tflite
+from keras_distill.tflite.analysis.lint import lint
+from keras_distill.tflite.analysis.schema import parse
+from keras_distill.tflite.runtime import micro
+from tests.tflite.conftest import random_inputs
 
 
 def test_the_batch_is_static_and_only_builtin_operators_are_used(make_model, tmp_path):

@@ -5,7 +5,7 @@ import keras
 from keras_distill.arguments import check_choice
 from keras_distill.losses import functional
 from keras_distill.losses.attention.head_attention import check_scores
-from keras_distill.losses.paired import PairedLoss
+from keras_distill.losses.layer_pairs import PairedLoss
 
 
 @keras.saving.register_keras_serializable("keras_distill")

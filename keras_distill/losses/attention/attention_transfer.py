@@ -4,7 +4,7 @@ import keras
 
 from keras_distill.arguments import check_choice
 from keras_distill.losses import functional, schedule
-from keras_distill.losses.paired import PairedLoss
+from keras_distill.losses.layer_pairs import PairedLoss
 
 
 @keras.saving.register_keras_serializable("keras_distill")

@@ -6,9 +6,9 @@ import keras
 
 from keras_distill.arguments import check_count
 from keras_distill.losses import functional
+from keras_distill.losses.layer_pairs import PairedLoss
 from keras_distill.losses.loss import as_pairs
-from keras_distill.losses.paired import PairedLoss
-from keras_distill.masks import fits
+from keras_distill.losses.masks import fits
 
 _VECTORS = ("query", "key", "value")
 

@@ -3,7 +3,7 @@
 import keras
 
 from keras_distill.losses import functional, schedule
-from keras_distill.losses.paired import ProjectedLoss
+from keras_distill.losses.layer_pairs import ProjectedLoss
 
 
 @keras.saving.register_keras_serializable("keras_distill")

@@ -6,8 +6,8 @@ from keras import ops
 from keras_distill.arguments import check_count, check_model, shown
 from keras_distill.features import FeatureModel
 from keras_distill.losses import functional, schedule
-from keras_distill.losses.connectors import ConvolutionStack
-from keras_distill.losses.paired import PairedLoss
+from keras_distill.losses.adapters import ConvolutionStack
+from keras_distill.losses.layer_pairs import PairedLoss
 
 
 @keras.saving.register_keras_serializable("keras_distill")

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_distill.arguments import check_choice
 from keras_distill.losses import functional
-from keras_distill.losses.paired import ProjectedLoss
+from keras_distill.losses.layer_pairs import ProjectedLoss
 
 
 @keras.saving.register_keras_serializable("keras_distill")

@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from keras_distill.losses import functional
-from keras_distill.losses.connectors import convolution, normalization
+from keras_distill.losses.adapters import convolution, normalization
+from keras_distill.losses.layer_pairs import PairedLoss
 from keras_distill.losses.loss import as_pairs
-from keras_distill.losses.paired import PairedLoss
 
 _MOST_CHANNELS = 512
 

@@ -5,9 +5,9 @@ from keras import ops
 
 from keras_distill.arguments import check_choice
 from keras_distill.losses import functional, schedule
-from keras_distill.losses.connectors import ConvolutionStack
+from keras_distill.losses.adapters import ConvolutionStack
+from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.loss import as_pairs
-from keras_distill.losses.paired import ProjectedLoss
 
 _MASKED = ("positions", "channels")
 

@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_distill.losses import functional
+from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.loss import as_pairs
-from keras_distill.losses.paired import ProjectedLoss
 
 
 @keras.saving.register_keras_serializable("keras_distill")

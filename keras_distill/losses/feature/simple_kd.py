@@ -3,11 +3,11 @@
 import keras
 
 from keras_distill.arguments import check_count, shown
-from keras_distill.graphs import graph_of, nodes_of
-from keras_distill.layer_paths import layer_at
+from keras_distill.features.graphs import graph_of, nodes_of
+from keras_distill.features.layer_paths import layer_at
 from keras_distill.losses import functional
-from keras_distill.losses.connectors import normalization
-from keras_distill.losses.paired import PairedLoss
+from keras_distill.losses.adapters import normalization
+from keras_distill.losses.layer_pairs import PairedLoss
 
 _PROJECTOR = "simkd_projector"
 

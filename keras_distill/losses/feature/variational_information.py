@@ -6,9 +6,9 @@ import keras
 from keras import ops
 
 from keras_distill.losses import functional, schedule
-from keras_distill.losses.connectors import ConvolutionStack
+from keras_distill.losses.adapters import ConvolutionStack
+from keras_distill.losses.layer_pairs import PairedLoss
 from keras_distill.losses.loss import as_pairs
-from keras_distill.losses.paired import PairedLoss
 
 # Keeps a variance away from 0, as in the paper.
 _SMALLEST_VARIANCE = 1e-5

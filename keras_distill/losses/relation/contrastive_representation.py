@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_distill.arguments import check_count
 from keras_distill.losses import functional, schedule
-from keras_distill.losses.connectors import ConvolutionStack
+from keras_distill.losses.adapters import ConvolutionStack
 from keras_distill.losses.loss import DistillationLoss
 
 

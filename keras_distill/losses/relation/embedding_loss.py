@@ -1,6 +1,6 @@
 """The base class of the relational losses: how the samples of a batch relate to each other."""
 
-from keras_distill.losses.paired import PairedLoss
+from keras_distill.losses.layer_pairs import PairedLoss
 
 
 class EmbeddingLoss(PairedLoss):

@@ -8,7 +8,7 @@ from keras_distill.arguments import check_choice, shown
 from keras_distill.losses import schedule
 from keras_distill.losses.logits import logits_of
 from keras_distill.losses.loss import DistillationLoss, flat_shapes
-from keras_distill.masks import both, mean_over_positions, with_rank
+from keras_distill.losses.masks import both, mean_over_positions, with_rank
 
 
 class ResponseLoss(DistillationLoss):

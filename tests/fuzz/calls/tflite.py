@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 
 from keras_distill import tflite
-from keras_distill.tflite import latency as latency_module
+from keras_distill.tflite.analysis import latency as latency_module
 from tests.fuzz.cases import Call
 from tests.fuzz.rules import NONE, PATH, Rule, array, count, number, one_of, sequence_of, text
 

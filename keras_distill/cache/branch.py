@@ -1,0 +1,125 @@
+"""The teacher's side of a distillation whose teacher is a cache."""
+
+from keras_distill.cache.join import Joined
+from keras_distill.cache.targets import filled, reduction_of
+
+
+class CachedSide:
+    """What a cache holds, in the place of a teacher that runs.
+
+    Args:
+        cache: `TeacherCache`.
+        losses: List of distillation losses, their layers chosen.
+
+    Raises:
+        ValueError: If the cache doesn't hold what a loss needs.
+    """
+
+    symbolic_inputs = ()
+    model = None
+
+    def __init__(self, cache, losses):
+        self._cache = cache
+        self.ends_in = cache.ends_in(None)
+        self.shapes = CachedObservation(cache, lambda part: (None, *part.shape))
+        for loss in losses:
+            self.shapes.pick(getattr(loss, "teacher_layer_name", None), loss)
+
+    def inputs_of(self, x):
+        """Returns `x`."""
+        return x
+
+    def activation_of(self, layer_name, loss=None):
+        """Names the activation of what a loss taps, or of what the cache keeps of it.
+
+        Args:
+            layer_name: What the loss taps.
+            loss: The loss, if the activation of what the cache keeps is asked for.
+        """
+        paths = layer_name if isinstance(layer_name, list) else [layer_name]
+        found = [self._cache.ends_in(path) for path in paths]
+        ends_in = found[0] if all(each == found[0] for each in found) else None
+        keeps_logits = loss is not None and reduction_of(loss, ends_in) == "logits"
+        return "linear" if keeps_logits else ends_in
+
+    def learn_shapes(self, inputs=None):
+        """They are known."""
+
+    def learn_from(self, observation):
+        """There is nothing to learn."""
+
+    def observe(self, x, training):
+        """Returns what the cache holds of a batch.
+
+        Args:
+            x: `Joined`.
+            training: Ignored.
+
+        Raises:
+            ValueError: If the batch isn't joined.
+        """
+        if not isinstance(x, Joined):
+            raise ValueError(
+                "This distiller's teacher is a TeacherCache, so its batches must be joined with "
+                "it: distiller.fit(cache.join(dataset))."
+            )
+        if len(x.place.shape) != 1:
+            raise ValueError(
+                "cache.join(dataset) of single samples gives single samples, and fit takes "
+                "batches: cache.join(dataset).shuffle(10_000).batch(32)."
+            )
+        return CachedObservation(self._cache, lambda part: self._unpacked(part, x.taught))
+
+    def _unpacked(self, part, taught):
+        """Returns a tensor with the Keras mask that the teacher's had."""
+        tensor, mask = part.unpack(taught), self._cache.mask_of(part)
+        if mask is not None:
+            tensor._keras_mask = mask.unpack(taught)
+        return tensor
+
+    def check_kinds(self, kinds):
+        """Checks that what the cache keeps suits the student's outputs.
+
+        Args:
+            kinds: List with the kind of each output, as in `LossContext`.
+
+        Raises:
+            ValueError: If it keeps the largest logits alone, and an output is independent labels.
+        """
+        if "sigmoid" in kinds and any(part.top_k is not None for part in self._cache.parts):
+            raise ValueError(
+                "The student learns independent labels, and of the teacher's outputs this cache "
+                "keeps the largest alone, as of exclusive classes: build one with top_k=None. "
+                f"Received: top_k={self._cache.made_of['top_k']}"
+            )
+
+
+class CachedObservation:
+    """What a cache holds of a batch, picked as from an `Observation`.
+
+    Args:
+        cache: `TeacherCache`.
+        value: Function from a part to its value.
+    """
+
+    input_gradient = None
+
+    def __init__(self, cache, value):
+        self._cache = cache
+        self._value = value
+
+    def pick(self, layer_name, loss=None):
+        """Returns what a loss taps, reduced as it may be.
+
+        Args:
+            layer_name: `None` for the output, a path or a list of paths.
+            loss: The loss.
+
+        Raises:
+            ValueError: If the cache doesn't hold it.
+        """
+        if isinstance(layer_name, list):
+            return [self.pick(path, loss) for path in layer_name]
+        wanted = reduction_of(loss, self._cache.ends_in(layer_name)) if loss is not None else ""
+        values = [self._value(part) for part in self._cache.parts_for(layer_name, wanted, loss)]
+        return filled(self._cache.outputs, values) if layer_name is None else values[0]

@@ -1,0 +1,202 @@
+"""What a cache is to be made of, checked before the teacher runs over a data set."""
+
+import dataclasses
+import json
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_distill import losses as losses_module
+from keras_distill.arguments import check_choice, check_count, shown
+from keras_distill.cache import manifest, shards
+from keras_distill.cache.arguments import another_sample, check_augment, check_seed, spec_text
+from keras_distill.cache.builder import batches_per_shard, check_reproducible, first_sketches
+from keras_distill.cache.fingerprint import differ
+from keras_distill.cache.samples import Samples, seeded
+from keras_distill.cache.targets import DTYPES, PartsOfTeacher, tapped_paths
+from keras_distill.features import automatic_layers
+from keras_distill.features.branch import Side
+
+
+class Plan:
+    """The arguments of `TeacherCache.build`, checked and understood.
+
+    Args:
+        teacher: `keras.Model`.
+        dataset: As for `TeacherCache.build`, like all that follow.
+        distillation_losses: A loss, its name, or a list of them.
+        batch_size: Samples per step.
+        dtype: Name of a type.
+        top_k: Number of logits, or `None`.
+        teacher_input: Route.
+        augment: Function, or `None`.
+        views: Number of views.
+        seed: Integer.
+        shard_size: Samples per file, or `None`.
+
+    Raises:
+        TypeError: If an argument is of the wrong type.
+        ValueError: If an argument is out of bounds, or a loss can't be served.
+    """
+
+    def __init__(
+        self,
+        teacher,
+        dataset,
+        distillation_losses,
+        batch_size,
+        dtype,
+        top_k,
+        teacher_input,
+        augment,
+        views,
+        seed,
+        shard_size,
+    ):
+        _check_teacher(teacher)
+        batch_size = check_count("batch_size", batch_size)
+        views = check_count("views", views)
+        top_k = None if top_k is None else check_count("top_k", top_k)
+        shard_size = None if shard_size is None else check_count("shard_size", shard_size)
+        seed = check_seed(seed)
+        check_choice("dtype", dtype, DTYPES)
+        check_augment(augment)
+        if views > 1 and augment is None:
+            raise ValueError(
+                f"views={views} needs augment=, a function (inputs, seed): without it all views "
+                "are the same."
+            )
+        self.augment = augment
+        self._of_losses(teacher, distillation_losses, teacher_input)
+        self.samples = Samples(dataset, _ranks(self._side))
+        self.samples.check_batch_size(batch_size)
+        batch = tf.nest.map_structure(
+            lambda leaf: tf.TensorSpec((None, *leaf.shape), leaf.dtype), self.samples.inputs_spec
+        )
+        parts = PartsOfTeacher(self._tapped, self._side, batch, dtype, top_k)
+        self.run = parts.pack
+        self.parts = parts.all_parts
+        of_sample = seeded(augment, seed, view=0)
+        check_reproducible(self.samples, of_sample)
+        made_of = {
+            "teacher weights": manifest.weights_checksum(teacher),
+            "kept": sorted(name for part in parts.all_parts for name in part.arrays),
+            "samples": self.samples.count,
+            "inputs": spec_text(self.samples.inputs_spec),
+            "dtype": dtype,
+            "top_k": top_k,
+            "augmentation": "none" if augment is None else "given",
+            "views": views,
+            "seed": seed,
+        }
+        self.content = {
+            "format": manifest.FORMAT,
+            "complete": False,
+            "made_of": made_of,
+            "ranks": self.samples.ranks,
+            "batch_size": batch_size,
+            "batches_per_shard": batches_per_shard(
+                sum(part.bytes for part in parts.all_parts), batch_size, shard_size
+            ),
+            "parts": [
+                {
+                    "path": path,
+                    "reduction": reduction,
+                    "parts": [dataclasses.asdict(part) for part in group],
+                }
+                for (path, reduction), group in parts.parts.items()
+            ],
+            "outputs": parts.outputs,
+            "ends_in": [[path, self._side.activation_of(path)] for path in [None, *self._paths]],
+            "surveys": self._surveys,
+            "first_inputs": first_sketches(self.samples).tolist(),
+            "first_seen": first_sketches(self.samples, of_sample).tolist(),
+            "files": {},
+        }
+        # As json reads it, with lists for tuples, so that it compares equal.
+        self.content = json.loads(json.dumps(self.content))
+
+    def _of_losses(self, teacher, losses, teacher_input):
+        several = isinstance(losses, (list, tuple))
+        chosen = [losses_module.get(loss) for loss in (losses if several else [losses])]
+        if not chosen:
+            raise ValueError("distillation_losses is empty: give at least one distillation loss.")
+        self._surveys = automatic_layers.surveys_of(teacher)
+        self._tapped = tapped_paths(chosen, self._surveys)
+        self._paths = list(dict.fromkeys(path for _, path in self._tapped if path is not None))
+        self._side = Side("teacher", teacher, self._paths, teacher_input)
+
+    def check_against(self, directory, recorded):
+        """Checks that a cache, finished or not, is the one that is planned.
+
+        Args:
+            directory: Folder of the cache.
+            recorded: Its manifest.
+
+        Raises:
+            ValueError: If it isn't; the error names what differs.
+        """
+        planned = dict(self.content["made_of"])
+        if planned["samples"] is None:
+            planned.pop("samples")
+        manifest.check_same(directory, recorded["made_of"], planned)
+        if not recorded["complete"]:
+            sizes = ("batch_size", "batches_per_shard")
+            manifest.check_same(directory, recorded, {size: self.content[size] for size in sizes})
+        check_first(directory, recorded, self.samples, self.augment)
+        self._check_answers(directory, recorded)
+
+    def _check_answers(self, directory, recorded):
+        """Checks the teacher's answers to the first batch: weights aren't all of a model."""
+        first = pathlib.Path(directory) / shards.file_name(0, 0)
+        if not first.exists():
+            return
+        *_, kept = next(iter(shards.read({str(first): 1}, self.parts)))
+        of_sample = seeded(self.augment, recorded["made_of"]["seed"], view=0)
+        inputs, *_ = next(iter(self.samples.in_batches(recorded["batch_size"], of_sample)))
+        for name, array in tf.function(self.run)(inputs).items():
+            if array.dtype.is_floating:
+                sides = array, kept[name][: len(array)]
+                now, then = (np.asarray(tf.cast(side, "float32")) for side in sides)
+                if not np.allclose(now, then, rtol=0, atol=0.02 * max(np.abs(then).max(), 1e-6)):
+                    raise ValueError(
+                        f"The cache in {str(directory)!r} is of something else: the teacher has "
+                        f"the same weights, but {name} of the first batch is not the same."
+                    )
+
+
+def check_first(directory, recorded, samples, augment):
+    """Checks that the first samples of a data set are those of a cache.
+
+    Args:
+        directory: Folder of the cache.
+        recorded: Its manifest.
+        samples: `Samples`.
+        augment: Augmentation, or `None`.
+
+    Raises:
+        ValueError: If they aren't; the error tells the data set from the augmentation.
+    """
+    of_sample = seeded(augment, recorded["made_of"]["seed"], view=0)
+    checks = [("the data set's", "first_inputs", None)]
+    if augment is not None:
+        checks.append(("the augmented", "first_seen", of_sample))
+    for what, key, augmentation in checks:
+        found, expected = first_sketches(samples, augmentation), np.float32(recorded[key])
+        count = min(len(found), len(expected))
+        wrong = np.flatnonzero(differ(found[:count], expected[:count]))
+        if len(wrong):
+            raise another_sample(directory, what, wrong[0])
+
+
+def _check_teacher(teacher):
+    if not isinstance(teacher, keras.Model):
+        raise ValueError(f"Teacher must be a keras.Model. Received: teacher={shown(teacher)}")
+
+
+def _ranks(side):
+    if side.route is not None or side.symbolic_inputs is None:
+        return None
+    return [len(leaf.shape) - 1 for leaf in keras.tree.flatten(side.symbolic_inputs)]

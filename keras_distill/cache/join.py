@@ -1,0 +1,224 @@
+"""A batch together with what the teacher said of it, and the pipelines that make such batches."""
+
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+from keras_distill.cache import shards
+from keras_distill.cache.fingerprint import differ, sketch
+from keras_distill.cache.samples import seeded
+
+
+class Joined(typing.NamedTuple):
+    """Inputs of a batch, and what a cache holds of them.
+
+    Args:
+        inputs: The inputs, as the data set gave them, augmented if it is to be.
+        place: Number of each sample in the data set, shape `(batch,)`.
+        taught: Dictionary from name to the cache's array, shape `(batch, ...)`.
+    """
+
+    inputs: typing.Any
+    place: typing.Any
+    taught: typing.Any
+
+
+class Join:
+    """Pairs the samples of a data set with the records of a cache, and checks each pair.
+
+    Args:
+        directory: Folder of the cache.
+        files: List with a dictionary per view, from each shard's path to its number of records.
+        parts: List of parts.
+        seed: Integer of the cache.
+        shard: Tuple of a number and a count: the shards to read, as one of several workers.
+        samples_per_shard: Samples of each shard but the last.
+        count: Samples of the data set.
+        chosen: Which samples to give, boolean array of shape `(count,)`, or `None` for all.
+    """
+
+    def __init__(self, directory, files, parts, seed, shard, samples_per_shard, count, chosen):
+        self._directory = directory
+        self._parts = parts
+        self._seed = seed
+        self._shard = shard
+        self._samples_per_shard = samples_per_shard
+        self._chosen = chosen
+        of_shards = np.arange(count) // samples_per_shard
+        self._gives = of_shards % shard[1] == shard[0]
+        self._files = [dict(list(view.items())[shard[0] :: shard[1]]) for view in files]
+        if chosen is not None:
+            self._gives &= chosen
+        needed = np.unique(of_shards[self._gives])
+        self._needed = [{list(view)[n]: list(view.values())[n] for n in needed} for view in files]
+
+    @property
+    def count(self):
+        """Samples that come, once per view."""
+        return int(self._gives.sum())
+
+    def in_order(self, samples, augment, block):
+        """Joins samples in the data set's order, view after view.
+
+        Args:
+            samples: `Samples`.
+            augment: Augmentation, or `None`.
+            block: Samples per batch of the result.
+
+        Returns:
+            `tf.data.Dataset` of batches `(Joined, ...)`.
+        """
+        if samples.is_arrays and self._chosen is not None:
+            views = [
+                self._of_arrays(samples, augment, self._records(files), block)
+                for files in self._needed
+            ]
+        else:
+            views = [
+                self._in_order(samples, view, files, augment, block)
+                for view, files in enumerate(self._files)
+            ]
+        dataset = views[0]
+        for view in views[1:]:
+            dataset = dataset.concatenate(view)
+        batches = len(views) * self._batches(samples, augment, block)
+        return dataset.apply(tf.data.experimental.assert_cardinality(batches))
+
+    def _batches(self, samples, augment, block):
+        """Returns the number of batches of a view."""
+        places = np.flatnonzero(self._gives)
+        if self._chosen is not None and not samples.has_one_shape:
+            return len(np.unique(places // block))
+        if self._lacks_the_last(samples, augment):
+            return int((places < len(self._gives) // block * block).sum()) // block
+        return -(-len(places) // block)
+
+    def _lacks_the_last(self, samples, augment):
+        """Whether a last batch that would be smaller than the others is missing."""
+        return self._shard[1] == 1 and samples.drops_remainder and augment is None
+
+    def _in_order(self, samples, view, files, augment, block):
+        augment = seeded(augment, self._seed, view)
+        size = block * samples.blocks_at_once(block)
+        lacks_the_last = self._lacks_the_last(samples, augment)
+        if self._shard[1] > 1:
+            owned = samples.one_by_one(augment).enumerate()
+            batches = owned.filter(self._owns).map(lambda _, sample: sample).batch(size)
+        elif samples.is_batched and augment is None and size == block:
+            batches = samples.batches()
+        else:
+            batches = samples.in_batches(size, augment)
+        records = shards.read(files, self._parts)
+        if lacks_the_last:
+            records = records.rebatch(block).take(len(self._gives) // block)
+        records = records.rebatch(size)
+        # One record of no samples at the end, which no batch fits: zip alone would stop there.
+        records = records.concatenate(_no_samples(records))
+        joined = tf.data.Dataset.zip(batches, records).map(self._pair, tf.data.AUTOTUNE)
+        if self._chosen is None:
+            return joined if size == block else joined.rebatch(block)
+        joined = joined.map(lambda *batch: self._only_chosen(batch[0].place, batch))
+        joined = joined.filter(lambda joined, *_: tf.size(joined.place) > 0)
+        # Batches that differ in shape can't be put together anew.
+        if not samples.has_one_shape:
+            return joined
+        return joined.rebatch(block, drop_remainder=lacks_the_last)
+
+    def _owns(self, place, _):
+        number, count = self._shard
+        return (place // self._samples_per_shard) % count == number
+
+    def _records(self, files, **order):
+        """Returns the records of shards, of chosen samples only."""
+        records = shards.read(files, self._parts, **order)
+        if self._chosen is None:
+            return records
+        records = records.map(lambda *record: self._only_chosen(record[1], record))
+        return records.filter(lambda views, *_: tf.size(views) > 0)
+
+    def _only_chosen(self, places, batch):
+        kept = tf.where(tf.gather(self._chosen, places))[:, 0]
+        return tf.nest.map_structure(lambda array: tf.gather(array, kept), batch)
+
+    def shuffled(self, samples, augment, batch_size, buffer_size, seed):
+        """Joins arrays in an order that is new each time.
+
+        The shards are shuffled, the records of a few shards, and the samples of a buffer.
+
+        Args:
+            samples: `Samples` of arrays.
+            augment: Augmentation, or `None`.
+            batch_size: Samples per batch.
+            buffer_size: Samples in the buffer.
+            seed: Integer, or `None` for another order in each run.
+
+        Returns:
+            `tf.data.Dataset` of batches `(Joined, ...)`.
+        """
+        files = {path: records for view in self._needed for path, records in view.items()}
+        records = self._records(files, shuffles=True, seed=seed).rebatch(buffer_size)
+        seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
+        records = tf.data.Dataset.zip(records, seeds).map(_permuted, tf.data.AUTOTUNE)
+        joined = self._of_arrays(samples, augment, records, batch_size)
+        batches = -(-self.count * len(self._files) // batch_size)
+        return joined.apply(tf.data.experimental.assert_cardinality(batches))
+
+    def _of_arrays(self, samples, augment, records, batch_size):
+        """Joins records with the samples of arrays that they belong to."""
+        size = batch_size * samples.blocks_at_once(batch_size)
+        joined = records.rebatch(size).map(
+            lambda *record: self._pair(self._augmented(samples, augment, *record[:2]), record),
+            tf.data.AUTOTUNE,
+        )
+        return joined if size == batch_size else joined.rebatch(batch_size)
+
+    def _augmented(self, samples, augment, views, places):
+        """Returns samples of arrays, each in its view."""
+        if augment is None:
+            return samples.at(places)
+        inputs, *others = samples.at(places)
+        spec, *_ = samples.one_by_one(seeded(augment, self._seed, 0)).element_spec
+        inputs = tf.map_fn(
+            lambda one: seeded(augment, self._seed, one[1])(one[0], one[2]),
+            (inputs, views, places),
+            fn_output_signature=spec,
+        )
+        return inputs, *others
+
+    def _pair(self, sample, record):
+        inputs, *others = sample
+        _, place, sketches, taught = record
+        found = sketch(inputs)
+        counts = tf.shape(found)[0], tf.shape(sketches)[0]
+        both = tf.minimum(*counts)
+        wrong = differ(found[:both], sketches[:both])
+        wrong_place = tf.reduce_min(tf.where(wrong, place[:both], place.dtype.max))
+        # Not tf.debugging.Assert, whose branches take a third of the start of an epoch.
+        same = tf.raw_ops.Assert(
+            condition=tf.logical_and(tf.equal(*counts), tf.logical_not(tf.reduce_any(wrong))),
+            data=[
+                f"The data set is not the one that the cache in {str(self._directory)!r} was made "
+                "of, or in another order, or augmented in another way: shuffle and augment what "
+                "join returns, or give augment= to both. Number in the data set of the first "
+                "sample that differs, samples in the batch, samples left in the cache:",
+                wrong_place,
+                *counts,
+            ],
+        )
+        with tf.control_dependencies([same]):
+            inputs = tf.nest.map_structure(tf.identity, inputs)
+        return (Joined(inputs, place, taught), *others)
+
+
+def _no_samples(records):
+    empty = [
+        tf.zeros((0, *spec.shape[1:]), spec.dtype) for spec in tf.nest.flatten(records.element_spec)
+    ]
+    return tf.data.Dataset.from_tensors(tf.nest.pack_sequence_as(records.element_spec, empty))
+
+
+def _permuted(records, seed):
+    count = tf.shape(records[0])[0]
+    order = tf.random.experimental.stateless_shuffle(tf.range(count), seed)
+    return tf.nest.map_structure(lambda array: tf.gather(array, order), records)

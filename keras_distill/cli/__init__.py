@@ -1,0 +1,5 @@
+"""The command keras-distill."""
+
+from keras_distill.cli.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,239 @@
+"""Layer paths to a multi-output model: predictions and tapped features in one forward pass."""
+
+import keras
+
+from keras_distill.arguments import check_flag, check_model, check_text, shown
+from keras_distill.features.batch_norm_folding import folded_calls
+from keras_distill.features.hooks import SUFFIXES, check_observable, recording
+from keras_distill.features.layer_paths import layers_along, symbolic
+from keras_distill.losses.logits import activation_of
+
+
+class FeatureExtractor:
+    """Runs a model once and returns its output together with the features of tapped layers.
+
+    Works for Functional, Sequential, nested and subclassed models alike, since it records what
+    the layers see while the model runs, in place of rebuilding the model's graph. Nothing of it
+    stays in the model, and several threads may run extractors on one model, or the model itself.
+
+    Args:
+        model: The `keras.Model`.
+        paths: Layer paths: a layer name, names joined by `/` through nested models and layers
+            (`"backbone/conv4"`; the name of the attribute works too in a subclassed model),
+            each with an optional suffix:
+            `":input"`, what enters the layer;
+            `":preactivation"`, what enters its activation;
+            `":kernel"`, its kernel;
+            `":scores"`, the attention scores of a `MultiHeadAttention`, after the softmax and
+            before dropout, shape `(batch, heads, queries, keys)`, 0 at padded queries;
+            `":raw_scores"`, the same before the softmax, 0 at padded queries and masked keys;
+            `":query"`, `":key"`, `":value"`, its projected vectors, shape
+            `(batch, length, heads, size)`.
+        side: What to call the model in errors: `"teacher"` or `"student"`.
+        folds: Whether inference runs with batch normalisations folded into the convolutions
+            before them, where that is harmless. It is faster, and equal up to the rounding of
+            float32.
+
+    Raises:
+        TypeError: If the model is none, or `paths` isn't a list of strings.
+        ValueError: If a path is unknown; the error lists the closest paths of the model.
+
+    Example:
+
+    ```python
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="hidden")])
+    output, features = FeatureExtractor(model, ["hidden:input"])(np.zeros((2, 4)))
+    assert features["hidden:input"].shape == (2, 4)
+    ```
+    """
+
+    def __init__(self, model, paths, side="model", folds=False):
+        self.model = check_model("model", model)
+        self.side = check_text("side", side)
+        check_flag("folds", folds)
+        self.paths = _checked_paths(paths)
+        self._taps = {}
+        for path in self.paths:
+            layer, what = self._resolve(path)
+            self._taps[path] = (layer, what)
+        self._folded = folded_calls(model, self._taps.values()) if folds else {}
+
+    def __call__(self, inputs, training=False):
+        """Runs the model once.
+
+        Args:
+            inputs: The model's inputs.
+            training: Whether the model runs in training mode.
+
+        Returns:
+            Tuple of the model's output and a dictionary from path to feature.
+
+        Raises:
+            ValueError: If a tapped layer was not called in the pass, or more than once.
+        """
+        calls = None if training else self._folded
+        with recording(self._taps.values(), calls) as records:
+            output = self.model(inputs, training=training)
+        return output, {path: self._pick(path, records) for path in self.paths}
+
+    def symbolic_features(self):
+        """Returns a dictionary from path to symbolic tensor, or `None` where a layer has none."""
+        tensors = {}
+        for path, (layer, what) in self._taps.items():
+            try:
+                tensors[path] = getattr(layer, what) if what in ("input", "output") else None
+            except (AttributeError, ValueError):
+                return None
+            if not isinstance(tensors[path], keras.KerasTensor):
+                return None
+        return tensors
+
+    def activation_at(self, path):
+        """Names the activation of a tapped layer, `None` where something else of it is tapped.
+
+        Args:
+            path: One of the layer paths.
+        """
+        layer, what = self._taps[path]
+        return activation_of(layer) if what == "output" else None
+
+    def _pick(self, path, records):
+        layer, what = self._taps[path]
+        if what == "kernel":
+            return keras.ops.convert_to_tensor(layer.kernel)
+        record = records[layer]
+        seen = record.seen[what]
+        if not seen and record.is_hidden:
+            raise ValueError(_runs_in_own_graph(f"{path!r} of the {self.side}", "has a loop"))
+        if len(seen) != 1:
+            raise ValueError(
+                f"Layer {path!r} of the {self.side} is called {len(seen)} times in one forward "
+                "pass, so that it has no single output: tap a layer that is called once."
+            )
+        mask = record.masks.get(what)
+        if hasattr(mask, "shape"):
+            seen[0]._keras_mask = mask
+        return seen[0]
+
+    def _resolve(self, path):
+        layer_path, colon, what = path.partition(":")
+        if colon and what not in SUFFIXES:
+            raise ValueError(
+                f"Unknown suffix {':' + what!r} in the {self.side}'s layer path {path!r}. "
+                f"Allowed: {', '.join(':' + suffix for suffix in SUFFIXES)}, or none for the "
+                "layer's output."
+            )
+        *around, layer = layers_along(self.model, layer_path, self.side)
+        _check_can_be_seen(layer_path, [self.model, *around], what, self.side)
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                f"Layer {path!r} of the {self.side} has data_format='channels_first'. Features are "
+                "compared with their channels last: rebuild the model with "
+                "data_format='channels_last'."
+            )
+        check_observable(layer, what, f"{path!r} of the {self.side}")
+        return layer, what or "output"
+
+
+def _checked_paths(paths):
+    is_list = isinstance(paths, (list, tuple))
+    if not is_list or not all(isinstance(path, str) for path in paths):
+        raise TypeError(f"paths must be a list of layer paths. Received: paths={shown(paths)}")
+    return list(dict.fromkeys(paths))
+
+
+def _check_can_be_seen(path, around, what, side):
+    """Refuses what runs out of sight, in a loop or a `tf.function` of a layer around it."""
+    loops = (keras.layers.RNN, keras.layers.TimeDistributed)
+    for depth, layer in enumerate(around):
+        if what == "kernel":
+            return
+        if isinstance(layer, loops):
+            loop = "/".join(path.split("/")[:depth])
+            raise ValueError(
+                f"Layer {path!r} of the {side} runs once per time step, in the loop of the "
+                f"{type(layer).__name__} {loop!r}, so that it has no single output: tap {loop!r} "
+                "in its place, a recurrent layer with return_sequences=True where each step "
+                "counts."
+            )
+        if hasattr(layer.call, "get_concrete_function"):
+            raise ValueError(
+                _runs_in_own_graph(f"{path!r} of the {side}", f"of {layer.name!r} is a tf.function")
+            )
+
+
+def _runs_in_own_graph(layer, why):
+    return (
+        f"Layer {layer} runs in a graph of its own, whose tensors can't be reached: `call` {why}. "
+        "Leave @tf.function away from `call` (Keras compiles the whole training step anyway), or "
+        "tap a layer outside of it."
+    )
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class FeatureModel(keras.Model):
+    """A model with several outputs: those of the tapped layers of another model.
+
+    It is saved and loaded like any Keras model, the other model within it.
+
+    Args:
+        model: The `keras.Model`.
+        paths: Layer paths, as for `FeatureExtractor`.
+        name: Name of the model. Defaults to that of the other model and `_features`.
+        trainable: Whether the model's weights are trained, as for `keras.Model`.
+        dtype: Type or policy, as for `keras.Model`.
+
+    Raises:
+        TypeError: If the model is none, or `paths` isn't a list of strings.
+        ValueError: If a path is unknown, or there is none.
+
+    Example:
+
+    ```python
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="hidden")])
+    features = FeatureModel(model, ["hidden"]).predict(np.zeros((2, 4)), verbose=0)
+    assert features["hidden"].shape == (2, 3)
+    ```
+    """
+
+    def __init__(self, model, paths, name=None, trainable=True, dtype=None):
+        check_model("model", model)
+        if not _checked_paths(paths):
+            raise ValueError(f"paths is empty: give at least one layer path. Received: {paths=}")
+        name = f"{model.name}_features" if name is None else check_text("name", name)
+        super().__init__(name=name, trainable=check_flag("trainable", trainable), dtype=dtype)
+        self.model = model
+        self.extractor = FeatureExtractor(model, paths)
+        inputs = symbolic(model, "input")
+        if inputs is not None:
+            self(keras.tree.map_structure(_like, inputs))
+
+    def call(self, inputs, training=None):
+        """Returns a dictionary from path to feature."""
+        return self.extractor(inputs, training=bool(training))[1]
+
+    def build(self, input_shape):
+        """Builds the other model."""
+        if not self.model.built:
+            self.model.build(input_shape)
+        self.built = True
+
+    def get_config(self):
+        """Returns the constructor's arguments, the other model among them."""
+        model = keras.saving.serialize_keras_object(self.model)
+        return {**super().get_config(), "model": model, "paths": self.extractor.paths}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Returns the model that `get_config` described."""
+        deserialize = keras.saving.deserialize_keras_object
+        config = {
+            **config,
+            "model": deserialize(config["model"], custom_objects),
+            "dtype": deserialize(config["dtype"], custom_objects),
+        }
+        return cls(**config)
+
+
+def _like(tensor):
+    return keras.KerasTensor(tensor.shape, tensor.dtype)

@@ -1,0 +1,225 @@
+"""Base classes of the losses that compare layers pair by pair, with or without a projector."""
+
+import dataclasses
+
+from keras import ops
+
+from keras_distill.arguments import check_choice
+from keras_distill.losses import functional
+from keras_distill.losses.loss import DistillationLoss, as_pairs
+from keras_distill.losses.masks import both, fits, zeroed
+from keras_distill.losses.projector import FeatureProjector
+
+
+class PairedLoss(DistillationLoss):
+    """Sums `compare` over the pairs of tapped layers.
+
+    Args:
+        teacher_layer_name: Path of the teacher's layer, a list of paths, or `"auto"`.
+        student_layer_name: The same for the student.
+        name: Name of the loss in the training history.
+    """
+
+    needs_space = False
+    # How positions that a Keras mask leaves out are kept from the loss: "zeros" puts zeros there
+    # on both sides; "mean" also divides by the positions that count, for means over positions.
+    padding = None
+
+    def __init__(self, teacher_layer_name="auto", student_layer_name="auto", name=None):
+        super().__init__(teacher_layer_name, student_layer_name, name)
+
+    def compare(self, teacher, student, context):
+        """Computes the loss of one pair.
+
+        Args:
+            teacher: Tensor tapped of the teacher.
+            student: Tensor tapped of the student.
+            context: `LossContext`.
+
+        Returns:
+            Tensor of shape `(batch,)`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override `compare`.")
+
+    def check_pair(self, teacher_shape, student_shape):
+        """Checks the shapes of one pair.
+
+        Args:
+            teacher_shape: Shape tuple, batch included.
+            student_shape: Shape tuple, batch included.
+
+        Raises:
+            ValueError: If they can't be compared.
+        """
+        if self.needs_space and min(len(teacher_shape), len(student_shape)) < 3:
+            raise self.shape_error(
+                teacher_shape,
+                student_shape,
+                "compares features over space, of shape (batch, *space, channels): tap layers "
+                "before the pooling or flattening that removes it.",
+            )
+
+    def build(self, teacher_shapes, student_shapes):
+        """Checks the shapes of each pair."""
+        for teacher_shape, student_shape in as_pairs(teacher_shapes, student_shapes):
+            self.check_pair(tuple(teacher_shape), tuple(student_shape))
+
+    @property
+    def takes_masks(self):
+        """Whether masked positions are kept from the loss."""
+        return self.padding is not None
+
+    def call(self, teacher, student, context):
+        """Sums the pairs' losses."""
+        return self.sum_over(as_pairs(teacher, student), context)
+
+    def sum_over(self, pairs, context):
+        """Sums the losses of pairs of tensors, without the positions that their masks leave out.
+
+        Args:
+            pairs: List of `(teacher, student)` tuples of tensors.
+            context: `LossContext`.
+        """
+        total = 0.0
+        for index, (teacher, student) in enumerate(pairs):
+            masks = {
+                name: mask[index] if isinstance(mask, (list, tuple)) else mask
+                for name, mask in (
+                    ("teacher_mask", context.teacher_mask),
+                    ("student_mask", context.student_mask),
+                )
+            }
+            total = total + self._without_padding(
+                teacher, student, dataclasses.replace(context, **masks)
+            )
+        return total
+
+    def _without_padding(self, teacher, student, context):
+        masks = both(context.mask, context.teacher_mask), both(context.mask, context.student_mask)
+        sides = (teacher, student)
+        if self.padding is None or not any(map(fits, masks, sides)):
+            return self.compare(teacher, student, context)
+        # A side without a mask of its own, as that of a cache, has the positions of the other.
+        masks = [
+            mask if mask is not None else other
+            for mask, other in zip(masks, masks[::-1], strict=True)
+        ]
+        sides = [
+            zeroed(s, mask) if fits(mask, s) else s for s, mask in zip(sides, masks, strict=True)
+        ]
+        values = self.compare(*sides, context)
+        if self.padding == "zeros" or not len(values.shape):
+            return values
+        mask = masks[1] if fits(masks[1], student) else masks[0]
+        counts = ops.cast(mask, values.dtype)
+        share = ops.mean(counts, axis=1)
+        return values / ops.where(share > 0, share, 1.0)
+
+
+class ProjectedLoss(PairedLoss):
+    """Sums `compare` over pairs of features, the student's in the teacher's shape.
+
+    Where the features differ in shape, a projector adapts the student's: averaging or
+    interpolation for space, a 1×1 convolution for channels. Surplus spatial axes of one side
+    are averaged first. The projectors are trained and saved with the distiller.
+
+    Args:
+        teacher_layer_name: Path of the teacher's layer, shape `(batch, ..., channels)`, a list
+            of paths, or `"auto"`.
+        student_layer_name: The same for the student.
+        projector: `"auto"` or `None`, which makes a difference of shapes an error.
+        name: Name of the loss in the training history.
+
+    Raises:
+        ValueError: If `projector` is neither `"auto"` nor `None`.
+    """
+
+    normalizes = False
+
+    def __init__(
+        self,
+        teacher_layer_name="auto",
+        student_layer_name="auto",
+        projector="auto",
+        name=None,
+    ):
+        super().__init__(teacher_layer_name, student_layer_name, name)
+        self.projector = check_choice("projector", projector, ("auto", None))
+        pairs = as_pairs(self.teacher_layer_name, self.student_layer_name)
+        self._projectors = [
+            FeatureProjector(
+                name=f"{self.name}_projector_{index}",
+                normalize=self.normalizes and projector is not None,
+            )
+            for index in range(len(pairs))
+        ]
+
+    @property
+    def own_layers(self):
+        """List of the projectors, one per pair."""
+        return self._projectors
+
+    def check_pair(self, teacher_shape, student_shape):
+        """Checks that the features can be brought to one shape."""
+        super().check_pair(teacher_shape, student_shape)
+        ranks = len(teacher_shape), len(student_shape)
+        if ranks[0] != ranks[1] and min(ranks) < 3:
+            raise self.shape_error(
+                teacher_shape,
+                student_shape,
+                "features with and without spatial axes can't be compared. A projector needs the "
+                "same number of axes on both sides, or at least one spatial axis: tap other "
+                "layers.",
+            )
+        differ = ranks[0] != ranks[1] or any(
+            t != s
+            for t, s in zip(teacher_shape[1:], student_shape[1:], strict=True)
+            if None not in (t, s)
+        )
+        if differ and self.projector is None:
+            raise self.shape_error(
+                teacher_shape,
+                student_shape,
+                "can't compare features of different shapes without a projector. Use "
+                'projector="auto", or tap layers of the same shape.',
+            )
+
+    def build(self, teacher_shapes, student_shapes):
+        """Checks the shapes of each pair and builds its projector."""
+        super().build(teacher_shapes, student_shapes)
+        pairs = as_pairs(teacher_shapes, student_shapes)
+        for projector, (teacher_shape, student_shape) in zip(self._projectors, pairs, strict=True):
+            rank = min(len(teacher_shape), len(student_shape))
+            projector.match(
+                (*teacher_shape[: rank - 1], teacher_shape[-1]),
+                (*student_shape[: rank - 1], student_shape[-1]),
+            )
+
+    def project(self, teacher, student, context):
+        """Brings the student's features to the teacher's shapes.
+
+        Args:
+            teacher: What is tapped of the teacher.
+            student: What is tapped of the student.
+            context: `LossContext`.
+
+        Returns:
+            List of pairs of tensors of equal shapes.
+        """
+        if self.projector is None:
+            return as_pairs(teacher, student)
+        pairs = []
+        for projector, (teacher_features, student_features) in zip(
+            self._projectors, as_pairs(teacher, student), strict=True
+        ):
+            if len(teacher_features.shape) != len(student_features.shape):
+                teacher_features, student_features = functional.match_rank(
+                    teacher_features, student_features
+                )
+            projected = projector(student_features, training=context.training)
+            pairs.append((teacher_features, projected))
+        return pairs
+
+    def call(self, teacher, student, context):
+        """Sums the losses of the pairs, the student's features projected."""
+        return self.sum_over(self.project(teacher, student, context), context)

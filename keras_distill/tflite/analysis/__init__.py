@@ -1,0 +1,1 @@
+"""What a TensorFlow Lite file holds, and what it asks of a device."""

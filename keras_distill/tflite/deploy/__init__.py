@@ -1,0 +1,1 @@
+"""Projects for devices: Arduino, CMake, Raspberry Pi, Android, iOS."""

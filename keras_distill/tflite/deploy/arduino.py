@@ -1,0 +1,190 @@
+"""An Arduino library from a TensorFlow Lite file, with a sketch that checks itself."""
+
+import dataclasses
+
+from keras_distill.arguments import check_choice
+from keras_distill.tflite.analysis import operators
+from keras_distill.tflite.deploy import cpp, golden, packing, project_folder, projects
+from keras_distill.tflite.runtime import micro
+
+
+@dataclasses.dataclass(frozen=True)
+class Library:
+    """An Arduino library or board package with TensorFlow Lite Micro in it.
+
+    Args:
+        header: Header that makes the Arduino IDE find it; empty where it is built in.
+        operators: Names of the operators that it can add.
+        dtypes: Types of inputs and outputs that its kernels compute with.
+        architectures: Boards that it is for, as `library.properties` names them.
+        target: Lint target whose rules hold for it.
+        install: How to get it, in one sentence.
+    """
+
+    header: str
+    operators: frozenset
+    dtypes: tuple
+    architectures: str
+    target: str
+    install: str
+
+
+LIBRARIES = {
+    "Chirale_TensorFLowLite": Library(
+        header="Chirale_TensorFlowLite.h",
+        operators=operators.ARDUINO,
+        dtypes=packing.DTYPES,
+        # It runs on ESP32 too, but there the board package has the same headers built in.
+        architectures="mbed_nano,mbed_nicla,mbed_portenta,mbed_giga",
+        target="arduino",
+        install="Install the library **Chirale_TensorFLowLite** from the library manager.",
+    ),
+    "Harvard_TinyMLx": Library(
+        header="TensorFlowLite.h",
+        operators=operators.HARVARD,
+        dtypes=("int8", "float32"),
+        architectures="mbed_nano",
+        target="arduino",
+        install="Install the library **Harvard_TinyMLx** from the library manager.",
+    ),
+    "esp-tflite-micro": Library(
+        header="",
+        operators=operators.MICRO,
+        dtypes=packing.DTYPES,
+        architectures="esp32",
+        target="mcu",
+        install="Nothing else is needed: the board package esp32, version 3 or newer, has "
+        "TensorFlow Lite Micro built in.",
+    ),
+}
+_HARVARD = "Harvard_TinyMLx"
+_DEFAULT = "Chirale_TensorFLowLite"
+_ANY = """\
+// Where TensorFlow Lite Micro comes from: the ESP32 board package has it built in; the sketch may
+// include Harvard_TinyMLx's <TensorFlowLite.h>; otherwise it is Chirale_TensorFLowLite.
+#if !defined(ESP32)
+#if __has_include(<TensorFlowLite.h>)
+#include <TensorFlowLite.h>
+#else
+#include <Chirale_TensorFlowLite.h>
+#endif
+#endif
+
+"""
+_ANY_BUT_HARVARD = """\
+// Where TensorFlow Lite Micro comes from: the ESP32 board package has it built in; otherwise it is
+// Chirale_TensorFLowLite. Harvard_TinyMLx lacks {lacks}.
+#if !defined(ESP32)
+#include <Chirale_TensorFlowLite.h>
+#endif
+
+"""
+
+
+def export(tflite_model, folder, labels=None, samples=None, name=None, library=None):
+    """Writes the Arduino library of a model; see `TFLiteModel.to_arduino`.
+
+    Args:
+        tflite_model: `TFLiteModel` with one input and one output.
+        folder: Folder of the library.
+        labels: Names of the classes, or `None`.
+        samples: Inputs of shape `(samples, ...)`.
+        name: Name of the library, or `None` for the folder's name.
+        library: A name of `LIBRARIES`, or `None` for any of them, decided when it is compiled.
+
+    Returns:
+        `pathlib.Path` of the library.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed: it finds the arena and the right answers.
+        ValueError: If the model can't run on a board, or arguments don't suit it.
+    """
+    if library is not None:
+        _check_library(tflite_model, library)
+    package = packing.pack(
+        tflite_model,
+        folder,
+        kind="arduino",
+        target=LIBRARIES[library or _DEFAULT].target,
+        answer=golden.on_micro,
+        advice='Export it with target="arduino", or give library="esp-tflite-micro" if it is for '
+        "an ESP32.",
+        labels=labels,
+        samples=samples,
+        name=name,
+    )
+    arena = micro.recommended_arena(micro.minimum_arena(package.content))
+    runtime = _runtime(library, obstacle(tflite_model, _HARVARD))
+    files = _files(package, arena, runtime)
+    return project_folder.write(folder, package.kind, files, editable=[_input_file(package)])
+
+
+def obstacle(tflite_model, library):
+    """Says what a model needs that a library lacks; an empty string if it lacks nothing.
+
+    Args:
+        tflite_model: `TFLiteModel`.
+        library: A name of `LIBRARIES`.
+    """
+    known = LIBRARIES[library]
+    lacking = [name for name in tflite_model.operators if name not in known.operators]
+    if lacking:
+        return f"the operator{'s' * (len(lacking) > 1)} {', '.join(lacking)}"
+    dtypes = {info.dtype for info in (*tflite_model.inputs, *tflite_model.outputs)}
+    foreign = sorted(dtypes - set(known.dtypes))
+    return f"kernels for {', '.join(foreign)}" if foreign else ""
+
+
+def _check_library(tflite_model, library):
+    check_choice("library", library, (None, *LIBRARIES))
+    lacks = obstacle(tflite_model, library)
+    if lacks:
+        others = [name for name in LIBRARIES if not obstacle(tflite_model, name)]
+        advice = f"Use {' or '.join(others)}." if others else "So do all the others."
+        raise ValueError(f"{library} lacks {lacks}, which this model needs. {advice}")
+
+
+def _runtime(library, harvard_lacks):
+    """Returns what the sources and texts say of where TensorFlow Lite Micro comes from."""
+    if library is not None:
+        known = LIBRARIES[library]
+        return {
+            "includes": f"#include <{known.header}>\n\n" if known.header else "",
+            "depends": f"depends={library}\n" if known.header else "",
+            "architectures": known.architectures,
+            "install": known.install,
+        }
+    harvard = (
+        f"**{_HARVARD}** can't run this model: it lacks {harvard_lacks}."
+        if harvard_lacks
+        else f"To use **{_HARVARD}** instead, put `#include <TensorFlowLite.h>` at the top of the "
+        "sketch."
+    )
+    return {
+        "includes": _ANY_BUT_HARVARD.format(lacks=harvard_lacks) if harvard_lacks else _ANY,
+        "depends": f"depends={_DEFAULT}\n",
+        "architectures": "*",
+        "install": f"{LIBRARIES[_DEFAULT].install} On an ESP32 nothing is needed: the board "
+        f"package, version 3 or newer, has TensorFlow Lite Micro built in. {harvard}",
+    }
+
+
+def _files(package, arena_bytes, runtime):
+    values = {**cpp.values(package, arena_bytes), **runtime}
+    name = package.name
+    templates = {
+        "library.properties": "library.properties",
+        projects.README: "README.md",
+        f"examples/{name}/{name}.ino": "example.ino",
+        _input_file(package): "read_input.ino",
+    }
+    sources = cpp.sources(package, arena_bytes, runtime["includes"])
+    return {
+        **{f"src/{file}": text for file, text in sources.items()},
+        **{path: projects.fill(f"arduino/{file}", values) for path, file in templates.items()},
+    }
+
+
+def _input_file(package):
+    """Returns the path of the file that the user edits."""
+    return f"examples/{package.name}/read_input.ino"

@@ -1,0 +1,75 @@
+"""Golden vectors: stored samples with their right answers, by which a device checks itself."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_distill.tflite.runtime import litert, micro
+
+# Kernels of one kind agree within this, as a share of the largest output.
+_FLOAT_TOLERANCE = 1e-4
+# Beyond this share of the answers' range, fast kernels aren't inaccurate but wrong.
+_LARGEST_SHARE = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """Stored samples with their right answers.
+
+    Args:
+        samples: Array of shape `(samples, ...)` in the input's type.
+        answers: Array of shape `(samples, ...)` in the output's type.
+        tolerance: Largest difference of an output that isn't an error, in the output's own
+            numbers: quantisation steps, or the unit of a float output.
+    """
+
+    samples: np.ndarray
+    answers: np.ndarray
+    tolerance: float
+
+
+def on_micro(tflite_model, samples):
+    """Returns what TensorFlow Lite Micro answers; its kernels agree within one step.
+
+    Args:
+        tflite_model: `TFLiteModel` with one input and one output.
+        samples: Float array of shape `(samples, ...)`.
+
+    Returns:
+        `Golden`.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+    """
+    inputs = tflite_model.quantize_inputs(samples)
+    answers = micro.run(tflite_model.content, tflite_model.graph, inputs)[0]
+    return Golden(inputs[0], answers, _rounding(answers))
+
+
+def on_litert(tflite_model, samples):
+    """Returns what LiteRT's reference kernels answer, and how far its fast kernels are from it.
+
+    Fast kernels round in other places, differently on every processor, so twice the difference
+    that is seen here is let pass.
+
+    Args:
+        tflite_model: `TFLiteModel` with one input and one output.
+        samples: Float array of shape `(samples, ...)`.
+
+    Returns:
+        `Golden`.
+    """
+    inputs = tflite_model.quantize_inputs(samples)
+    content, graph = tflite_model.content, tflite_model.graph
+    answers = litert.run(content, graph, inputs)[0]
+    fast = litert.run(content, graph, inputs, fast=True)[0]
+    seen = float(np.abs(fast.astype("float64") - answers.astype("float64")).max())
+    rounding = _rounding(answers)
+    limit = max(rounding, _LARGEST_SHARE * float(np.ptp(answers.astype("float64"))))
+    return Golden(inputs[0], answers, min(rounding + 2 * seen, limit))
+
+
+def _rounding(answers):
+    if answers.dtype.kind == "i":
+        return 1.0
+    return _FLOAT_TOLERANCE * max(1.0, float(np.abs(answers).max()))

@@ -1,0 +1,1 @@
+"""The runtimes that check a file: LiteRT and TensorFlow Lite Micro."""

@@ -1,0 +1,162 @@
+"""TensorFlow Lite Micro on this computer: what the board will compute, in how much memory."""
+
+import importlib.util
+import json
+import math
+import pathlib
+import re
+import subprocess
+
+import numpy as np
+
+from keras_distill.files import temporary_folder
+from keras_distill.tflite import subprocesses
+
+# Room for the wheel's 64-bit pointers is in the minimum already; this is headroom for the sketch.
+HEADROOM_RATIO = 1.05
+HEADROOM_BYTES = 1024
+
+
+class MicroError(RuntimeError):
+    """TensorFlow Lite Micro can't run a model; the message says why."""
+
+
+def is_available():
+    """Says whether the package tflite-micro is installed."""
+    return importlib.util.find_spec("tflite_micro") is not None
+
+
+def require():
+    """Raises an error that names the extra to install if tflite-micro is missing.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+    """
+    if not is_available():
+        raise ImportError(
+            "This runs the model on TensorFlow Lite Micro, which isn't installed: "
+            'pip install "keras_distill[micro]" (Linux, x86-64).'
+        )
+
+
+def run(content, graph, inputs):
+    """Runs a model sample by sample on TensorFlow Lite Micro.
+
+    Args:
+        content: The file's bytes.
+        graph: `Graph` of the file.
+        inputs: List of arrays of shape `(samples, ...)`, one per input, in the inputs' types.
+
+    Returns:
+        List of arrays of shape `(samples, ...)`, one per output, in the outputs' types.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+        MicroError: If it can't run the model; the message names a missing operator.
+    """
+    arrays = {
+        f"input_{position}": array
+        for position, array in zip(graph.input_positions, inputs, strict=True)
+    }
+    answer = _work("run", content, arrays, outputs=len(graph.output_positions))
+    return [answer[f"output_{position}"] for position in graph.output_positions]
+
+
+def minimum_arena(content):
+    """Finds the smallest arena in which TensorFlow Lite Micro can run a model.
+
+    Found by bisection on the real interpreter, to 16 bytes; its own account of the memory can be
+    too small.
+
+    Args:
+        content: The file's bytes.
+
+    Returns:
+        Number of bytes.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+        MicroError: If it can't run the model in any arena.
+    """
+    return measure_arena(content)[0]
+
+
+def measure_arena(content):
+    """Finds the smallest arena, and what TensorFlow Lite Micro keeps in it for itself.
+
+    Args:
+        content: The file's bytes.
+
+    Returns:
+        Tuple of numbers of bytes: the arena, as of `minimum_arena`, and the part of it that holds
+        no tensors but the interpreter's own records of them, as the interpreter accounts for it.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+        MicroError: If it can't run the model in any arena.
+    """
+    answer = _work("arena", content, {})
+    return int(answer["arena"]), int(answer["persistent"])
+
+
+def runs_in_arena(content, arena_bytes):
+    """Says whether TensorFlow Lite Micro can run a model in an arena of a given size.
+
+    Args:
+        content: The file's bytes.
+        arena_bytes: Size of the arena in bytes.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+    """
+    return bool(_work("fits", content, {}, arena_bytes=int(arena_bytes))["fits"])
+
+
+def recommended_arena(minimum):
+    """Returns the arena for a sketch: 5 % and 1 KiB above the minimum, in whole KiB.
+
+    Args:
+        minimum: Smallest arena that works, in bytes.
+
+    Example:
+
+    ```python
+    assert recommended_arena(2000) == 4096
+    ```
+    """
+    return math.ceil((minimum * HEADROOM_RATIO + HEADROOM_BYTES) / 1024) * 1024
+
+
+def _work(task, content, arrays, **settings):
+    """Runs a task in a process of its own, since the interpreter may end its process."""
+    require()
+    script = pathlib.Path(__file__).with_name("micro_process.py")
+    with temporary_folder() as folder:
+        (folder / "model.tflite").write_bytes(content)
+        (folder / "task.json").write_text(json.dumps({"task": task, **settings}))
+        np.savez(folder / "arrays.npz", **arrays)
+        result = subprocess.run(
+            subprocesses.python(script, str(folder)),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            env=subprocesses.environment(),
+        )
+        answer = folder / "answer.npz"
+        if result.returncode != 0 or not answer.is_file():
+            raise MicroError(_reason(result.stderr, result.returncode))
+        with np.load(answer, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+
+def _reason(stderr, returncode):
+    missing = re.findall(r"builtin opcode '(\w+)'", stderr)
+    if missing:
+        return f"TensorFlow Lite Micro has no operator {', '.join(dict.fromkeys(missing))}."
+    if returncode < 0:
+        ended = subprocesses.ending(returncode, stderr)
+        return f"TensorFlow Lite Micro can't run this model: it {ended}"
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    reason = "; ".join(lines[-4:]) if lines else f"it ended with code {returncode}"
+    return f"TensorFlow Lite Micro can't run this model: {reason}"

@@ -1,0 +1,293 @@
+"""What must agree between the two models, the labels' loss and the tutorial's loss."""
+
+import warnings
+
+import keras
+
+from keras_distill.arguments import check_text, shown, takes
+from keras_distill.cache import TeacherCache
+from keras_distill.losses import schedule
+from keras_distill.losses.response import SoftenedLoss, SoftTargets
+from keras_distill.training.outputs import CHOSEN_BY_SHAPE
+
+_KL_NAMES = ("kl_divergence", "kullback_leibler_divergence", "kld", "KLD", "KLDivergence")
+
+
+def check_arguments(is_tutorial_form, distillation_loss_weights, student_loss_weight):
+    """Checks that nothing is given that the form without `distillation_losses` has no place for.
+
+    Args:
+        is_tutorial_form: Whether there are no `distillation_losses`.
+        distillation_loss_weights: The distiller's argument.
+        student_loss_weight: The distiller's argument.
+
+    Raises:
+        RuntimeError: If Keras runs on another backend than TensorFlow.
+        ValueError: If something is.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise RuntimeError(
+            "Distiller trains on Keras's TensorFlow backend, and takes gradients and replicas from "
+            "it: set KERAS_BACKEND=tensorflow. The losses alone run on every backend. "
+            f"Received: KERAS_BACKEND={keras.backend.backend()}"
+        )
+    if not is_tutorial_form:
+        return
+    if distillation_loss_weights is not None:
+        raise ValueError("distillation_loss_weights needs distillation_losses to weigh.")
+    if student_loss_weight is None or student_loss_weight != 0.5:
+        raise ValueError(
+            "Without distillation_losses, the tutorial's form, compile(alpha=...) is the weight of "
+            "the student's loss: give that in place of student_loss_weight. Received: "
+            f"student_loss_weight={student_loss_weight!r}"
+        )
+
+
+def check_names(name, label_key):
+    """Checks two names that a distiller is given.
+
+    Args:
+        name: The distiller's name.
+        label_key: Key of a dictionary of labels, or `None`.
+
+    Raises:
+        TypeError: If one isn't a text.
+        ValueError: If one is empty.
+    """
+    for argument, value in (("name", name), ("label_key", label_key)):
+        if value is not None:
+            check_text(argument, value)
+
+
+def check_metrics(metrics):
+    """Checks that the metrics of `compile` come in a list or by output.
+
+    Args:
+        metrics: `compile`'s argument.
+
+    Raises:
+        ValueError: If they don't.
+    """
+    if metrics is not None and not isinstance(metrics, (list, tuple, dict)):
+        raise ValueError(
+            "metrics must be a list, or a dictionary by output name. "
+            f"Received: metrics={shown(metrics)}"
+        )
+
+
+def checked_loss(loss, student_loss_fn):
+    """Returns the student's loss, under whichever name it was given.
+
+    Args:
+        loss: `compile`'s argument.
+        student_loss_fn: The tutorial's name for it.
+
+    Raises:
+        TypeError: If it is no Keras loss.
+        ValueError: If it is given twice.
+    """
+    if loss is not None and student_loss_fn is not None:
+        raise ValueError("Give the student's loss once: `loss` or `student_loss_fn`.")
+    name = "loss" if loss is not None else "student_loss_fn"
+    given = student_loss_fn if loss is None else loss
+    parts = keras.tree.flatten(given)
+    is_loss = parts and all(part is None or _is_loss(part) for part in parts)
+    if given is not None and (not is_loss or all(part is None for part in parts)):
+        raise TypeError(
+            f"{name} must be a keras.losses loss, its name, a function (y_true, y_pred), or a list "
+            f"or dictionary of them by output. Received: {name}={shown(given)}"
+        )
+    return given
+
+
+def _is_loss(value):
+    if isinstance(value, str):
+        return value.lower() in CHOSEN_BY_SHAPE or _is_known(value)
+    if isinstance(value, keras.losses.Loss):
+        return True
+    is_function = callable(value) and not isinstance(
+        value, (type, keras.layers.Layer, keras.optimizers.schedules.LearningRateSchedule)
+    )
+    return is_function and takes(value, 2)
+
+
+def _is_known(name):
+    try:
+        return keras.losses.get(name) is not None
+    except ValueError:
+        return False
+
+
+def checked_student_loss_weight(weight):
+    """Returns the weight of the student's loss.
+
+    Args:
+        weight: Number in [0, 1], schedule, or `None`.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If it is out of bounds.
+    """
+    if weight is None:
+        return None
+    return schedule.check_number("student_loss_weight", weight, low=0, high=1)
+
+
+def refuse_tutorial_arguments(**arguments):
+    """Refuses arguments of the tutorial's form beside `distillation_losses`.
+
+    Args:
+        **arguments: What `compile` was given, `None` for nothing.
+
+    Raises:
+        ValueError: If one is given.
+    """
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(
+                f"This distiller already has distillation_losses, so {name} has no place: leave "
+                "one of them out. A loss has its own temperature, and student_loss_weight and "
+                f"distillation_loss_weights its share. Received: {name}={shown(value)}"
+            )
+
+
+def check_models(
+    teacher, student, teacher_input=None, student_input=None, teacher_is_optional=False
+):
+    """Checks that teacher and student are models, and take the same inputs unless told how.
+
+    Args:
+        teacher: The teacher, or a `TeacherCache`.
+        student: The student.
+        teacher_input: The distiller's `teacher_input`.
+        student_input: The distiller's `student_input`.
+        teacher_is_optional: Whether the teacher may be `None`.
+
+    Raises:
+        ValueError: If they aren't Keras models, are the same model, or take different inputs.
+    """
+    for side, model in (("Teacher", teacher), ("Student", student)):
+        if model is None and side == "Teacher" and teacher_is_optional:
+            continue
+        if side == "Teacher" and isinstance(model, TeacherCache):
+            continue
+        if not isinstance(model, keras.Model):
+            raise ValueError(
+                f"{side} must be a keras.Model. Received: {side.lower()}={shown(model)}"
+            )
+    if teacher is student:
+        raise ValueError(
+            "Teacher and student are the same model. The teacher gets frozen: give a copy, for "
+            "example keras.models.clone_model(...) with the weights set."
+        )
+    if isinstance(teacher, TeacherCache):
+        if teacher_input is not None:
+            raise ValueError(
+                "teacher_input has no place beside a TeacherCache: give it to TeacherCache.build."
+            )
+        return
+    if teacher is None or teacher_input is not None or student_input is not None:
+        return
+    shapes = [_input_shapes(model) for model in (teacher, student)]
+    if None not in shapes and not _agree(*shapes):
+        raise ValueError(
+            "Teacher and student take inputs of different shapes. "
+            f"Teacher: {shapes[0]}, Student: {shapes[1]}. Use teacher_input= or student_input= "
+            "to say how each side's inputs are made from a batch."
+        )
+
+
+def _input_shapes(model):
+    try:
+        return [tuple(tensor.shape) for tensor in keras.tree.flatten(model.inputs)] or None
+    except (AttributeError, ValueError):
+        return None
+
+
+def _agree(first, second):
+    return len(first) == len(second) and all(
+        len(a) == len(b)
+        and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def tutorial_settings(distillation_loss_fn, alpha=None, temperature=None):
+    """Returns what the tutorial's arguments of `compile` mean.
+
+    Args:
+        distillation_loss_fn: A Keras loss, its name, or a function of probabilities.
+        alpha: Weight of the student's loss, in [0, 1]; by default 0.1.
+        temperature: T; by default 3.
+
+    Returns:
+        Tuple of a dictionary of the arguments as they count, and of the distillation loss.
+
+    Raises:
+        TypeError: If one is of the wrong type.
+        ValueError: If one is missing or out of bounds.
+    """
+    if distillation_loss_fn is None:
+        raise ValueError(
+            "This distiller has no distillation loss. Give Distiller(distillation_losses=...), "
+            "for example SoftTargets(temperature=4.0), or compile(distillation_loss_fn=...)."
+        )
+    settings = {
+        "distillation_loss_fn": distillation_loss_fn,
+        "alpha": 0.1 if alpha is None else schedule.check_number("alpha", alpha, low=0, high=1),
+        "temperature": 3.0 if temperature is None else temperature,
+    }
+    return settings, soft_targets_from_keras_loss(distillation_loss_fn, settings["temperature"])
+
+
+def soft_targets_from_keras_loss(loss, temperature):
+    """Returns the distillation loss for the tutorial's `distillation_loss_fn`.
+
+    Args:
+        loss: A Keras loss, its name, or a function `(y_true, y_pred)` of probabilities.
+        temperature: T.
+
+    Returns:
+        `SoftTargets` for the Kullback-Leibler divergence, in any of its forms, and for the
+        categorical cross-entropy; else `SoftenedLoss`.
+    """
+    if not _is_loss(loss):
+        raise TypeError(
+            "distillation_loss_fn must be a keras.losses loss, its name, or a function "
+            f"(y_true, y_pred). Received: distillation_loss_fn={shown(loss)}"
+        )
+    if isinstance(loss, keras.losses.KLDivergence) or loss is keras.losses.kl_divergence:
+        return SoftTargets(temperature)
+    if isinstance(loss, str) and loss in _KL_NAMES:
+        return SoftTargets(temperature)
+    if isinstance(loss, keras.losses.CategoricalCrossentropy) and not loss.label_smoothing:
+        return SoftTargets(temperature, divergence="cross_entropy")
+    return SoftenedLoss(loss, temperature)
+
+
+def warn_about_from_logits(loss, ends_in):
+    """Warns where the student's output doesn't suit its loss's `from_logits`.
+
+    Args:
+        loss: The student's loss, in any form that `compile` takes.
+        ends_in: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known.
+    """
+    losses = keras.tree.flatten(loss)
+    if ends_in is None or len(losses) != 1:
+        return
+    # Keras chooses by the shapes what "crossentropy" means, and get doesn't know it.
+    is_chosen = isinstance(losses[0], str) and losses[0].lower() in CHOSEN_BY_SHAPE
+    loss = None if is_chosen else keras.losses.get(losses[0])
+    name = losses[0] if is_chosen else getattr(loss, "name", None) or getattr(loss, "__name__", "")
+    if "crossentropy" not in name and not is_chosen:
+        return
+    from_logits = bool(getattr(loss, "from_logits", False))
+    outputs_probabilities = ends_in in ("softmax", "sigmoid")
+    if outputs_probabilities == from_logits:
+        has = f"probabilities (it ends in {ends_in})" if outputs_probabilities else "logits"
+        takes = "logits (from_logits=True)" if from_logits else "probabilities (from_logits=False)"
+        warnings.warn(
+            f"The student outputs {has}, but its loss {name!r} takes {takes}. "
+            f"Set from_logits={not from_logits} in the loss.",
+            stacklevel=3,
+        )

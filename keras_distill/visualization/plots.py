@@ -1,0 +1,327 @@
+"""Pictures of what was learned: attention maps, training curves, confusion matrices.
+
+In a notebook each picture is shown once: where it is displayed, or when its cell ends.
+"""
+
+import io
+
+import numpy as np
+
+from keras_distill.arguments import check_path, check_text, shown
+from keras_distill.files import write_whole
+from keras_distill.visualization.plot_data import (
+    attention_arguments,
+    check_named,
+    class_numbers,
+    finite_array,
+    list_of_names,
+    values_of_runs,
+)
+
+_RIGHT, _WRONG = "#1a7f37", "#c62828"
+# Colors that people with any color vision tell apart (Okabe & Ito).
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+# Names are the user's: a dollar sign in them begins no formula.
+_LITERAL = {"parse_math": False, "usetex": False}
+
+
+def attention_map(features):
+    """Reduces a feature map to where it is active: the mean of squares over channels.
+
+    Each sample's map is divided by its L2 norm, as attention transfer compares it. A sample
+    without any activation has a map of zeros.
+
+    Args:
+        features: Array or tensor (batch, height, width, channels).
+
+    Returns:
+        A float32 array (batch, height, width), not negative, each sample of L2 norm 1.
+
+    Raises:
+        ValueError: If `features` has another rank, or holds NaN, infinity or no numbers.
+
+    Example:
+        ```python
+        import numpy as np
+
+        from keras_distill.visualization import attention_map
+
+        attention_map(np.ones((2, 4, 4, 8))).shape  # (2, 4, 4)
+        ```
+
+    Reference:
+        - [Zagoruyko & Komodakis, 2017](https://arxiv.org/abs/1612.03928)
+    """
+    # In float64, since the square of a square leaves the range of float16 and strains float32.
+    values = finite_array(features, "features", rank=4).astype("float64")
+    maps = np.square(values).mean(axis=-1)
+    norms = np.sqrt(np.square(maps).sum(axis=(1, 2), keepdims=True))
+    return np.divide(maps, norms, out=np.zeros_like(maps), where=norms > 0).astype("float32")
+
+
+def plot_attention(images, maps, path=None, predictions=None, labels=None, class_names=None):
+    """Draws where each model looks: a row per sample, a column per model.
+
+    The first column is the input. Every map is stretched to its image's size and scaled to its own
+    largest value, so the picture says where a model looks and not how strongly.
+
+    Args:
+        images: Array (samples, height, width, channels) of 1 or 3 channels, or without the
+            channels; scaled to its own range.
+        maps: Dict of model name to array (samples, map height, map width), e.g. from
+            `attention_map`. Models may differ in the size of their maps.
+        path: File to write as PNG. Defaults to none.
+        predictions: Dict of model name to predicted classes (samples,) or scores
+            (samples, classes); written above that model's map. Defaults to none.
+        labels: True classes (samples,) or scores (samples, classes), with which right
+            predictions are green and wrong ones red. Defaults to none.
+        class_names: List of names of the classes, strings or integers in their order, that
+            replace the class numbers; written as they are. Defaults to numbers.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError: If `class_names` is no list of names, or `predictions` isn't a dictionary.
+        ValueError: If the numbers of samples differ or are above 250, a shape is not as described,
+            `predictions` names a model that has no map, or a class has no name.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        import numpy as np
+
+        from keras_distill.visualization import attention_map, plot_attention
+
+        images = np.random.rand(3, 8, 8, 1)
+        figure = plot_attention(images, {"teacher": attention_map(np.random.rand(3, 4, 4, 16))})
+        ```
+    """
+    images, maps, predictions, labels = attention_arguments(images, maps, predictions, labels)
+    if class_names is not None:
+        class_names = list_of_names(class_names, "class_names")
+        for name, values in {"labels": labels, **predictions}.items():
+            if values is not None:
+                check_named(values, name, class_names, "class_names")
+    rows, columns = len(images), 1 + len(maps)
+    figure = _figure(1.5 * columns + 0.2, 1.65 * rows + 0.3)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    height, width = images.shape[1:3]
+    for axis, name in zip(axes[0], ["input", *maps], strict=True):
+        # The title's own place is taken by the class.
+        axis.text(
+            0.5,
+            1.22,
+            name,
+            transform=axis.transAxes,
+            ha="center",
+            fontsize=9,
+            weight="bold",
+            **_LITERAL,
+        )
+    for row in range(rows):
+        _draw_image(axes[row, 0], images[row])
+        if labels is not None:
+            title = _class_name(labels[row], class_names)
+            axes[row, 0].set_title(title, fontsize=9, **_LITERAL)
+        for axis, (name, values) in zip(axes[row, 1:], maps.items(), strict=True):
+            # Drawn alone: laid over the image, its colors would mix with the image's.
+            axis.imshow(
+                values[row],
+                cmap="inferno",
+                interpolation="bilinear",
+                vmin=0,
+                vmax=values[row].max() or 1,
+                extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+            )
+            if name in predictions:
+                predicted = predictions[name][row]
+                color = "black"
+                if labels is not None:
+                    color = _RIGHT if predicted == labels[row] else _WRONG
+                title = _class_name(predicted, class_names)
+                axis.set_title(title, color=color, fontsize=9, **_LITERAL)
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    return _finish(figure, path)
+
+
+def plot_curves(histories, metric="val_accuracy", path=None):
+    """Draws a metric over the epochs, one line per model with a band over its runs.
+
+    The line is the mean of the runs and the band goes from the lowest to the highest. Where
+    runs stopped at different epochs, each epoch is over the runs that reached it.
+
+    Args:
+        histories: Dict of model name to a run or a list of runs. A run is what `fit` returns,
+            or its `history`: a dict of metric name to a list of one number per epoch.
+        metric: Name of the metric. Defaults to `"val_accuracy"`.
+        path: File to write as PNG. Defaults to none.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError: If `metric` isn't a string.
+        ValueError: If there is nothing to draw, or a run lacks the metric.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        from keras_distill.visualization import plot_curves
+
+        alone = [{"val_accuracy": [0.5, 0.8]}, {"val_accuracy": [0.6, 0.9]}]
+        figure = plot_curves({"student alone": alone})
+        ```
+    """
+    if not isinstance(histories, dict) or not histories:
+        raise ValueError(
+            "`histories` must be a dict of model name to a history or a list of histories. "
+            f"Received: histories={shown(histories)}"
+        )
+    check_text("metric", metric)
+    curves = {name: values_of_runs(name, runs, metric) for name, runs in histories.items()}
+    figure = _figure(6.4, 4.0)
+    axis = figure.subplots()
+    titles = []
+    for number, (name, values) in enumerate(curves.items()):
+        epochs = np.arange(1, values.shape[1] + 1)
+        color = _COLORS[number % len(_COLORS)]
+        runs = len(values)
+        marker = "." * (len(epochs) == 1)
+        axis.plot(epochs, values.mean(axis=0), color=color, marker=marker)
+        titles.append(name if runs == 1 else f"{name} (mean of {runs} runs)")
+        if runs > 1:
+            low, high = values.min(axis=0), values.max(axis=0)
+            axis.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel(metric.replace("_", " "), **_LITERAL)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid(alpha=0.3)
+    for text in axis.legend(axis.lines, titles, frameon=False).get_texts():
+        text.set(**_LITERAL)
+    return _finish(figure, path)
+
+
+def plot_confusion(y_true, y_pred, labels, path=None):
+    """Draws how often each class was taken for each other.
+
+    Colors are shares of the true class, numbers are counts. The title gives the accuracy.
+
+    Args:
+        y_true: True classes (samples,), integers from 0, or scores (samples, classes).
+        y_pred: Predicted classes (samples,), or scores (samples, classes).
+        labels: List of at most 250 names of the classes, strings or integers in their order;
+            drawn as they are.
+        path: File to write as PNG. Defaults to none.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError: If `labels` is no list of names.
+        ValueError: If the numbers of samples differ, there are none, scores are NaN, a class has
+            no name, or there are more classes than a picture holds.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        from keras_distill.visualization import plot_confusion
+
+        figure = plot_confusion([0, 1, 1], [0, 1, 0], labels=["no", "yes"])
+        ```
+    """
+    labels = list_of_names(labels, "labels")
+    y_true, y_pred = class_numbers(y_true, "y_true"), class_numbers(y_pred, "y_pred")
+    if len(y_true) != len(y_pred) or not len(y_true):
+        raise ValueError(
+            "`y_true` and `y_pred` must be one or more samples each, equally many. "
+            f"Received: {len(y_true)} and {len(y_pred)}"
+        )
+    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
+        check_named(values, name, labels, "labels")
+    counts = np.zeros((len(labels), len(labels)), dtype=int)
+    np.add.at(counts, (y_true, y_pred), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.2 + 0.38 * len(labels)
+    figure = _figure(side, side)
+    axis = figure.subplots()
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.argwhere(counts):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(
+            column, row, counts[row, column], ha="center", va="center", color=color, fontsize=8
+        )
+    rotation = 90 if max(map(len, labels)) > 2 else 0
+    axis.set_xticks(range(len(labels)), labels, rotation=rotation, **_LITERAL)
+    axis.set_yticks(range(len(labels)), labels, **_LITERAL)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    axis.set_title(f"accuracy {np.mean(y_true == y_pred):.1%}", fontsize=10)
+    return _finish(figure, path)
+
+
+def png(figure):
+    """Renders a figure as the bytes of a PNG file.
+
+    Args:
+        figure: A `matplotlib.figure.Figure`.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        TypeError: If `figure` is no figure.
+
+    Example:
+        ```python
+        from keras_distill.visualization import plot_confusion, png
+
+        png(plot_confusion([0, 1], [0, 1], ["no", "yes"]))[1:4]  # b"PNG"
+        ```
+    """
+    if not hasattr(figure, "savefig"):
+        raise TypeError(f"figure must be a matplotlib figure. Received: figure={shown(figure)}")
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=140, facecolor="white")
+    return stream.getvalue()
+
+
+def require():
+    """Raises an error that names the extra to install if matplotlib is missing.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise ImportError('Pictures need matplotlib: pip install "keras_distill[plot]"') from error
+
+
+def _figure(width, height):
+    require()
+    # Not pyplot's: it would keep the figure alive, and may ask for a display.
+    from keras_distill.visualization.picture import Picture
+
+    return Picture(figsize=(width, height), layout="constrained")
+
+
+def _finish(figure, path):
+    if path is not None:
+        write_whole(check_path("path", path), png(figure))
+    figure.show_when_the_cell_ends()
+    return figure
+
+
+def _draw_image(axis, image):
+    low, high = float(image.min()), float(image.max())
+    scaled = (image - low) / ((high - low) or 1)
+    if scaled.shape[-1] == 1:
+        scaled = scaled[..., 0]
+    axis.imshow(scaled, cmap="gray", vmin=0, vmax=1)
+
+
+def _class_name(number, class_names):
+    return str(number) if class_names is None else str(class_names[number])

@@ -68,7 +68,7 @@ MODELS = {
 
 
 def moved(model, seed=0):
-    """Moves the statistics of normalisations, so that folding them has something to do."""
+    """Moves the statistics of normalizations, so that folding them has something to do."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
         if any(name in weight.path for name in ("gamma", "moving_variance")):

@@ -1,4 +1,4 @@
-"""What int8 costs a distilled student: quantised after training, and trained with quantisation.
+"""What int8 costs a distilled student: quantized after training, and trained with quantization.
 
 Run: python benchmarks/quantization.py [--data-dir FOLDER] [--seeds 3]
 
@@ -8,7 +8,7 @@ first epochs each goes on for the same further ones, once in float and once with
 (compression.quantize_aware), with the same losses, data and learning rates. The third row is made
 hard for int8: the channels of the depthwise student are scaled against each other by factors of
 e^-2 to e^2, and what reads them by the inverse, before the training with rounding and after the
-one in float. That changes no answer in float, and is what batch normalisation does to MobileNets by
+one in float. That changes no answer in float, and is what batch normalization does to MobileNets by
 itself (Nagel et al., 2019, https://arxiv.org/abs/1906.04721): one scale per tensor no longer suits
 all channels.
 Accuracy on the test images: of the float student, of its int8 file (500 representative images), and
@@ -53,7 +53,7 @@ def depthwise(shape=SHAPE, classes=10):
 
 
 def scale_channels(model, spread, seed):
-    """Scales the channels behind each normalisation, and back what reads them, in place."""
+    """Scales the channels behind each normalization, and back what reads them, in place."""
     rng = np.random.default_rng(seed)
     reads = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
     for place, layer in enumerate(model.layers):
@@ -106,7 +106,7 @@ def run(teacher, make, spread, data, seed):
     return {
         "float": 100 * np.mean(right),
         "int8 after training": accuracy_of_file(student, data, data.x_train[:500]),
-        "int8, trained with quantisation": accuracy_of_file(quantized, data),
+        "int8, trained with quantization": accuracy_of_file(quantized, data),
     }
 
 

@@ -158,7 +158,7 @@ def contestants(pair, folder):
     )._sides.teacher.extractor
     return {
         "teacher alone": lambda: pair.teacher.predict(data, verbose=0),
-        "teacher alone, normalisation folded": lambda: inference.predict(data, verbose=0),
+        "teacher alone, normalization folded": lambda: inference.predict(data, verbose=0),
         "one tapped layer": fit(Distiller(clone(pair.teacher), clone(pair.student), ours)),
         "one tapped layer, keras.distillation": fit(keras_distiller([soft, tap])),
         "one tapped layer, from the cache": fit(
@@ -227,7 +227,7 @@ def measure_once(epoch):
 
 def ratios(taken):
     """Yields what is promised, the median of the rounds' ratios, and what was promised."""
-    folded = taken[f"{TEACHER}, normalisation folded"]
+    folded = taken[f"{TEACHER}, normalization folded"]
     fastest = min(taken[TEACHER], folded, key=lambda values: np.median(values[:, 0]))
     for name, ours, theirs, aim in PROMISED:
         beside = taken[STUDENT] + fastest if theirs is None else taken[theirs]

@@ -1,4 +1,4 @@
-"""Distils on several machines, or on this one as if it were several.
+"""Distills on several machines, or on this one as if it were several.
 
 Run: python examples/cluster.py --local 2
 

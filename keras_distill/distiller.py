@@ -10,7 +10,7 @@ from keras_distill.arguments import check_flag
 from keras_distill.cache import TeacherCache
 from keras_distill.cache.branch import CachedSide
 from keras_distill.features.batches import indices_of, inputs_of, is_joined
-from keras_distill.features.branch import NoSide, Side, Sides, check_route, spec_of
+from keras_distill.features.branch import NoSide, Side, Sides, check_input_function, spec_of
 from keras_distill.losses.loss import flat_shapes
 from keras_distill.training import checks, replicas
 from keras_distill.training.edge import Objective, weighed
@@ -120,7 +120,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         objective = Objective(
             [] if is_tutorial_form else distillation_losses, distillation_loss_weights
         )
-        check_route(sample_index, "sample_index")
+        check_input_function(sample_index, "sample_index")
         check_models(teacher, student, teacher_input, student_input, not objective.needs_teacher)
         check_shares_nothing(teacher, student)
         student = objective.bind(teacher, student)
@@ -197,13 +197,13 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         """Has the next `fit` or `evaluate` trace its step again, with the settings as they are."""
         self.train_function = self.test_function = None
 
-    def _side(self, name, model, route):
+    def _side(self, name, model, input_function):
         if model is None:
             return NoSide()
         if isinstance(model, TeacherCache):
             return CachedSide(model, self._objective.losses)
         paths, gives_gradient = self._objective.paths(name), self._objective.needs_input_gradient
-        return Side(name, model, paths, route, gives_gradient)
+        return Side(name, model, paths, input_function, gives_gradient)
 
     def _learn_shapes(self, x=None):
         """Finds the shapes of both sides and builds the losses, before either model runs."""
@@ -217,7 +217,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         self._sides.teacher.learn_from(teacher)
         self._sides.student.learn_from(student)
         self._build_losses(keras.tree.map_structure(spec_of, x))
-        warn_about_from_logits(getattr(self, "loss", None), self._sides.student.ends_in)
+        warn_about_from_logits(getattr(self, "loss", None), self._sides.student.output_activation)
         self._check_outputs(student.output)
 
     def _build_losses(self, x):
@@ -306,7 +306,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         self.validate_with_teacher = validate_with_teacher
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
         self._own_compile_settings = settings
-        warn_about_from_logits(loss, self._sides.student.ends_in)
+        warn_about_from_logits(loss, self._sides.student.output_activation)
         self._outputs = Outputs(self.student, loss)
         self._check_outputs()
         if self.built and not self._sides.are_unknown and self.optimizer is not None:
@@ -330,7 +330,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
 
     @property
     def losses(self):
-        """Regularisation and `add_loss` losses of the student and of the projectors."""
+        """Regularization and `add_loss` losses of the student and of the projectors."""
         own = [loss for layer in self.distillation_layers for loss in layer.losses]
         return self.student.losses + own
 

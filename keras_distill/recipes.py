@@ -186,7 +186,7 @@ _PLANS = {
         "pkt",
         470.0,
         "RepDistiller, CIFAR-100: 30000 on a mean over pairs in batches of 64; here on a sum over "
-        "the neighbours.",
+        "the neighbors.",
     ),
     "crd": _plan(
         "crd",

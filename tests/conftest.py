@@ -1,4 +1,4 @@
-"""Fixtures for all tests: fixed seeds, and a pair of small models to distil."""
+"""Fixtures for all tests: fixed seeds, and a pair of small models to distill."""
 
 import functools
 

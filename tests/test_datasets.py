@@ -172,10 +172,10 @@ def test_failed_download_says_what_to_do(tmp_path, monkeypatch):
     tfds = pytest.importorskip("tensorflow_datasets")
 
     def no_network(*_, **__):
-        raise ConnectionError("no route to host")
+        raise ConnectionError("no input_function to host")
 
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", no_network)
-    with pytest.raises(RuntimeError, match=r"no route to host.*tfds build mnist"):
+    with pytest.raises(RuntimeError, match=r"no input_function to host.*tfds build mnist"):
         datasets.load("mnist", data_dir=tmp_path)
 
 

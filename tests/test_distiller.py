@@ -166,7 +166,7 @@ def test_a_weight_of_one_trains_the_student_as_if_alone(make_cnn, images, crosse
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_the_students_regularisers_are_in_the_total(make_cnn, images, crossentropy):
+def test_the_students_regularizers_are_in_the_total(make_cnn, images, crossentropy):
     student = keras.Sequential(
         [
             keras.Input((8, 8, 1)),
@@ -179,15 +179,15 @@ def test_the_students_regularisers_are_in_the_total(make_cnn, images, crossentro
     distiller.compile("sgd", crossentropy)
     logs = distiller.evaluate(*images, batch_size=64, verbose=0, return_dict=True)
     parts = 0.5 * logs["student_loss"] + 0.5 * logs["distillation_loss"]
-    # Keras divides activity regularisation by the batch size.
+    # Keras divides activity regularization by the batch size.
     activity = 0.1 * np.abs(student(images[0])).sum() / 64
     expected = parts + 0.5 * np.sum(student.layers[1].get_weights()[0] ** 2) + activity
     np.testing.assert_allclose(logs["total_loss"], expected, rtol=1e-5)
 
 
-def test_the_teachers_regularisers_are_not(make_cnn, images, crossentropy):
-    regularised = keras.layers.Dense(3, kernel_regularizer="l2", activity_regularizer="l1")
-    teacher = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), regularised])
+def test_the_teachers_regularizers_are_not(make_cnn, images, crossentropy):
+    regularized = keras.layers.Dense(3, kernel_regularizer="l2", activity_regularizer="l1")
+    teacher = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), regularized])
     distiller = Distiller(teacher, make_cnn(2), "kd")
     distiller.compile("sgd", crossentropy)
     logs = distiller.evaluate(*images, verbose=0, return_dict=True)
@@ -465,7 +465,7 @@ def test_subclassed_models_run_once_per_eager_step_from_the_first(images, crosse
     assert (teacher.calls, student.calls) == (4, 4)
 
 
-def test_a_subclassed_softmax_is_recognised_in_the_first_step(images):
+def test_a_subclassed_softmax_is_recognized_in_the_first_step(images):
     teacher, student = Plain(8, "softmax"), Plain(4, "softmax")
     distiller = Distiller(teacher, student, SoftTargets(2.0))
     distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

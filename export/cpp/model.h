@@ -27,7 +27,7 @@ const char* begin();
 // Sets one value of the input, in the unit and scale that the model was trained with.
 void setInput(size_t index, float value);
 
-// The input as the model holds it, for numbers that are quantised already.
+// The input as the model holds it, for numbers that are quantized already.
 Input* input();
 
 // Runs the model on the input. Returns nullptr, or what went wrong.

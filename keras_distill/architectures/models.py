@@ -51,7 +51,7 @@ def digits_teacher(input_shape=(8, 8, 1), num_classes=10):
 def digits_student(input_shape=(8, 8, 1), num_classes=10, filters=(4, 8)):
     """A network of 702 parameters for the 8x8 digits, with the taps of `digits_teacher`.
 
-    Two 3x3 convolutions with batch normalisation, 2x2 pooling after each, one dense layer; to
+    Two 3x3 convolutions with batch normalization, 2x2 pooling after each, one dense layer; to
     the device these are CONV_2D, MAX_POOL_2D, AVERAGE_POOL_2D, RESHAPE and FULLY_CONNECTED.
 
     Args:
@@ -87,7 +87,7 @@ def digits_student(input_shape=(8, 8, 1), num_classes=10, filters=(4, 8)):
 def small_cnn(input_shape, num_classes, filters=(8, 16, 32)):
     """A plain stack of 3x3 convolutions, one stage per entry of `filters`.
 
-    Every stage is convolution, batch normalisation and ReLU; a 2x2 max pooling stands between
+    Every stage is convolution, batch normalization and ReLU; a 2x2 max pooling stands between
     stages, and the last map is averaged over space. It converts to CONV_2D, MAX_POOL_2D,
     AVERAGE_POOL_2D, RESHAPE and FULLY_CONNECTED only.
 
@@ -275,7 +275,7 @@ def resnet20(input_shape=(32, 32, 3), num_classes=10):
     """The 20-layer CIFAR ResNet, a usual student: 0.27 million parameters.
 
     Shortcuts are the paper's option A, which has no parameters: every second pixel, and zeros
-    for the new channels. The paper's weight decay is left to the optimiser. `resnet32`,
+    for the new channels. The paper's weight decay is left to the optimizer. `resnet32`,
     `resnet44`, `resnet56` and `resnet110` are the same with more blocks.
 
     Args:
@@ -401,7 +401,7 @@ def _image_input(input_shape, num_classes, smallest=1):
     shape = _positive_integers(input_shape, "input_shape")
     if len(shape) != 3:
         raise ValueError(
-            "`input_shape` must be (height, width, channels), without the batch; a grey image "
+            "`input_shape` must be (height, width, channels), without the batch; a gray image "
             f"has 1 channel. Received: input_shape={shown(input_shape)}"
         )
     if min(shape[:2]) < smallest:
@@ -413,7 +413,7 @@ def _image_input(input_shape, num_classes, smallest=1):
 
 
 def _conv(x, filters, kernel, *, name, strides=1, out=None, activate=True, use_bias=False, l2=0.0):
-    """Convolution, batch normalisation and, unless `activate=False`, a ReLU named `out`."""
+    """Convolution, batch normalization and, unless `activate=False`, a ReLU named `out`."""
     x = keras.layers.Conv2D(
         filters,
         kernel,

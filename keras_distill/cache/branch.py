@@ -20,7 +20,7 @@ class CachedSide:
 
     def __init__(self, cache, losses):
         self._cache = cache
-        self.ends_in = cache.ends_in(None)
+        self.output_activation = cache.output_activation(None)
         self.shapes = CachedObservation(cache, lambda part: (None, *part.shape))
         for loss in losses:
             self.shapes.pick(getattr(loss, "teacher_layer_name", None), loss)
@@ -37,10 +37,10 @@ class CachedSide:
             loss: The loss, if the activation of what the cache keeps is asked for.
         """
         paths = layer_name if isinstance(layer_name, list) else [layer_name]
-        found = [self._cache.ends_in(path) for path in paths]
-        ends_in = found[0] if all(each == found[0] for each in found) else None
-        keeps_logits = loss is not None and reduction_of(loss, ends_in) == "logits"
-        return "linear" if keeps_logits else ends_in
+        found = [self._cache.output_activation(path) for path in paths]
+        output_activation = found[0] if all(each == found[0] for each in found) else None
+        keeps_logits = loss is not None and reduction_of(loss, output_activation) == "logits"
+        return "linear" if keeps_logits else output_activation
 
     def learn_shapes(self, inputs=None):
         """They are known."""
@@ -120,6 +120,10 @@ class CachedObservation:
         """
         if isinstance(layer_name, list):
             return [self.pick(path, loss) for path in layer_name]
-        wanted = reduction_of(loss, self._cache.ends_in(layer_name)) if loss is not None else ""
+        wanted = (
+            reduction_of(loss, self._cache.output_activation(layer_name))
+            if loss is not None
+            else ""
+        )
         values = [self._value(part) for part in self._cache.parts_for(layer_name, wanted, loss)]
         return filled(self._cache.outputs, values) if layer_name is None else values[0]

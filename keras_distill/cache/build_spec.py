@@ -109,7 +109,9 @@ class Plan:
                 for (path, reduction), group in parts.parts.items()
             ],
             "outputs": parts.outputs,
-            "ends_in": [[path, self._side.activation_of(path)] for path in [None, *self._paths]],
+            "output_activation": [
+                [path, self._side.activation_of(path)] for path in [None, *self._paths]
+            ],
             "surveys": self._surveys,
             "first_inputs": first_sketches(self.samples).tolist(),
             "first_seen": first_sketches(self.samples, of_sample).tolist(),
@@ -197,6 +199,6 @@ def _check_teacher(teacher):
 
 
 def _ranks(side):
-    if side.route is not None or side.symbolic_inputs is None:
+    if side.input_function is not None or side.symbolic_inputs is None:
         return None
     return [len(leaf.shape) - 1 for leaf in keras.tree.flatten(side.symbolic_inputs)]

@@ -139,24 +139,27 @@ def check_cacheable(loss):
         )
     tapped = getattr(loss, "teacher_layer_name", None)
     kernels = [path for path in keras.tree.flatten(tapped) if path and path.endswith(":kernel")]
-    if kernels or getattr(loss, "auto_taps", None) == "class_maps":
+    if kernels or getattr(loss, "automatic_layers", None) == "class_maps":
         raise ValueError(
             f"{name} taps a kernel of the teacher, and a TeacherCache keeps what belongs to a "
             f"sample. {advice}"
         )
 
 
-def check_top_k(loss, ends_in):
+def check_top_k(loss, output_activation):
     """Checks that a loss may learn from the largest logits, with one value for the others.
 
     Args:
         loss: A distillation loss that compares outputs.
-        ends_in: The activation of what it taps of the teacher, or a list of one per output.
+        output_activation: The activation of what it taps of the teacher, or a list of one per
+            output.
 
     Raises:
         ValueError: If it may not.
     """
-    if isinstance(loss, ExclusiveClassesLoss) and "sigmoid" not in keras.tree.flatten([ends_in]):
+    if isinstance(loss, ExclusiveClassesLoss) and "sigmoid" not in keras.tree.flatten(
+        [output_activation]
+    ):
         return
     raise ValueError(
         "top_k keeps the largest of exclusive classes and one value that gives the others together "
@@ -183,7 +186,7 @@ def tapped_paths(losses, surveys):
         check_cacheable(loss)
         resolved = [loss]
         if isinstance(loss, DistillationLoss) and loss.has_automatic_layers:
-            offered = automatic_layers.choices(loss.auto_taps, _survey(loss, surveys))
+            offered = automatic_layers.choices(loss.automatic_layers, _survey(loss, surveys))
             resolved = [loss.with_layers(choice, choice) for choice in offered]
         for each in resolved:
             tapped = getattr(each, "teacher_layer_name", None)
@@ -193,22 +196,22 @@ def tapped_paths(losses, surveys):
 
 
 def _survey(loss, surveys):
-    if loss.auto_taps not in surveys:
+    if loss.automatic_layers not in surveys:
         raise ValueError(
             f'{type(loss).__name__} found no layers of the teacher for "auto": name the layers '
             "with teacher_layer_name and student_layer_name."
         )
-    return surveys[loss.auto_taps]
+    return surveys[loss.automatic_layers]
 
 
-def reduction_of(loss, ends_in):
+def reduction_of(loss, output_activation):
     """Names how a loss reduces what it taps of the teacher.
 
     Args:
         loss: A distillation loss, ours or of Keras.
-        ends_in: The activation of what it taps.
+        output_activation: The activation of what it taps.
     """
-    return loss.teacher_reduction(ends_in) if isinstance(loss, DistillationLoss) else ""
+    return loss.teacher_reduction(output_activation) if isinstance(loss, DistillationLoss) else ""
 
 
 class PartsOfTeacher:
@@ -251,9 +254,9 @@ class PartsOfTeacher:
                 f"Received: top_k={shown(top_k)}"
             )
         for loss, path in self._tapped:
-            ends_in = self._side.activation_of(path)
-            if reduction_of(loss, ends_in) in _OUTPUTS:
-                check_top_k(loss, ends_in)
+            output_activation = self._side.activation_of(path)
+            if reduction_of(loss, output_activation) in _OUTPUTS:
+                check_top_k(loss, output_activation)
 
     def _reduced(self, inputs):
         """Runs the teacher; returns by path and reduction a dictionary from leaf to tensor."""
@@ -261,9 +264,13 @@ class PartsOfTeacher:
         if not self._losses:
             self._learn_from(observation)
         kept = {}
-        for (path, reduction), (loss, ends_in) in self._losses.items():
+        for (path, reduction), (loss, output_activation) in self._losses.items():
             tensors = keras.tree.flatten(observation.pick(path))
-            ends = ends_in if isinstance(ends_in, list) else [ends_in] * len(tensors)
+            ends = (
+                output_activation
+                if isinstance(output_activation, list)
+                else [output_activation] * len(tensors)
+            )
             kept[path, reduction] = {
                 leaf: _reduce(loss, tensor, ends[leaf]) for leaf, tensor in enumerate(tensors)
             }
@@ -278,8 +285,10 @@ class PartsOfTeacher:
         count = len(keras.tree.flatten(observation.output))
         self.outputs = keras.tree.pack_sequence_as(observation.output, list(range(count)))
         for loss, path in self._tapped:
-            ends_in = self._side.activation_of(path)
-            self._losses.setdefault((path, reduction_of(loss, ends_in)), (loss, ends_in))
+            output_activation = self._side.activation_of(path)
+            self._losses.setdefault(
+                (path, reduction_of(loss, output_activation)), (loss, output_activation)
+            )
 
     def pack(self, inputs):
         """Runs the teacher and returns the arrays to store.
@@ -302,9 +311,9 @@ class PartsOfTeacher:
         return [part for parts in self.parts.values() for part in parts]
 
 
-def _reduce(loss, tensor, ends_in):
+def _reduce(loss, tensor, output_activation):
     is_ours = isinstance(loss, DistillationLoss)
-    return loss.reduce_teacher(tensor, ends_in) if is_ours else tensor
+    return loss.reduce_teacher(tensor, output_activation) if is_ours else tensor
 
 
 def _part(path, reduction, leaf, shape, dtype, top_k):

@@ -102,7 +102,9 @@ class TeacherCache:
             (entry["path"], entry["reduction"]): [read_part(part) for part in entry["parts"]]
             for entry in content["parts"]
         }
-        self._ends_in = {path: ends_in for path, ends_in in content["ends_in"]}
+        self._ends_in = {
+            path: output_activation for path, output_activation in content["output_activation"]
+        }
 
     @classmethod
     def build(
@@ -347,7 +349,7 @@ class TeacherCache:
         """Bytes of the cache's shards on the disk."""
         return sum(file["bytes"] for file in self._content["files"].values())
 
-    def ends_in(self, path):
+    def output_activation(self, path):
         """Names the activation of the teacher's output, or of a layer, as in `LossContext`.
 
         Args:
@@ -381,7 +383,7 @@ class TeacherCache:
             if key in self._parts:
                 parts = self._parts[key]
                 if any(part.top_k is not None for part in parts):
-                    check_top_k(loss, self.ends_in(path))
+                    check_top_k(loss, self.output_activation(path))
                 return parts
         what = f"{path or 'output'}{f' ({reduction})' if reduction else ''}"
         raise ValueError(

@@ -60,7 +60,7 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
-        help="train, distil, export and verify on real images, and show what it gained",
+        help="train, distill, export and verify on real images, and show what it gained",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         epilog="Exit status: 0 if all is done, 1 if a step failed, 2 for wrong arguments.",
     )

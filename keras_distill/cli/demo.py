@@ -29,7 +29,7 @@ class Recipe:
         student: The same for the student.
         tap: Name of the layer, in both models, whose attention map is transferred.
         teacher_samples: Training images of the teacher; `None` for all.
-        student_samples: Labelled images of either student.
+        student_samples: Labeled images of either student.
         teacher_epochs: Epochs of the teacher.
         student_epochs: Epochs of either student.
         learning_rate: Start of the students' cosine decay.
@@ -106,7 +106,7 @@ class DemoResult:
 
 
 def run(data="digits", output="keras_distill_demo", seeds=5, data_dir=None, on_step=None):
-    """Trains, distils, exports and verifies, and writes the pictures and the report.
+    """Trains, distills, exports and verifies, and writes the pictures and the report.
 
     Args:
         data: `"digits"`, or a name for `keras_distill.datasets.load`.

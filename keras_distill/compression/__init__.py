@@ -1,4 +1,4 @@
-"""Smaller students: quantised, pruned or clustered while they train."""
+"""Smaller students: quantized, pruned or clustered while they train."""
 
 from keras_distill.compression.bridge import from_tf_keras, to_tf_keras
 from keras_distill.compression.cluster import cluster

@@ -42,10 +42,10 @@ def to_tf_keras(model):
 
     Tools for TensorFlow models, such as tensorflow-model-optimization, take models of tf_keras
     alone. The whole graph is carried: nested models, layers that are called twice, several inputs
-    and outputs, names, regularisers, what is trainable. What can't be carried exactly is refused,
+    and outputs, names, regularizers, what is trainable. What can't be carried exactly is refused,
     and both models are compared on random inputs, layer by layer. Seeds of random numbers aren't
     carried. In training the two differ where the two Keras do: the moving variance of a batch
-    normalisation is that of the sample in tf_keras (n - 1), that of the batch in Keras 3 (n).
+    normalization is that of the sample in tf_keras (n - 1), that of the batch in Keras 3 (n).
 
     Args:
         model: Built Functional or Sequential `keras.Model`, in float32.
@@ -247,12 +247,12 @@ class _Carrier:
         if isinstance(value, dict):
             return self._part(value, where)
         if isinstance(value, (list, tuple)):
-            # tf_keras writes the axis of a batch normalisation as a list of one.
+            # tf_keras writes the axis of a batch normalization as a list of one.
             return value[0] if name == "axis" and len(value) == 1 else tuple(value)
         return value
 
     def _part(self, value, where):
-        """Returns the initialiser, regulariser or constraint that a serialised one is."""
+        """Returns the initializer, regularizer or constraint that a serialized one is."""
         kind = value.get("class_name", "")
         part = str(value.get("module")).rpartition(".")[2]
         classes = [

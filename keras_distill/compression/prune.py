@@ -33,7 +33,7 @@ def prune(
             before: the weights to keep are chosen by their magnitude.
         sparsity: Share of each kernel's weights that become zero, in (0, 1).
         pattern: `None`, which takes the smallest weights anywhere in a kernel, or `"2:4"`: two of
-            every four neighbouring input channels, as sparse hardware wants it. These are chosen
+            every four neighboring input channels, as sparse hardware wants it. These are chosen
             once, in the first step; the other arguments of the schedule then have no place.
             Of channels beyond the last full four, two stay.
         begin_step: First step of the schedule.

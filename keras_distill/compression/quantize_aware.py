@@ -1,4 +1,4 @@
-"""Quantisation-aware training: a student that learns with the rounding that awaits it."""
+"""Quantization-aware training: a student that learns with the rounding that awaits it."""
 
 import keras
 
@@ -77,7 +77,7 @@ def quantize_aware(student, representative_data=None):
 
     Raises:
         TypeError: If `student` isn't a `keras.Model`.
-        ValueError: If it holds layers that can't be quantised this way (all are named) or weights
+        ValueError: If it holds layers that can't be quantized this way (all are named) or weights
             that aren't finite, or `representative_data` doesn't suit it or isn't finite.
 
     Example:
@@ -112,7 +112,7 @@ def quantize_aware(student, representative_data=None):
 def _graph_of(student):
     graph = graph_of(student)
     if any(getattr(layer, "holds_range", False) for layer in student._flatten_layers()):
-        raise ValueError(f"The model {student.name!r} is quantisation-aware already.")
+        raise ValueError(f"The model {student.name!r} is quantization-aware already.")
     if student.compute_dtype != "float32":
         raise ValueError(
             f"The model {student.name!r} computes in {student.compute_dtype}: build it with the "
@@ -151,17 +151,17 @@ def _check_supported(student, nodes, consumers):
     if refused:
         names = sorted({kind.__name__ for kind in (*_WITH_KERNEL, *_WITH_RANGE, *_WITHOUT_CHANGE)})
         raise ValueError(
-            f"The model {student.name!r} can't be trained with quantisation:\n- "
+            f"The model {student.name!r} can't be trained with quantization:\n- "
             + "\n- ".join(refused)
             + f"\nThese can: {', '.join(names)}, BatchNormalization after a "
             "convolution. "
-            'export_tflite(..., quantization="int8", representative_data=...) quantises any model '
+            'export_tflite(..., quantization="int8", representative_data=...) quantizes any model '
             "after training."
         )
 
 
 def _reason_against(layer):
-    """Says why a layer can't be quantised, or `None` if it can."""
+    """Says why a layer can't be quantized, or `None` if it can."""
     kind = type(layer)
     if kind in _WITH_KERNEL or kind in (_kl.Activation, _kl.ReLU):
         activation = _activation(layer)
@@ -185,7 +185,7 @@ def _activation(layer):
 
 
 class _Rewriter:
-    """Builds the quantised model along the graph of the student.
+    """Builds the quantized model along the graph of the student.
 
     Args:
         graph: Functional model.
@@ -203,7 +203,7 @@ class _Rewriter:
         self._names = {node.operation.name for node in nodes}
 
     def rewrite(self):
-        """Returns the quantised model, with the student's weights."""
+        """Returns the quantized model, with the student's weights."""
         inputs = keras.tree.map_structure(self._input, self._graph._inputs_struct)
         for node in self._nodes:
             if not node.is_input:

@@ -89,7 +89,7 @@ class SequenceNormalization(keras.layers.BatchNormalization):
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: input_shape[-1]})
 
     def call(self, inputs, training=None, mask=None):
-        """Returns the normalised inputs."""
+        """Returns the normalized inputs."""
         mask = None if mask is None else mask[:, None]
         outputs = super().call(ops.expand_dims(inputs, 1), training=training, mask=mask)
         return ops.squeeze(outputs, 1)

@@ -94,7 +94,7 @@ def chosen_layers(model, layers, kinds):
         if layer not in possible:
             raise ValueError(
                 f"The layer {path!r} is a {type(layer).__name__}, whose kernel can't be "
-                f"compressed: possible are {names}, unquantised and without LoRA, in the model's "
+                f"compressed: possible are {names}, unquantized and without LoRA, in the model's "
                 "own graph."
             )
     return {layer: possible[layer] for layer in chosen}

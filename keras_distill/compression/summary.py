@@ -19,7 +19,7 @@ class KernelSummary:
         layer: Path of the layer's variable.
         shape: Shape of the kernel.
         sparsity: Share of zeros.
-        is_2_4: Whether of every four neighbouring input channels, or of those that remain beyond
+        is_2_4: Whether of every four neighboring input channels, or of those that remain beyond
             the last full four, no more than two aren't zero; `None` for one or two channels.
         values: Number of different weights.
     """

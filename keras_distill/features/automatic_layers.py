@@ -12,7 +12,7 @@ def choose(rule, teacher, student):
     """Chooses the layers that a loss taps.
 
     Args:
-        rule: The loss's `auto_taps`:
+        rule: The loss's `automatic_layers`:
             `"stages"`, the end of each spatial stage (see `spatial_stages`);
             `"middle_stage"` and `"last_stage"`, that of one stage;
             `"middle_stage_or_embedding"` and `"last_stage_or_embedding"`, of a model without

@@ -1,4 +1,4 @@
-"""The teacher in inference form: convolutions that do the work of the normalisation after them."""
+"""The teacher in inference form: convolutions that do the work of the normalization after them."""
 
 import keras
 from keras import ops
@@ -16,9 +16,9 @@ _CONVOLUTIONS = (
 
 
 def folded_calls(model, tapped=()):
-    """Finds the convolutions that can do the work of the batch normalisation after them.
+    """Finds the convolutions that can do the work of the batch normalization after them.
 
-    In inference a batch normalisation multiplies each channel by a constant and adds another,
+    In inference a batch normalization multiplies each channel by a constant and adds another,
     which the kernel and the bias of the convolution before it can do at no cost. The weights are
     read each time, so that they may change.
 

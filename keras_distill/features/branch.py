@@ -54,24 +54,24 @@ class Side:
         name: `"teacher"` or `"student"`.
         model: The `keras.Model`.
         paths: Layer paths to tap.
-        route: How the model's inputs are taken from a batch's `x`: `None` (as they are), a
+        input_function: How the model's inputs are taken from a batch's `x`: `None` (as they are), a
             callable on `x`, or a key of a dictionary batch.
         gives_input_gradient: Whether observations hold the gradient with respect to the input.
 
     Raises:
         ValueError: If a path is unknown.
-        TypeError: If `route` is none of the three.
+        TypeError: If `input_function` is none of the three.
     """
 
-    def __init__(self, name, model, paths, route=None, gives_input_gradient=False):
-        check_route(route, f"{name}_input")
+    def __init__(self, name, model, paths, input_function=None, gives_input_gradient=False):
+        check_input_function(input_function, f"{name}_input")
         self.name = name
         self.model = model
-        self.route = route
+        self.input_function = input_function
         self.gives_input_gradient = gives_input_gradient
         self.extractor = FeatureExtractor(model, paths, side=name, folds=name == "teacher")
         self.shapes = None
-        self.ends_in = final_activation(model)
+        self.output_activation = final_activation(model)
         self._output_activations = output_activations(model)
 
     def inputs_of(self, x):
@@ -81,9 +81,11 @@ class Side:
             x: The batch's inputs, any structure of tensors.
 
         Raises:
-            ValueError: If `route` is a key that the batch doesn't have.
+            ValueError: If `input_function` is a key that the batch doesn't have.
         """
-        return x if self.route is None else take(self.route, x, f"{self.name}_input")
+        return (
+            x if self.input_function is None else take(self.input_function, x, f"{self.name}_input")
+        )
 
     def observe(self, x, training):
         """Runs the model once on a batch.
@@ -112,7 +114,7 @@ class Side:
                     f"The gradient with respect to the {self.name}'s input needs one output, got "
                     f"{keras.tree.map_structure(_describe, output)}."
                 )
-            logits = logits_of(output, "auto", self.ends_in)
+            logits = logits_of(output, "auto", self.output_activation)
 
         def input_gradient(weigh):
             return tape.gradient(logits, inputs, output_gradients=weigh(logits))
@@ -141,7 +143,7 @@ class Side:
         """
         if layer_name is None:
             has_several = self._output_activations and len(self._output_activations) > 1
-            return self._output_activations if has_several else self.ends_in
+            return self._output_activations if has_several else self.output_activation
         paths = [layer_name] if isinstance(layer_name, str) else layer_name
         found = {self.extractor.activation_at(path) for path in paths}
         return found.pop() if len(found) == 1 else None
@@ -172,8 +174,12 @@ class Side:
             {path: _shape_of(tensor) for path, tensor in observation.features.items()},
         )
         outputs = keras.tree.flatten(observation.output)
-        if self.ends_in is None and len(outputs) == 1 and remembered_logits(outputs[0]) is not None:
-            self.ends_in = "softmax"
+        if (
+            self.output_activation is None
+            and len(outputs) == 1
+            and remembered_logits(outputs[0]) is not None
+        ):
+            self.output_activation = "softmax"
 
     def _described_shapes(self):
         """Returns the shapes that the model's own layers tell, `None` where they don't."""
@@ -188,52 +194,59 @@ class Side:
         return Observation(keras.tree.map_structure(_shape_of, output), shapes)
 
 
-def check_route(route, argument):
+def check_input_function(input_function, argument):
     """Checks how something is to be taken from a batch.
 
     Args:
-        route: `None`, a callable, or a key.
+        input_function: `None`, a callable, or a key.
         argument: Name of the argument, for the error.
 
     Raises:
-        TypeError: If `route` is none of the three.
+        TypeError: If `input_function` is none of the three.
     """
-    is_function = callable(route) and not isinstance(route, (type, LearningRateSchedule))
-    is_function = is_function and takes(route, 1)
-    if route is None or is_function or (isinstance(route, str) and route):
+    is_function = callable(input_function) and not isinstance(
+        input_function, (type, LearningRateSchedule)
+    )
+    is_function = is_function and takes(input_function, 1)
+    if (
+        input_function is None
+        or is_function
+        or (isinstance(input_function, str) and input_function)
+    ):
         return
     raise TypeError(
         f"{argument} must be a function of the batch's x, a key of a dictionary batch, or None. "
-        f"Received: {argument}={shown(route)}"
+        f"Received: {argument}={shown(input_function)}"
     )
 
 
-def take(route, x, argument):
+def take(input_function, x, argument):
     """Takes something from a batch's `x`.
 
     Args:
-        route: A callable on `x`, or a key of a dictionary batch.
+        input_function: A callable on `x`, or a key of a dictionary batch.
         x: The batch's inputs, any structure of tensors.
         argument: Name of the argument, for the error.
 
     Raises:
-        ValueError: If `route` is a key that the batch doesn't have.
+        ValueError: If `input_function` is a key that the batch doesn't have.
     """
-    if callable(route):
-        return route(x)
-    if not isinstance(x, dict) or route not in x:
+    if callable(input_function):
+        return input_function(x)
+    if not isinstance(x, dict) or input_function not in x:
         found = f"keys {sorted(x)}" if isinstance(x, dict) else type(x).__name__
         raise ValueError(
-            f"{argument}={shown(route)} needs dictionary batches with that key, got {found}."
+            f"{argument}={shown(input_function)} needs dictionary batches with that key. "
+            f"Received: {found}"
         )
-    return x[route]
+    return x[input_function]
 
 
 class NoSide:
     """The teacher of a distillation that has none: it shows nothing."""
 
     symbolic_inputs = ()
-    ends_in = None
+    output_activation = None
     model = None
 
     def __init__(self):

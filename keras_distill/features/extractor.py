@@ -30,7 +30,7 @@ class FeatureExtractor:
             `":query"`, `":key"`, `":value"`, its projected vectors, shape
             `(batch, length, heads, size)`.
         side: What to call the model in errors: `"teacher"` or `"student"`.
-        folds: Whether inference runs with batch normalisations folded into the convolutions
+        folds: Whether inference runs with batch normalizations folded into the convolutions
             before them, where that is harmless. It is faster, and equal up to the rounding of
             float32.
 

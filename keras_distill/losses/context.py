@@ -27,9 +27,9 @@ class LossContext:
             none is known.
         step: Number of optimizer updates made so far.
         training: Whether this is a training step.
-        teacher_ends_in: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known; a list
-            of them for several outputs.
-        student_ends_in: The same for the student.
+        teacher_activation: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known; a
+            list of them for several outputs.
+        student_activation: The same for the student.
         teacher_input_gradient: Function from a function of logits, whose result has their shape,
             to the gradient of the logits, weighted by that result, with respect to the teacher's
             input. Given to losses with `needs_input_gradient`.
@@ -45,8 +45,8 @@ class LossContext:
     kinds: Any = None
     step: Any = 0
     training: bool = False
-    teacher_ends_in: Any = None
-    student_ends_in: Any = None
+    teacher_activation: Any = None
+    student_activation: Any = None
     teacher_input_gradient: Any = None
     student_input_gradient: Any = None
 

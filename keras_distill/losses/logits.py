@@ -95,15 +95,15 @@ def remembered_logits(output):
     return logits if logits is not None and len(logits.shape) == len(output.shape) else None
 
 
-def logits_of(output, from_logits="auto", ends_in=None):
+def logits_of(output, from_logits="auto", output_activation=None):
     """Returns logits for a model's output, whether it is logits or probabilities.
 
     Args:
         output: Tensor of shape `(batch, ..., classes)`.
         from_logits: `True` takes the output as logits, `False` as probabilities. `"auto"` finds
             the logits under a softmax where Keras or the TensorFlow graph remembers them.
-        ends_in: The activation that the output is known to have: `"softmax"`, `"sigmoid"`, or
-            anything else for logits. It is what `"auto"` goes by where nothing remembers;
+        output_activation: The activation that the output is known to have: `"softmax"`,
+            `"sigmoid"`, or anything else for logits. It is what `"auto"` goes by where nothing remembers;
             `False` takes probabilities of exclusive classes, unless it is `"sigmoid"`.
 
     Returns:
@@ -116,9 +116,9 @@ def logits_of(output, from_logits="auto", ends_in=None):
         remembered = remembered_logits(output)
         if remembered is not None:
             return remembered
-        if ends_in not in ("softmax", "sigmoid"):
+        if output_activation not in ("softmax", "sigmoid"):
             return ops.convert_to_tensor(output)
     log_on = functional.log_probabilities(output)
-    if ends_in != "sigmoid":
+    if output_activation != "sigmoid":
         return log_on
     return log_on - functional.log_probabilities(1.0 - functional.as_float(output))

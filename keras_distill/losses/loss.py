@@ -24,9 +24,9 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     `takes_masks` (whether it applies `LossContext.sample_weight`, and the masks), `needs_indices`,
     `needs_teacher`, `needs_input_gradient`, `needs_teacher_model` (whether tapped tensors alone, as
     a cache keeps them, aren't enough), `pairs_layers` (whether a list of layers on one side
-    needs one of the same length on the other), `taps` (a few words for people) and `auto_taps`,
-    the rule by which `"auto"` chooses layers. Every constructor argument is saved and restored,
-    those that a subclass passes on as `**kwargs` too; one that is kept as an
+    needs one of the same length on the other), `taps` (a few words for people) and
+    `automatic_layers`, the rule by which `"auto"` chooses layers. Every constructor argument is
+    saved and restored, those that a subclass passes on as `**kwargs` too; one that is kept as an
     attribute of its own name is saved as it is then.
 
     Losses of layers take the two layer names first. Losses of outputs, and others whose settings
@@ -55,7 +55,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     ```
     """
 
-    auto_taps = None
+    automatic_layers = None
     taps = "the output"
     pairs_layers = True
     needs_labels = False
@@ -93,7 +93,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         """
         sides = (self.teacher_layer_name, self.student_layer_name)
         automatic = [side == "auto" for side in sides]
-        if any(automatic) and self.auto_taps is None:
+        if any(automatic) and self.automatic_layers is None:
             raise ValueError(
                 f'{type(self).__name__} has no rule for "auto": name the layers, or None for the '
                 "output."
@@ -158,18 +158,18 @@ class DistillationLoss(keras.distillation.DistillationLoss):
             f"Student {shown(self.student_layer_name)}: {student_shape}."
         )
 
-    def teacher_reduction(self, ends_in=None):
+    def teacher_reduction(self, output_activation=None):
         """Names how `reduce_teacher` reduces; losses that give the same name reduce alike.
 
         Args:
-            ends_in: The activation of the teacher's output, as in `LossContext`.
+            output_activation: The activation of the teacher's output, as in `LossContext`.
 
         Returns:
             A short name, or `""` where nothing is reduced.
         """
         return ""
 
-    def reduce_teacher(self, teacher, ends_in=None):
+    def reduce_teacher(self, teacher, output_activation=None):
         """Returns a smaller tensor that this loss can't tell from what was tapped of the teacher.
 
         The loss of the result is the loss of `teacher`, whatever the student. It is what a
@@ -177,7 +177,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
 
         Args:
             teacher: One tensor tapped of the teacher.
-            ends_in: The activation of the teacher's output, as in `LossContext`.
+            output_activation: The activation of the teacher's output, as in `LossContext`.
         """
         return teacher
 
@@ -217,12 +217,12 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         self.build(teacher_shapes, student_shapes)
         self.built = True
 
-    def check_activations(self, teacher_ends_in, student_ends_in):
+    def check_activations(self, teacher_activation, student_activation):
         """Checks that the loss suits what the models output, where that is known.
 
         Args:
-            teacher_ends_in: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known.
-            student_ends_in: The same for the student.
+            teacher_activation: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known.
+            student_activation: The same for the student.
 
         Raises:
             ValueError: If it doesn't.
@@ -326,7 +326,10 @@ class DistillationLoss(keras.distillation.DistillationLoss):
             _activation_at(student, self.student_layer_name),
         )
         self.check_activations(*ends)
-        self._known_of_models = {"teacher_ends_in": ends[0], "student_ends_in": ends[1]}
+        self._known_of_models = {
+            "teacher_activation": ends[0],
+            "student_activation": ends[1],
+        }
 
     def clone(self):
         """Returns a new loss with the same settings and no variables."""

@@ -20,7 +20,7 @@ class FeatureProjector(keras.layers.Layer):
     Args:
         target_shape: Shape of the teacher's features, `(batch, *space, channels)`. It may be
             given to `match` later.
-        normalize: Whether a 1×1 convolution is made in any case and batch normalisation follows
+        normalize: Whether a 1×1 convolution is made in any case and batch normalization follows
             it, as methods that compare pre-activations do.
         name: Name of the layer.
 
@@ -57,7 +57,7 @@ class FeatureProjector(keras.layers.Layer):
             self.build(tuple(source_shape))
 
     def build(self, input_shape):
-        """Creates the channel map if the channels differ, and the normalisation if asked."""
+        """Creates the channel map if the channels differ, and the normalization if asked."""
         channels = self.target_shape[-1]
         if input_shape[-1] != channels or self.normalize:
             self.channels = keras.layers.Dense(

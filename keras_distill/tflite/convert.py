@@ -306,7 +306,7 @@ def _advice_on_loops(model):
     if not looped:
         return ""
     return (
-        f" Recurrent layers that loop do that when they are quantised to integers: set unroll=True "
+        f" Recurrent layers that loop do that when they are quantized to integers: set unroll=True "
         f"in {', '.join(looped)}, or export with quantization=None, 'float16' or 'dynamic'."
     )
 

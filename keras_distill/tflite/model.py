@@ -18,7 +18,7 @@ class TFLiteModel:
 
     Args:
         path: The `.tflite` file.
-        quantization: How it was quantised; by default found out from the file.
+        quantization: How it was quantized; by default found out from the file.
         target: `"mobile"`, `"mcu"` or `"arduino"`.
 
     Raises:
@@ -260,7 +260,7 @@ class TFLiteModel:
 
         Raises:
             ImportError: If ethos-u-vela isn't installed (extra `ethos-u`).
-            ValueError: If the accelerator is unknown or the model isn't quantised to integers.
+            ValueError: If the accelerator is unknown or the model isn't quantized to integers.
         """
         from keras_distill.tflite.analysis.ethos_u import estimate
 

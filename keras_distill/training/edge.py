@@ -104,7 +104,9 @@ class Objective:
             if not isinstance(loss, DistillationLoss):
                 continue
             if loss.has_automatic_layers:
-                loss = loss.with_layers(*automatic_layers.choose(loss.auto_taps, teacher, original))
+                loss = loss.with_layers(
+                    *automatic_layers.choose(loss.automatic_layers, teacher, original)
+                )
             student, self.losses[index] = loss.adapt_student(teacher, student)
         return student
 
@@ -393,4 +395,4 @@ def _one_per_sample(sample_weight):
     return sum(weights) / len(weights) if weights else None
 
 
-_ENDS = ("teacher_ends_in", "student_ends_in")
+_ENDS = ("teacher_activation", "student_activation")

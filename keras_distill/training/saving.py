@@ -38,9 +38,9 @@ class SavesItsModels:
             "student_loss_weight": 0.5
             if self._is_tutorial_form
             else schedule.serialize(self.student_loss_weight),
-            "teacher_input": _serialize_route(self.teacher_input),
-            "student_input": _serialize_route(self.student_input),
-            "sample_index": _serialize_route(self.sample_index),
+            "teacher_input": _serialize_input_function(self.teacher_input),
+            "student_input": _serialize_input_function(self.student_input),
+            "sample_index": _serialize_input_function(self.sample_index),
             "label_key": self.label_key,
         }
         return {**super().get_config(), **config}
@@ -94,5 +94,9 @@ class SavesItsModels:
             super().build_from_config(config)
 
 
-def _serialize_route(route):
-    return keras.saving.serialize_keras_object(route) if callable(route) else route
+def _serialize_input_function(input_function):
+    return (
+        keras.saving.serialize_keras_object(input_function)
+        if callable(input_function)
+        else input_function
+    )

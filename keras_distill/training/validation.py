@@ -265,15 +265,15 @@ def soft_targets_from_keras_loss(loss, temperature):
     return SoftenedLoss(loss, temperature)
 
 
-def warn_about_from_logits(loss, ends_in):
+def warn_about_from_logits(loss, output_activation):
     """Warns where the student's output doesn't suit its loss's `from_logits`.
 
     Args:
         loss: The student's loss, in any form that `compile` takes.
-        ends_in: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known.
+        output_activation: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known.
     """
     losses = keras.tree.flatten(loss)
-    if ends_in is None or len(losses) != 1:
+    if output_activation is None or len(losses) != 1:
         return
     # Keras chooses by the shapes what "crossentropy" means, and get doesn't know it.
     is_chosen = isinstance(losses[0], str) and losses[0].lower() in CHOSEN_BY_SHAPE
@@ -282,9 +282,11 @@ def warn_about_from_logits(loss, ends_in):
     if "crossentropy" not in name and not is_chosen:
         return
     from_logits = bool(getattr(loss, "from_logits", False))
-    outputs_probabilities = ends_in in ("softmax", "sigmoid")
+    outputs_probabilities = output_activation in ("softmax", "sigmoid")
     if outputs_probabilities == from_logits:
-        has = f"probabilities (it ends in {ends_in})" if outputs_probabilities else "logits"
+        has = (
+            f"probabilities (it ends in {output_activation})" if outputs_probabilities else "logits"
+        )
         takes = "logits (from_logits=True)" if from_logits else "probabilities (from_logits=False)"
         warnings.warn(
             f"The student outputs {has}, but its loss {name!r} takes {takes}. "

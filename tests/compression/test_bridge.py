@@ -118,7 +118,7 @@ REFUSED = {
         layers.Dense(2, lambda x: x, name="own"),
         "activation of the layer 'own'",
     ),
-    "a regulariser of its own": (
+    "a regularizer of its own": (
         layers.Dense(2, kernel_regularizer=Own(), name="own"),
         "kernel_regularizer of the layer 'own' .* is 'Own'",
     ),
@@ -166,7 +166,7 @@ def test_bad_models_are_refused():
 
 
 def cnn():
-    """A model without batch normalisation, which trains the same in both."""
+    """A model without batch normalization, which trains the same in both."""
     inputs = keras.Input((8, 8, 4))
     x = layers.Conv2D(8, 3, activation="relu", name="conv1")(inputs)
     x = layers.Conv2D(6, 3, strides=2, activation="relu", name="conv2")(x)
@@ -234,7 +234,7 @@ def bands(count):
     return x, y
 
 
-def test_quantised_training_is_no_worse_than_that_of_tfmot():
+def test_quantized_training_is_no_worse_than_that_of_tfmot():
     tfmot, tf_keras = require("tensorflow_model_optimization"), require("tf_keras")
     student = cnn()
     x, y = bands(1024)

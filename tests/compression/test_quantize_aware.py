@@ -159,21 +159,21 @@ def test_it_is_distilled_saved_loaded_and_goes_on(tmp_path):
     export_tflite(loaded.student, tmp_path / "student.tflite", "int8", target="arduino")
 
 
-def test_what_can_not_be_quantised_is_named():
+def test_what_can_not_be_quantized_is_named():
     inputs = keras.Input((8, 8, 2))
     x = layers.BatchNormalization(name="early")(inputs)
     x = layers.Conv2D(4, 3, activation="gelu", name="smooth")(x)
     x = layers.LayerNormalization(name="normal")(x)
     x = layers.ReLU(negative_slope=0.1, name="leaky")(x)
     model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
-    with pytest.raises(ValueError, match="can't be trained with quantisation") as caught:
+    with pytest.raises(ValueError, match="can't be trained with quantization") as caught:
         quantize_aware(model)
     for name in ("early", "smooth", "normal", "leaky"):
         assert f"- {name} (" in str(caught.value)
     assert "flatten" not in str(caught.value).split("These can")[0]
 
 
-def test_a_normalisation_that_no_convolution_does_is_named():
+def test_a_normalization_that_no_convolution_does_is_named():
     inputs = keras.Input((16, 3))
     x = layers.BatchNormalization(name="of_rows")(layers.Dense(5)(inputs))
     model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))

@@ -158,7 +158,7 @@ def test_bad_arguments_are_refused(arguments, message):
         AttentionTransfer("a", "b", **arguments)
 
 
-def test_serialisation_round_trip():
+def test_serialization_round_trip():
     loss = AttentionTransfer(["a", "b"], ["c", "d"], p=1.0, form="norm", name="maps")
     config = keras.saving.serialize_keras_object(loss)
     copy = keras.saving.deserialize_keras_object(config)

@@ -86,7 +86,7 @@ def test_half_precision_of_any_magnitude_stays_finite(case, dtype, factor):
 
 
 @pytest.mark.parametrize("case", SMALL_LOSSES)
-def test_serialisation_round_trip(case):
+def test_serialization_round_trip(case):
     loss = case.make()
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(loss)))
     copy = keras.saving.deserialize_keras_object(config)

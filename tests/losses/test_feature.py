@@ -65,7 +65,7 @@ def test_features_with_and_without_space_are_refused():
         HintLearning("t", "s").compute_loss(np.zeros((2, 4, 4, 5)), np.zeros((2, 16)))
 
 
-def test_serialisation_round_trip_leaves_variables_behind():
+def test_serialization_round_trip_leaves_variables_behind():
     loss = HintLearning(["a", "b"], ["c", "d"], projector=None, name="hints")
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert copy.get_config() == loss.get_config()

@@ -44,23 +44,31 @@ def test_captured_maps_need_one_channel_per_layer(mode):
 
 
 @pytest.mark.parametrize("name", ["kd", "dkd", "dist", "nkd", "mlkd", "logits"])
-@pytest.mark.parametrize("ends_in", ["softmax", "linear"])
+@pytest.mark.parametrize("output_activation", ["softmax", "linear"])
 @pytest.mark.parametrize("from_logits", ["auto", True, False])
-def test_the_reduced_output_gives_the_same_response_loss(name, ends_in, from_logits):
+def test_the_reduced_output_gives_the_same_response_loss(name, output_activation, from_logits):
     loss = losses.get(name)
     config = {**loss.get_config(), "from_logits": from_logits}
     loss = type(loss).from_config(config)
     logits = [maps(6, 5), maps(6, 5)]
-    is_softmax = ends_in == "softmax" or from_logits is False
+    is_softmax = output_activation == "softmax" or from_logits is False
     teacher, student = [ops.softmax(z) if is_softmax else z for z in logits]
-    known = {"labels": np.arange(6) % 5, "student_ends_in": ends_in, "training": True}
-    expected = loss.call(teacher, student, LossContext(teacher_ends_in=ends_in, **known))
-    reduced = loss.reduce_teacher(teacher, ends_in)
-    kept_as = "linear" if loss.teacher_reduction(ends_in) == "logits" else ends_in
-    found = loss.call(reduced, student, LossContext(teacher_ends_in=kept_as, **known))
+    known = {
+        "labels": np.arange(6) % 5,
+        "student_activation": output_activation,
+        "training": True,
+    }
+    expected = loss.call(
+        teacher, student, LossContext(teacher_activation=output_activation, **known)
+    )
+    reduced = loss.reduce_teacher(teacher, output_activation)
+    kept_as = (
+        "linear" if loss.teacher_reduction(output_activation) == "logits" else output_activation
+    )
+    found = loss.call(reduced, student, LossContext(teacher_activation=kept_as, **known))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    assert (loss.teacher_reduction(ends_in) == "logits") == (
-        from_logits == "auto" or (from_logits is True and ends_in == "linear")
+    assert (loss.teacher_reduction(output_activation) == "logits") == (
+        from_logits == "auto" or (from_logits is True and output_activation == "linear")
     )
 
 

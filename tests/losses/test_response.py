@@ -210,7 +210,7 @@ def test_softened_loss_is_the_tutorials_form():
         SoftenedLoss(keras.losses.MeanAbsoluteError(), 2.0),
     ],
 )
-def test_serialisation_round_trip(loss):
+def test_serialization_round_trip(loss):
     config = keras.saving.serialize_keras_object(loss)
     copy = keras.saving.deserialize_keras_object(config)
     assert type(copy) is type(loss)

@@ -1,4 +1,4 @@
-"""Models as they go to devices, and data to quantise them with."""
+"""Models as they go to devices, and data to quantize them with."""
 
 import keras
 import numpy as np
@@ -83,7 +83,7 @@ def int8_cnn(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def perceptron_as(tmp_path_factory):
-    """Returns a function from quantisation and target to (TFLiteModel, inputs), exported once."""
+    """Returns a function from quantization and target to (TFLiteModel, inputs), exported once."""
     keras.utils.set_random_seed(6)
     model = perceptron()
     x = random_inputs(model)

@@ -116,11 +116,11 @@ def test_what_is_no_loss_is_refused_when_compiled(loss):
         tutorial.compile("sgd", "mse", distillation_loss_fn=loss)
 
 
-@pytest.mark.parametrize("route", [3, b"x", ["x"], lambda: 0, lambda a, b: a, "", type])
+@pytest.mark.parametrize("input_function", [3, b"x", ["x"], lambda: 0, lambda a, b: a, "", type])
 @pytest.mark.parametrize("argument", ["teacher_input", "student_input", "sample_index"])
-def test_what_takes_no_inputs_from_a_batch_is_refused(argument, route):
+def test_what_takes_no_inputs_from_a_batch_is_refused(argument, input_function):
     with pytest.raises(TypeError, match=rf"Received: {argument}="):
-        Distiller(*pair(), "kd", **{argument: route})
+        Distiller(*pair(), "kd", **{argument: input_function})
 
 
 def test_a_number_of_steps_that_never_comes_is_refused(crossentropy):

@@ -47,7 +47,7 @@ class AttentionCapture(DistillationLoss):
         are those of Zagoruyko & Komodakis 2017 and Simonyan et al. 2014.
     """
 
-    auto_taps = "ends"
+    automatic_layers = "ends"
     pairs_layers = False
     taps = "the first two and last two spatial layers; for sals the input's gradient"
 
@@ -85,11 +85,11 @@ class AttentionCapture(DistillationLoss):
                 "all layers must have the same number of spatial axes, at least one.",
             )
 
-    def teacher_reduction(self, ends_in=None):
+    def teacher_reduction(self, output_activation=None):
         """Names what is taken over the channels: the sum or the mean."""
         return {"mips": "channel_sum", "sals": ""}.get(self.mode, "channel_mean")
 
-    def reduce_teacher(self, teacher, ends_in=None):
+    def reduce_teacher(self, teacher, output_activation=None):
         """Returns the sum or the mean over the channels, as one channel."""
         if self.mode == "sals":
             return teacher

@@ -51,7 +51,7 @@ class AttentionMapAlignment(PairedLoss):
         Zhao et al., AAAI 2024 (AMAD, attention map alignment).
     """
 
-    auto_taps = "scores"
+    automatic_layers = "scores"
     taps = "attention scores, any numbers of heads"
     # Scores of padded queries are 0 on both sides.
     takes_masks = True

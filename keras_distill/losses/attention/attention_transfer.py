@@ -51,7 +51,7 @@ class AttentionTransfer(PairedLoss):
         Zagoruyko & Komodakis, "Paying More Attention to Attention", ICLR 2017.
     """
 
-    auto_taps = "stages"
+    automatic_layers = "stages"
     needs_space = True
     taps = "spatial layers, any channels and sizes"
 
@@ -72,11 +72,11 @@ class AttentionTransfer(PairedLoss):
         """How masked positions are left out: the norm of a difference is no mean over them."""
         return "mean" if self.form == "mean" else "zeros"
 
-    def teacher_reduction(self, ends_in=None):
+    def teacher_reduction(self, output_activation=None):
         """Names the attention map, which depends on p."""
         return f"attention_p{self.p:g}"
 
-    def reduce_teacher(self, teacher, ends_in=None):
+    def reduce_teacher(self, teacher, output_activation=None):
         """Returns one channel with the same attention map."""
         return functional.one_channel_of_equal_attention(teacher, self.p)
 

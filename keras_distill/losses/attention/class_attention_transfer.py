@@ -50,7 +50,7 @@ class ClassAttentionTransfer(DistillationLoss):
         Guo et al., "Class Attention Transfer Based Knowledge Distillation", CVPR 2023.
     """
 
-    auto_taps = "class_maps"
+    automatic_layers = "class_maps"
     pairs_layers = False
     taps = "the last feature map and the classifier's kernel"
 

@@ -40,7 +40,7 @@ class HeadAttention(PairedLoss):
         EMNLP 2020.
     """
 
-    auto_taps = "raw_scores"
+    automatic_layers = "raw_scores"
     taps = "raw attention scores, equal numbers of heads"
     # Scores of padded queries are 0 on both sides.
     takes_masks = True
@@ -77,7 +77,7 @@ def check_scores(loss, teacher_shape, student_shape):
             teacher_shape,
             student_shape,
             "attention scores have the shape (batch, heads, queries, keys): tap a "
-            f'MultiHeadAttention with ":{loss.auto_taps}" after its path.',
+            f'MultiHeadAttention with ":{loss.automatic_layers}" after its path.',
         )
     differ = any(
         t != s for t, s in zip(teacher_shape[2:], student_shape[2:], strict=True) if t and s

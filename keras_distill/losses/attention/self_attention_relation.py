@@ -51,7 +51,7 @@ class SelfAttentionRelation(PairedLoss):
         Pretrained Transformers", Findings of ACL 2021.
     """
 
-    auto_taps = "last_attention"
+    automatic_layers = "last_attention"
     taps = "queries, keys and values of attention, any numbers of heads"
     takes_masks = True
 

@@ -44,7 +44,7 @@ class ActivationBoundary(ProjectedLoss):
         Neurons", AAAI 2019.
     """
 
-    auto_taps = "preactivations"
+    automatic_layers = "preactivations"
     taps = "what enters activations"
     normalizes = True
 

@@ -41,7 +41,7 @@ class ChannelWise(ProjectedLoss):
         Shu et al., "Channel-wise Knowledge Distillation for Dense Prediction", ICCV 2021.
     """
 
-    auto_taps = "last_stage"
+    automatic_layers = "last_stage"
     taps = "spatial layers"
     needs_space = True
 

@@ -50,7 +50,7 @@ class FactorTransfer(PairedLoss):
         NeurIPS 2018.
     """
 
-    auto_taps = "last_stage"
+    automatic_layers = "last_stage"
     taps = "one spatial layer, any channels and sizes"
     needs_space = True
 

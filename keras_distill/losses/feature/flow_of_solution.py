@@ -45,7 +45,7 @@ class FlowOfSolution(ProjectedLoss):
         and Transfer Learning", CVPR 2017.
     """
 
-    auto_taps = "stages"
+    automatic_layers = "stages"
     taps = "two spatial layers or more"
     needs_space = True
 

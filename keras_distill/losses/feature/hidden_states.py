@@ -46,7 +46,7 @@ class HiddenStates(ProjectedLoss):
         - Sanh et al., "DistilBERT, a distilled version of BERT", 2019.
     """
 
-    auto_taps = "hidden_states"
+    automatic_layers = "hidden_states"
     taps = "hidden states of transformers, any widths"
     padding = "mean"
 

@@ -41,7 +41,7 @@ class HintLearning(ProjectedLoss):
         Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015.
     """
 
-    auto_taps = "middle_stage_or_embedding"
+    automatic_layers = "middle_stage_or_embedding"
     taps = "any layers"
     padding = "mean"
 

@@ -44,7 +44,7 @@ class KnowledgeReview(PairedLoss):
         Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021.
     """
 
-    auto_taps = "stages"
+    automatic_layers = "stages"
     taps = "spatial layers, any channels and sizes"
     needs_space = True
 

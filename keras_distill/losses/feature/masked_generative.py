@@ -52,7 +52,7 @@ class MaskedGenerative(ProjectedLoss):
         Yang et al., "Masked Generative Distillation", ECCV 2022.
     """
 
-    auto_taps = "last_stage"
+    automatic_layers = "last_stage"
     taps = "spatial layers"
     needs_space = True
 

@@ -36,7 +36,7 @@ class NeuronSelectivity(PairedLoss):
         2017.
     """
 
-    auto_taps = "last_stage"
+    automatic_layers = "last_stage"
     taps = "spatial layers, any channels and sizes"
     padding = "zeros"
     needs_space = True

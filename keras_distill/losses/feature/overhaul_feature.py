@@ -15,7 +15,7 @@ class OverhaulFeature(ProjectedLoss):
     The teacher's values below a negative margin are raised to it, and positions where both the
     teacher isn't positive and the student lies below it cost nothing. The margin of a channel is
     the mean of its negative values, which the paper takes from the training images or from batch
-    normalisation's parameters; here it is their running mean over the training batches. The
+    normalization's parameters; here it is their running mean over the training batches. The
     student's features pass through a connector, a 1×1 convolution and batch normalization. The
     authors sum over the neurons and weigh 1e-3 on CIFAR, with half of the weight from a layer to
     the one before; here the mean over the neurons is taken and all layers weigh the same: a weight
@@ -44,7 +44,7 @@ class OverhaulFeature(ProjectedLoss):
         Heo et al., "A Comprehensive Overhaul of Feature Distillation", ICCV 2019.
     """
 
-    auto_taps = "preactivations"
+    automatic_layers = "preactivations"
     taps = "what enters activations"
     normalizes = True
 

@@ -17,7 +17,7 @@ class SimpleKD(PairedLoss):
     """The student reuses the teacher's classifier, and only learns the features before it.
 
     When the distiller is made, the student's layers after the tapped one are replaced by a
-    projector (1×1, 3×3 and 1×1 convolutions with batch normalisation) and a frozen copy of the
+    projector (1×1, 3×3 and 1×1 convolutions with batch normalization) and a frozen copy of the
     teacher's layers after its tapped one. `distiller.student` is then this model, plain Keras
     layers only: its metrics, its saved form and its export contain both. The loss is the mean
     squared error between the features that enter the classifier. The paper trains with it alone:
@@ -56,7 +56,7 @@ class SimpleKD(PairedLoss):
         Chen et al., "Knowledge Distillation with the Reused Teacher Classifier", CVPR 2022.
     """
 
-    auto_taps = "each_last_stage"
+    automatic_layers = "each_last_stage"
     needs_teacher_model = True
     taps = "the last spatial layer"
     needs_space = True

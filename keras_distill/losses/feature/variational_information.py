@@ -16,7 +16,7 @@ _SMALLEST_VARIANCE = 1e-5
 
 @keras.saving.register_keras_serializable("keras_distill")
 class VariationalInformation(PairedLoss):
-    """Maximises a bound on the information that the student's features hold about the teacher's.
+    """Maximizes a bound on the information that the student's features hold about the teacher's.
 
     Three 1×1 convolutions on the student's features predict the teacher's, and each channel has a
     learned variance: the loss is the Gaussian negative log-likelihood without its constant, which
@@ -46,7 +46,7 @@ class VariationalInformation(PairedLoss):
         Ahn et al., "Variational Information Distillation for Knowledge Transfer", CVPR 2019.
     """
 
-    auto_taps = "stages"
+    automatic_layers = "stages"
     taps = "any layers"
 
     def __init__(

@@ -64,7 +64,7 @@ def normalize_map(maps):
 
 
 def attention_distance(teacher_maps, student_maps, form="mean"):
-    """Distance of two normalised attention maps.
+    """Distance of two normalized attention maps.
 
     Args:
         teacher_maps: Tensor of shape `(batch, positions)` of unit rows.
@@ -166,7 +166,7 @@ def saliency_map(input_gradients):
 
 
 def attention_capture(teacher_features, student_features, mode="fma"):
-    """Mean squared difference of the two models' normalised accumulated maps.
+    """Mean squared difference of the two models' normalized accumulated maps.
 
     Args:
         teacher_features: List of tensors of shape `(batch, *space, channels)`; for

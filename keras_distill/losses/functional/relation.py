@@ -139,8 +139,8 @@ def correlation_congruence(teacher_embeddings, student_embeddings, gamma=0.4, or
     return ops.mean(ops.square(teacher - student), axis=-1)
 
 
-def neighbour_log_probabilities(embeddings):
-    """How likely each sample picks each other as its neighbour, by their cosine similarity.
+def neighbor_log_probabilities(embeddings):
+    """How likely each sample picks each other as its neighbor, by their cosine similarity.
 
     Args:
         embeddings: Tensor of shape `(batch, size)`.
@@ -156,21 +156,21 @@ def neighbour_log_probabilities(embeddings):
 
 
 def probabilistic_transfer(teacher_embeddings, student_embeddings):
-    """Kullback-Leibler divergence of the neighbour probabilities.
+    """Kullback-Leibler divergence of the neighbor probabilities.
 
     Args:
         teacher_embeddings: Tensor of shape `(batch, ...)`.
         student_embeddings: Tensor of shape `(batch, ...)`, of any size.
 
     Returns:
-        Tensor of shape `(batch,)`: the sum over the neighbours.
+        Tensor of shape `(batch,)`: the sum over the neighbors.
 
     Reference:
         Passalis & Tefas, "Learning Deep Representations with Probabilistic Knowledge Transfer",
         ECCV 2018.
     """
     log_t, log_s = (
-        neighbour_log_probabilities(flatten(side))
+        neighbor_log_probabilities(flatten(side))
         for side in as_floats(teacher_embeddings, student_embeddings)
     )
     return ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1)

@@ -38,13 +38,13 @@ def standardize_logits(logits):
         Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024.
     """
     logits = as_float(logits)
-    centred = logits - ops.mean(logits, axis=-1, keepdims=True)
+    centerd = logits - ops.mean(logits, axis=-1, keepdims=True)
     others = max(logits.shape[-1] - 1, 1)
-    variance = ops.sum(ops.square(centred), axis=-1, keepdims=True) / others
+    variance = ops.sum(ops.square(centerd), axis=-1, keepdims=True) / others
     # A row of equal logits has variance 0, where the square root has no gradient.
     flat = ops.equal(variance, 0)
     deviation = ops.where(flat, 0.0, ops.sqrt(ops.where(flat, 1.0, variance)))
-    return centred / (deviation + 1e-7)
+    return centerd / (deviation + 1e-7)
 
 
 def soft_targets(teacher_logits, student_logits, temperature=4.0, divergence="kl"):
@@ -125,7 +125,7 @@ def _split_at_target(logits, one_hot):
 
 
 def normalized_targets(teacher_logits, student_logits, one_hot, gamma=1.5, temperature=1.0):
-    """Cross-entropies with the teacher's target probability and its normalised other classes.
+    """Cross-entropies with the teacher's target probability and its normalized other classes.
 
     Args:
         teacher_logits: Tensor of shape `(batch, ..., classes)`.

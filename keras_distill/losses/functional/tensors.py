@@ -305,7 +305,7 @@ def averaging_matrix(old, new):
 
 
 def _linear_matrix(old, new):
-    """Weights of linear interpolation between the centres of the old cells."""
+    """Weights of linear interpolation between the centers of the old cells."""
     weights = np.zeros((new, old))
     for index in range(new):
         position = np.clip((index + 0.5) * old / new - 0.5, 0, old - 1)

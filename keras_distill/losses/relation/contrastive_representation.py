@@ -59,7 +59,7 @@ class ContrastiveRepresentation(DistillationLoss):
         Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020.
     """
 
-    auto_taps = "embedding"
+    automatic_layers = "embedding"
     taps = "embeddings, any sizes; with a memory bank sample indices"
 
     def __init__(
@@ -170,7 +170,7 @@ class MemoryBank(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, input_shape=None):
-        """Creates the memory, random unit vectors, and the constants that normalise."""
+        """Creates the memory, random unit vectors, and the constants that normalize."""
         self.memory = {}
         self.log_constants = {}
         for index, side in enumerate(("teacher", "student")):
@@ -210,7 +210,7 @@ class MemoryBank(keras.layers.Layer):
 
         Args:
             side: `"teacher"` or `"student"`.
-            scores: Tensor of shape `(batch, negatives)`, the logarithms of what Z normalises.
+            scores: Tensor of shape `(batch, negatives)`, the logarithms of what Z normalizes.
             training: Whether this is a training step.
         """
         kept = self.log_constants[side]

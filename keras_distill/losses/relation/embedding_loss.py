@@ -16,6 +16,6 @@ class EmbeddingLoss(PairedLoss):
         name: Name of the loss in the training history.
     """
 
-    auto_taps = "embedding"
+    automatic_layers = "embedding"
     taps = "embeddings, any sizes"
     padding = "zeros"

@@ -46,7 +46,7 @@ class InstanceGraph(DistillationLoss):
         Liu et al., "Knowledge Distillation via Instance Relationship Graph", CVPR 2019.
     """
 
-    auto_taps = "graph"
+    automatic_layers = "graph"
     taps = "spatial layers, the embedding and the output"
 
     def __init__(

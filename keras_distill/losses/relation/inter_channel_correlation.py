@@ -40,7 +40,7 @@ class InterChannelCorrelation(ProjectedLoss):
         Distillation", ICCV 2021.
     """
 
-    auto_taps = "last_stage"
+    automatic_layers = "last_stage"
     taps = "spatial layers"
     padding = "zeros"
     needs_space = True

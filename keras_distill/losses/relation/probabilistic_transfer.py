@@ -8,12 +8,12 @@ from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
 
 @keras.saving.register_keras_serializable("keras_distill")
 class ProbabilisticTransfer(EmbeddingLoss):
-    """Each sample has the same likely neighbours for the student as for the teacher.
+    """Each sample has the same likely neighbors for the student as for the teacher.
 
     The cosine similarities of a sample, moved to [0, 1] and divided by their sum, are the
-    probabilities of its neighbours, itself included, and the loss is the Kullback-Leibler
+    probabilities of its neighbors, itself included, and the loss is the Kullback-Leibler
     divergence of the student's from the teacher's, a mean over the samples. The authors' code also
-    divides by the number of neighbours, the batch size: RepDistiller's weight of 30000 at batches
+    divides by the number of neighbors, the batch size: RepDistiller's weight of 30000 at batches
     of 64 is about 470 here. It costs memory of batch² times the embedding's size.
 
     Args:
@@ -34,5 +34,5 @@ class ProbabilisticTransfer(EmbeddingLoss):
     """
 
     def compare(self, teacher, student, context):
-        """Computes the divergence of the neighbour probabilities."""
+        """Computes the divergence of the neighbor probabilities."""
         return functional.probabilistic_transfer(teacher, student)

@@ -32,7 +32,7 @@ class SimilarityPreserving(EmbeddingLoss):
         Tung & Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019.
     """
 
-    auto_taps = "last_stage_or_embedding"
+    automatic_layers = "last_stage_or_embedding"
     taps = "any layers, any shapes"
 
     def compare(self, teacher, student, context):

@@ -22,7 +22,7 @@ class DecoupledKD(ExclusiveClassesLoss):
             `keras.optimizers.schedules.LearningRateSchedule`.
         beta: Weight of the divergence among the other classes, number or schedule.
         temperature: T, positive number or schedule.
-        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        from_logits: `True`, `False`, or `"auto"` to recognize a model that ends in softmax.
         teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
             teacher's output. Shape `(batch, classes)`, or `(batch, length, classes)`:
             then the mean over the unmasked positions is taken.

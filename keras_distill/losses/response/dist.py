@@ -27,7 +27,7 @@ class DIST(ExclusiveClassesLoss):
             `keras.optimizers.schedules.LearningRateSchedule`.
         gamma: Weight of the correlation within classes, number or schedule.
         temperature: T, positive number or schedule.
-        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        from_logits: `True`, `False`, or `"auto"` to recognize a model that ends in softmax.
         teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
             teacher's output. Shape `(batch, classes)`.
         student_layer_name: The same for the student.

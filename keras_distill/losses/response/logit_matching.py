@@ -16,7 +16,7 @@ class LogitMatching(ResponseLoss):
     labels). It costs next to nothing.
 
     Args:
-        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        from_logits: `True`, `False`, or `"auto"` to recognize a model that ends in softmax.
         teacher_layer_name: Path of the teacher's layer that outputs logits, shape
             `(batch, ..., classes)`, or `None` for the teacher's output.
         student_layer_name: The same for the student.

@@ -26,7 +26,7 @@ class MultiLevelLogits(ExclusiveClassesLoss):
             `keras.optimizers.schedules.LearningRateSchedule`.
         batch_weight: Weight of the products between samples, number or schedule.
         class_weight: Weight of the products between classes, number or schedule.
-        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        from_logits: `True`, `False`, or `"auto"` to recognize a model that ends in softmax.
         teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
             teacher's output. Shape `(batch, classes)`.
         student_layer_name: The same for the student.

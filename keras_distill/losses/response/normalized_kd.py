@@ -1,4 +1,4 @@
-"""Normalised knowledge distillation."""
+"""Normalized knowledge distillation."""
 
 import keras
 
@@ -8,7 +8,7 @@ from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
 
 @keras.saving.register_keras_serializable("keras_distill")
 class NormalizedKD(ExclusiveClassesLoss):
-    """Cross-entropies with the teacher's target probability and with its normalised other classes.
+    """Cross-entropies with the teacher's target probability and with its normalized other classes.
 
     The loss is -p_t(y) log p_s(y) - γT² Σ n_t log n_s, where n are the probabilities of the other
     classes at temperature T, made to sum to 1. The paper adds it, with weight 1, to the labels'
@@ -19,7 +19,7 @@ class NormalizedKD(ExclusiveClassesLoss):
         gamma: Weight of the other classes, number or
             `keras.optimizers.schedules.LearningRateSchedule`.
         temperature: T of the other classes, positive number or schedule.
-        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        from_logits: `True`, `False`, or `"auto"` to recognize a model that ends in softmax.
         teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
             teacher's output. Shape `(batch, classes)`, or `(batch, length, classes)`:
             then the mean over the unmasked positions is taken.

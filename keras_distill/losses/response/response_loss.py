@@ -16,7 +16,7 @@ class ResponseLoss(DistillationLoss):
 
     Args:
         from_logits: `True` if the models output logits, `False` if probabilities, `"auto"` to
-            recognise a model that ends in softmax.
+            recognize a model that ends in softmax.
         teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
             teacher's output.
         student_layer_name: The same for the student.
@@ -66,8 +66,8 @@ class ResponseLoss(DistillationLoss):
         for index, (teacher_output, student_output) in enumerate(outputs):
             of_output = _of_output(context, index, len(outputs))
             values = self.compare(
-                logits_of(teacher_output, self.from_logits, of_output.teacher_ends_in),
-                logits_of(student_output, self.from_logits, of_output.student_ends_in),
+                logits_of(teacher_output, self.from_logits, of_output.teacher_activation),
+                logits_of(student_output, self.from_logits, of_output.student_activation),
                 of_output,
             )
             total = total + _mean(values, of_output)
@@ -85,19 +85,19 @@ class ResponseLoss(DistillationLoss):
             ValueError: If it doesn't suit one.
         """
 
-    def teacher_reduction(self, ends_in=None):
+    def teacher_reduction(self, output_activation=None):
         """Names what is kept of an output: its logits, or itself where it is told to be them."""
-        is_known = ends_in in ("softmax", "sigmoid")
+        is_known = output_activation in ("softmax", "sigmoid")
         return (
             "output"
             if self.from_logits is False or (self.from_logits is True and is_known)
             else "logits"
         )
 
-    def reduce_teacher(self, teacher, ends_in=None):
+    def reduce_teacher(self, teacher, output_activation=None):
         """Returns the logits of an output."""
-        is_output = self.teacher_reduction(ends_in) == "output"
-        return teacher if is_output else logits_of(teacher, self.from_logits, ends_in)
+        is_output = self.teacher_reduction(output_activation) == "output"
+        return teacher if is_output else logits_of(teacher, self.from_logits, output_activation)
 
     def build(self, teacher_shapes, student_shapes):
         """Checks that both sides have as many outputs, of equal shapes."""
@@ -127,14 +127,16 @@ class ExclusiveClassesLoss(ResponseLoss):
         if any(shape[-1] == 1 for shape in flat_shapes(student_shapes)):
             raise self._one_value_error(student_shapes)
 
-    def check_activations(self, teacher_ends_in, student_ends_in):
+    def check_activations(self, teacher_activation, student_activation):
         """Checks that neither output is probabilities of independent labels."""
         taps_output = self.teacher_layer_name is None and self.student_layer_name is None
-        if taps_output and "sigmoid" in keras.tree.flatten([teacher_ends_in, student_ends_in]):
+        if taps_output and "sigmoid" in keras.tree.flatten(
+            [teacher_activation, student_activation]
+        ):
             raise ValueError(
                 f"{type(self).__name__} compares distributions over exclusive classes, but a model "
-                f"ends in sigmoid. Teacher: {teacher_ends_in}, Student: {student_ends_in}. Use "
-                "SoftTargets or SigmoidTargets, or name the outputs that take part with outputs=."
+                f"ends in sigmoid. Teacher: {teacher_activation}, Student: {student_activation}. "
+                "Use SoftTargets or SigmoidTargets, or name the outputs that take part with outputs=."
             )
 
     def check_outputs(self, kinds, shapes, names):
@@ -211,7 +213,7 @@ def _of_output(context, index, count):
     return dataclasses.replace(context, **picked, kinds=[kind])
 
 
-_ENDS = ("teacher_ends_in", "student_ends_in")
+_ENDS = ("teacher_activation", "student_activation")
 
 
 def _mean(values, context):

@@ -18,7 +18,7 @@ class SigmoidTargets(ResponseLoss):
 
     Args:
         temperature: T, positive number or `keras.optimizers.schedules.LearningRateSchedule`.
-        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in sigmoid.
+        from_logits: `True`, `False`, or `"auto"` to recognize a model that ends in sigmoid.
         teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
             teacher's output. Shape `(batch, labels)`, or `(batch, length, labels)`: then the mean
             over the unmasked positions is taken.
@@ -55,20 +55,20 @@ class SigmoidTargets(ResponseLoss):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.temperature = schedule.check_temperature(temperature)
 
-    def check_activations(self, teacher_ends_in, student_ends_in):
+    def check_activations(self, teacher_activation, student_activation):
         """Checks that neither output is a distribution over exclusive classes."""
         taps_output = self.teacher_layer_name is None and self.student_layer_name is None
-        if taps_output and "softmax" in (teacher_ends_in, student_ends_in):
+        if taps_output and "softmax" in (teacher_activation, student_activation):
             raise ValueError(
                 "SigmoidTargets compares independent labels, but a model ends in softmax. "
-                f"Teacher: {teacher_ends_in}, Student: {student_ends_in}. Use SoftTargets."
+                f"Teacher: {teacher_activation}, Student: {student_activation}. Use SoftTargets."
             )
 
     def call(self, teacher, student, context):
         """Sums the divergences of the outputs, taking probabilities for those of a sigmoid."""
         if self.from_logits is False:
             context = dataclasses.replace(
-                context, teacher_ends_in="sigmoid", student_ends_in="sigmoid"
+                context, teacher_activation="sigmoid", student_activation="sigmoid"
             )
         return super().call(teacher, student, context)
 

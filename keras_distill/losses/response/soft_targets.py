@@ -25,7 +25,7 @@ class SoftTargets(ExclusiveClassesLoss):
             before they are divided by T. The standard deviation divides by the number of classes C
             minus one, as in the authors' code, whose settings are weight 9 and T = 2 beside 0.1 for
             the labels; dividing by C would be the same at a temperature of T · √(C / (C - 1)).
-        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax, for
+        from_logits: `True`, `False`, or `"auto"` to recognize a model that ends in softmax, for
             which the loss is the same as for its logits.
         teacher_layer_name: Path of the teacher's layer that outputs logits, or `None` for the
             teacher's output. Shape `(batch, classes)`, or `(batch, length, classes)`: then the
@@ -78,17 +78,17 @@ class SoftTargets(ExclusiveClassesLoss):
         ResponseLoss.build(self, teacher_shapes, student_shapes)
         self.built = True
 
-    def check_activations(self, teacher_ends_in, student_ends_in):
+    def check_activations(self, teacher_activation, student_activation):
         """Checks that the two sides don't differ in what they are distributions over."""
         sides = [
             ends if isinstance(ends, (list, tuple)) else [ends]
-            for ends in (teacher_ends_in, student_ends_in)
+            for ends in (teacher_activation, student_activation)
         ]
         if any({"softmax", "sigmoid"} == set(pair) for pair in zip(*sides, strict=False)):
             raise ValueError(
                 "SoftTargets compares the same kind of distribution on both sides, but one is over "
-                f"exclusive classes and one over independent labels. Teacher: {teacher_ends_in}, "
-                f"Student: {student_ends_in}. Use LogitMatching, or models that end alike."
+                f"exclusive classes and one over independent labels. "
+                f"Teacher: {teacher_activation}, Student: {student_activation}. Use LogitMatching, or models that end alike."
             )
 
     def check_outputs(self, kinds, shapes, names):

@@ -21,7 +21,7 @@ class SoftenedLoss(ResponseLoss):
         loss: A `keras.losses.Loss`, its name, or a function `(y_true, y_pred)` that returns one
             value per sample.
         temperature: T, positive number or `keras.optimizers.schedules.LearningRateSchedule`.
-        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        from_logits: `True`, `False`, or `"auto"` to recognize a model that ends in softmax.
         name: Name of the loss in the training history.
         outputs: Which outputs of models with several take part: a name, a position, or a list of
             them; by default all.

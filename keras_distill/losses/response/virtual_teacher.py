@@ -23,7 +23,7 @@ class VirtualTeacher(ExclusiveClassesLoss):
     Args:
         correct_prob: Probability of the label, between 0 and 1.
         temperature: T, positive number or `keras.optimizers.schedules.LearningRateSchedule`.
-        from_logits: `True`, `False`, or `"auto"` to recognise a model that ends in softmax.
+        from_logits: `True`, `False`, or `"auto"` to recognize a model that ends in softmax.
         student_layer_name: Path of the student's layer that outputs logits, or `None` for the
             student's output. Shape `(batch, ..., classes)`.
         name: Name of the loss in the training history.
@@ -68,9 +68,9 @@ class VirtualTeacher(ExclusiveClassesLoss):
         """Checks that the student outputs several classes."""
         super().build(student_shapes, student_shapes)
 
-    def check_activations(self, teacher_ends_in, student_ends_in):
+    def check_activations(self, teacher_activation, student_activation):
         """Checks that the student's output is no probabilities of independent labels."""
-        super().check_activations(student_ends_in, student_ends_in)
+        super().check_activations(student_activation, student_activation)
 
     def validate_outputs(self, teacher_outputs, student_outputs):
         """Checks the student's output."""

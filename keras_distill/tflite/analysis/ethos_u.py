@@ -72,7 +72,7 @@ def estimate(tflite_model, accelerator="ethos-u55-128"):
 
     Raises:
         ImportError: If ethos-u-vela isn't installed.
-        ValueError: If the accelerator is unknown or the model isn't quantised to integers.
+        ValueError: If the accelerator is unknown or the model isn't quantized to integers.
         RuntimeError: If the compiler fails.
     """
     check_choice("accelerator", accelerator, ACCELERATORS)

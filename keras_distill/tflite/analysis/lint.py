@@ -44,7 +44,7 @@ def lint(graph, target, quantization=None):
     Args:
         graph: `Graph`.
         target: `"mobile"`, `"mcu"` or `"arduino"`.
-        quantization: How it was meant to be quantised, if that is known.
+        quantization: How it was meant to be quantized, if that is known.
 
     Returns:
         List of `Finding`, empty when clean.
@@ -58,7 +58,7 @@ def lint(graph, target, quantization=None):
     if quantization == "dynamic":
         findings += _left_in_float(graph)
     if target != "mobile":
-        findings += [*_dynamic(graph), *_unsupported(graph, target), *_unquantised_kinds(graph)]
+        findings += [*_dynamic(graph), *_unsupported(graph, target), *_unquantized_kinds(graph)]
         findings += [*_sliced_loops(graph), *_scaled_relu6(graph)]
         findings += [*_run_time_shapes(graph), *_states(graph)]
     if target == "arduino":
@@ -145,7 +145,7 @@ def _unsupported(graph, target):
             )
 
 
-def _unquantised_kinds(graph):
+def _unquantized_kinds(graph):
     for operator in graph.operators:
         data = [tensor for tensor in operator.inputs if tensor is not None]
         if any(tensor.dtype == "float16" for tensor in data):
@@ -191,7 +191,7 @@ def _vanishing_softmax(graph):
             yield Finding(
                 "vanishing-softmax",
                 "error",
-                f"the softmax's inputs are all but equal (quantisation scale {scales[0]:.1g}), and "
+                f"the softmax's inputs are all but equal (quantization scale {scales[0]:.1g}), and "
                 "the interpreters end their process on that",
                 _place(operator),
                 "Train the model first, or look for why its logits are near zero on the "
@@ -212,14 +212,14 @@ def _sliced_loops(graph):
 
 
 def _left_in_float(graph):
-    """Weights that dynamic range quantisation silently left as they were."""
+    """Weights that dynamic range quantization silently left as they were."""
     for operator in graph.operators:
         weights = [t for t in operator.inputs[1:2] if t is not None and t.is_constant]
         if operator.name in _WEIGHTED and any(tensor.dtype == "float32" for tensor in weights):
             yield Finding(
                 "left-in-float",
                 "warning",
-                "dynamic range quantisation leaves weights of fewer than 1,024 elements in float",
+                "dynamic range quantization leaves weights of fewer than 1,024 elements in float",
                 _place(operator),
                 'Export with quantization="int8" and representative_data to have all of them in '
                 "8 bits.",

@@ -22,7 +22,7 @@ class Tensor:
         shape: Sizes; the batch is 1 in every model that this library exports.
         is_dynamic: Whether an axis of the shape is only known at run time.
         dtype: `"float32"`, `"int8"`, ...
-        scales: Quantisation scales: none, one, or one per channel.
+        scales: Quantization scales: none, one, or one per channel.
         zero_points: As many zero points.
         is_constant: Whether the file holds its value.
         index: Number of the tensor in its subgraph.

@@ -13,8 +13,8 @@ class TensorInfo:
         name: Name of the tensor.
         shape: Sizes, the batch included.
         dtype: `"int8"`, `"int16"`, `"float32"`, ...
-        scale: Quantisation scale; 0 for a tensor that isn't quantised.
-        zero_point: Quantisation zero point.
+        scale: Quantization scale; 0 for a tensor that isn't quantized.
+        zero_point: Quantization zero point.
     """
 
     name: str
@@ -25,7 +25,7 @@ class TensorInfo:
 
     @property
     def is_quantized(self):
-        """Whether the tensor holds quantised values."""
+        """Whether the tensor holds quantized values."""
         return self.scale > 0
 
     def quantize(self, values):

@@ -20,7 +20,7 @@ class Golden:
         samples: Array of shape `(samples, ...)` in the input's type.
         answers: Array of shape `(samples, ...)` in the output's type.
         tolerance: Largest difference of an output that isn't an error, in the output's own
-            numbers: quantisation steps, or the unit of a float output.
+            numbers: quantization steps, or the unit of a float output.
     """
 
     samples: np.ndarray

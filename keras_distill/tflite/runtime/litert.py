@@ -35,7 +35,7 @@ def run(content, graph, inputs, fast=False):
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    # The optimised kernels are known to compute some int8 operators wrongly.
+    # The optimized kernels are known to compute some int8 operators wrongly.
     kernels = OpResolverType.AUTO if fast else OpResolverType.BUILTIN_REF
     outputs = [[] for _ in graph.output_indices]
     with explained():

@@ -25,7 +25,7 @@ class Verification:
         agreement_tflm: The same for Keras and TensorFlow Lite Micro.
         max_error_keras: Largest difference of an output between Keras and LiteRT, in its unit.
         max_error_tflm: Largest difference of an output between TensorFlow Lite Micro and LiteRT.
-        max_steps_tflm: The same in quantisation steps; `None` for a float model.
+        max_steps_tflm: The same in quantization steps; `None` for a float model.
         share_beyond_tflm: Share of the output values that differ by more than one step; `None` for
             a float model.
         notes: What else was noticed.
@@ -47,7 +47,7 @@ class Verification:
     def passed(self):
         """Whether the microcontroller computes what LiteRT does, but for rounding.
 
-        That is within one quantisation step; where many layers or time steps follow each other,
+        That is within one quantization step; where many layers or time steps follow each other,
         single roundings add up: at most three steps then, and 1 % of the values beyond one.
         """
         if self.max_error_tflm is None:
@@ -158,7 +158,7 @@ def labels_of(y, count):
 
 
 def _range_notes(tflite_model, x):
-    """Notes inputs that the quantised input can't hold, or hardly fill."""
+    """Notes inputs that the quantized input can't hold, or hardly fill."""
     notes = []
     for array, info in zip(keras.tree.flatten(x), tflite_model.inputs, strict=True):
         if not info.is_quantized:
@@ -170,12 +170,12 @@ def _range_notes(tflite_model, x):
         if array.min() < low - margin or array.max() > high + margin:
             notes.append(
                 f"x reaches from {array.min():.3g} to {array.max():.3g}, but the model was "
-                f"quantised for {low:.3g} to {high:.3g}: values beyond are cut off. Is "
+                f"quantized for {low:.3g} to {high:.3g}: values beyond are cut off. Is "
                 "representative_data scaled as in training?"
             )
         elif array.max() - array.min() < 0.1 * (high - low):
             notes.append(
-                f"x fills only {array.min():.3g} to {array.max():.3g} of the quantised range "
+                f"x fills only {array.min():.3g} to {array.max():.3g} of the quantized range "
                 f"{low:.3g} to {high:.3g}. Is representative_data scaled as in training?"
             )
     return notes

@@ -106,8 +106,8 @@ CALLS = [
         module="cache",
     ),
     Call(
-        "TeacherCache.ends_in",
-        lambda place: (place.cache().ends_in, {"path": None}),
+        "TeacherCache.output_activation",
+        lambda place: (place.cache().output_activation, {"path": None}),
         {"path": text() | NONE},
         module="cache",
     ),

@@ -82,7 +82,7 @@ def test_the_sketch_passes_on_the_stored_samples(sketch, golden, tmp_path, int8_
         assert re.fullmatch(rf"sample \d: {re.escape(LABELS[index])}, \d+ us", line)
 
 
-def test_the_sketch_quantises_as_python_does(sketch, golden, tmp_path, int8_cnn):
+def test_the_sketch_quantizes_as_python_does(sketch, golden, tmp_path, int8_cnn):
     output = run_sketch(sketch, golden, tmp_path)
     info = int8_cnn[1].inputs[0]
     expected = [str(value) for value in info.quantize(np.array([-1e9, 0.3, 0.7, 1e9]))]

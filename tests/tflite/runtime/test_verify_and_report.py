@@ -54,7 +54,7 @@ def test_inputs_of_another_shape_or_none_are_refused(int8_cnn):
         result.predict(x[:0])
 
 
-def test_inputs_beyond_the_quantised_range_are_noted(int8_cnn):
+def test_inputs_beyond_the_quantized_range_are_noted(int8_cnn):
     model, result, x = int8_cnn
     assert any("cut off" in note for note in result.verify(model, 3.0 * x).notes)
     assert result.verify(model, x).notes == ()
@@ -96,7 +96,7 @@ def test_boards_fit_or_say_why(int8_cnn):
     assert nano.obstacle(128 * 1024, 800 * 1024) == ""
 
 
-def test_a_file_says_how_it_was_quantised(int8_cnn, tmp_path):
+def test_a_file_says_how_it_was_quantized(int8_cnn, tmp_path):
     model, result, x = int8_cnn
     assert TFLiteModel(result.path).quantization == "int8"
     for quantization in (None, "float16", "int16x8"):
@@ -114,7 +114,7 @@ def test_what_is_no_model_file_is_refused(tmp_path):
         TFLiteModel(tmp_path / "missing.tflite")
 
 
-def test_quantisation_clamps_and_rounds(int8_cnn):
+def test_quantization_clamps_and_rounds(int8_cnn):
     _, result, _ = int8_cnn
     info = result.inputs[0]
     steps = info.quantize(np.array([-1e9, 0.0, 10.4 * info.scale, 1e9]))

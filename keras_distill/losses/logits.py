@@ -103,8 +103,8 @@ def logits_of(output, from_logits="auto", output_activation=None):
         from_logits: `True` takes the output as logits, `False` as probabilities. `"auto"` finds
             the logits under a softmax where Keras or the TensorFlow graph remembers them.
         output_activation: The activation that the output is known to have: `"softmax"`,
-            `"sigmoid"`, or anything else for logits. It is what `"auto"` goes by where nothing remembers;
-            `False` takes probabilities of exclusive classes, unless it is `"sigmoid"`.
+            `"sigmoid"`, or anything else for logits. It is what `"auto"` goes by where nothing
+            remembers; `False` takes probabilities of exclusive classes, unless it is `"sigmoid"`.
 
     Returns:
         Tensor of the same shape: the logits, or log-probabilities, which are logits up to a

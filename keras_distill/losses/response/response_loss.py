@@ -136,7 +136,8 @@ class ExclusiveClassesLoss(ResponseLoss):
             raise ValueError(
                 f"{type(self).__name__} compares distributions over exclusive classes, but a model "
                 f"ends in sigmoid. Teacher: {teacher_activation}, Student: {student_activation}. "
-                "Use SoftTargets or SigmoidTargets, or name the outputs that take part with outputs=."
+                "Use SoftTargets or SigmoidTargets, or name the outputs that take part with "
+                "outputs=."
             )
 
     def check_outputs(self, kinds, shapes, names):

@@ -88,7 +88,8 @@ class SoftTargets(ExclusiveClassesLoss):
             raise ValueError(
                 "SoftTargets compares the same kind of distribution on both sides, but one is over "
                 f"exclusive classes and one over independent labels. "
-                f"Teacher: {teacher_activation}, Student: {student_activation}. Use LogitMatching, or models that end alike."
+                f"Teacher: {teacher_activation}, Student: {student_activation}. "
+                "Use LogitMatching, or models that end alike."
             )
 
     def check_outputs(self, kinds, shapes, names):

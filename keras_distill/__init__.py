@@ -1,109 +1,20 @@
 """Knowledge distillation for Keras, from the teacher to a verified model on the device."""
 
-from keras_distill import (
-    architectures,
-    cache,
-    compression,
-    datasets,
-    losses,
-    recipes,
-    tflite,
-    visualization,
-)
-from keras_distill.cache import TeacherCache
-from keras_distill.distiller import Distiller
-from keras_distill.features import FeatureExtractor, FeatureModel
-from keras_distill.losses import (
-    DIST,
-    ActivationBoundary,
-    AttentionCapture,
-    AttentionMapAlignment,
-    AttentionTransfer,
-    ChannelWise,
-    ClassAttentionTransfer,
-    ContrastiveRepresentation,
-    CorrelationCongruence,
-    DecoupledKD,
-    DistillationLoss,
-    FactorTransfer,
-    FlowOfSolution,
-    GradientAttentionTransfer,
-    HeadAttention,
-    HiddenStates,
-    HintLearning,
-    InstanceGraph,
-    InterChannelCorrelation,
-    KnowledgeReview,
-    LogitMatching,
-    MaskedGenerative,
-    MultiLevelLogits,
-    NeuronSelectivity,
-    NormalizedKD,
-    OverhaulFeature,
-    ProbabilisticTransfer,
-    RelationalKD,
-    SelfAttentionRelation,
-    SigmoidTargets,
-    SimilarityPreserving,
-    SimpleKD,
-    SoftenedLoss,
-    SoftTargets,
-    VariationalInformation,
-    VirtualTeacher,
-)
-from keras_distill.tflite import TFLiteModel, export_tflite
-from keras_distill.version import __version__
+import importlib
+import sys
 
-__all__ = [
-    "DIST",
-    "ActivationBoundary",
-    "AttentionCapture",
-    "AttentionMapAlignment",
-    "AttentionTransfer",
-    "ChannelWise",
-    "ClassAttentionTransfer",
-    "ContrastiveRepresentation",
-    "CorrelationCongruence",
-    "DecoupledKD",
-    "DistillationLoss",
-    "Distiller",
-    "FactorTransfer",
-    "FeatureExtractor",
-    "FeatureModel",
-    "FlowOfSolution",
-    "GradientAttentionTransfer",
-    "HeadAttention",
-    "HiddenStates",
-    "HintLearning",
-    "InstanceGraph",
-    "InterChannelCorrelation",
-    "KnowledgeReview",
-    "LogitMatching",
-    "MaskedGenerative",
-    "MultiLevelLogits",
-    "NeuronSelectivity",
-    "NormalizedKD",
-    "OverhaulFeature",
-    "ProbabilisticTransfer",
-    "RelationalKD",
-    "SelfAttentionRelation",
-    "SigmoidTargets",
-    "SimilarityPreserving",
-    "SimpleKD",
-    "SoftTargets",
-    "SoftenedLoss",
-    "TFLiteModel",
-    "TeacherCache",
-    "VariationalInformation",
-    "VirtualTeacher",
-    "__version__",
-    "architectures",
-    "cache",
-    "compression",
-    "datasets",
-    "export_tflite",
-    "losses",
-    "recipes",
-    "tflite",
-    "visualization",
-]
+from keras_distill.version import __version__ as __version__
+
+# Keras loads a saved loss or layer only where its class is registered, so importing the package
+# registers all of them. The command keras-distill waits with that for a command that needs Keras,
+# since importing it takes longer than inspecting a file.
+if "keras_distill_command" not in sys.modules:
+    from keras_distill.api import *  # noqa: F403
+    from keras_distill.api import __all__ as __all__
+
+
+def __getattr__(name):
+    api = importlib.import_module("keras_distill.api")
+    if name in api.__all__:
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,6 @@ import os
 import sys
 
 from keras_distill.cli import device_commands
-from keras_distill.cli.startup import load_package
 from keras_distill.version import __version__
 
 # As shells number what ended for want of a reader, or by an interrupt.
@@ -102,7 +101,6 @@ def _parser():
 
 
 def _demo(options):
-    load_package()
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -181,7 +179,3 @@ def _print_result(console, result, summary):
     console.print(summary, highlight=False)
     for name, path in result.files.items():
         console.print(f"{name:<28}{path}", highlight=False, soft_wrap=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

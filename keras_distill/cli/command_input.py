@@ -29,6 +29,9 @@ def load_model(path):
     """
     import keras
 
+    # Its layers may be ours: all of them are registered by this.
+    import keras_distill.api  # noqa: F401
+
     try:
         model = keras.models.load_model(path, compile=False)
     # What a damaged file, or a layer that isn't known here, ends in is of any kind.

@@ -6,7 +6,6 @@ import math
 import pathlib
 
 from keras_distill.cli import command_input
-from keras_distill.cli.startup import load_package
 
 # What can be packed, and what it is called when it is done.
 _PACKS = {
@@ -148,7 +147,6 @@ def run_export(options):
         model doesn't fit the board.
     """
     output = _check_export(options)
-    load_package()
     x, y, labels = _data(options.data, options.data_dir)
     model = command_input.load_model(options.model)
     given_labels = _given_labels(options, model)

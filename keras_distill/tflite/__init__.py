@@ -1,12 +1,16 @@
 """The student on its way to the device: converted, checked, measured, packed."""
 
-from keras_distill.tflite.analysis.boards import BOARDS, Board
-from keras_distill.tflite.analysis.lint import Finding
-from keras_distill.tflite.analysis.report import Report
-from keras_distill.tflite.analysis.tensor_info import TensorInfo
-from keras_distill.tflite.convert import export_tflite
-from keras_distill.tflite.model import TFLiteModel
-from keras_distill.tflite.runtime.verify import Verification
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from keras_distill.tflite.analysis.boards import BOARDS, Board
+    from keras_distill.tflite.analysis.lint import Finding
+    from keras_distill.tflite.analysis.report import Report
+    from keras_distill.tflite.analysis.tensor_info import TensorInfo
+    from keras_distill.tflite.convert import export_tflite
+    from keras_distill.tflite.model import TFLiteModel
+    from keras_distill.tflite.runtime.verify import Verification
 
 __all__ = [
     "BOARDS",
@@ -18,3 +22,25 @@ __all__ = [
     "Verification",
     "export_tflite",
 ]
+
+# Imported when first asked for: what only reads a file needs no Keras.
+_MODULES = {
+    "BOARDS": "analysis.boards",
+    "Board": "analysis.boards",
+    "Finding": "analysis.lint",
+    "Report": "analysis.report",
+    "TFLiteModel": "model",
+    "TensorInfo": "analysis.tensor_info",
+    "Verification": "runtime.verify",
+    "export_tflite": "convert",
+}
+
+
+def __getattr__(name):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

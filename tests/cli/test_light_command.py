@@ -87,6 +87,32 @@ def test_what_needs_keras_imports_it():
     assert "'keras'" in result.stdout
 
 
+def test_export_knows_the_layers_of_this_package(tmp_path):
+    pytest.importorskip("tensorflow_model_optimization")
+    import keras
+    import numpy as np
+
+    from keras_distill import compression
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    x = np.random.default_rng(0).random((20, 3), "float32")
+    compression.quantize_aware(model, x).save(tmp_path / "student.keras")
+    result = run("export", tmp_path / "student.keras", "--quantization", "int8")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "student.tflite").is_file()
+
+
+def test_who_imports_the_command_first_has_all_public_names_too():
+    code = (
+        "import keras_distill_command, keras_distill as kd; from keras_distill import Distiller\n"
+        "print(kd.export_tflite.__name__, kd.losses.SoftTargets.__name__, hasattr(kd, 'absent'))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["export_tflite", "SoftTargets", "False"]
+
+
 def test_the_installed_program_is_this_command(int8_file):
     program = shutil.which("keras-distill", path=str(sys.prefix) + "/bin")
     if program is None:

@@ -2,11 +2,10 @@
 
 import math
 
-from keras_distill.arguments import check_choice, check_count
+from keras_distill.arguments import check_choice, check_count, check_finite_weights
 from keras_distill.compression import rewriting
 from keras_distill.compression.clustered_layers import CLUSTERED, INITIALIZATIONS
 from keras_distill.compression.tfmot import require
-from keras_distill.tflite import finite
 
 
 def cluster(student, clusters=16, initialization="kmeans++", *, layers=None):
@@ -61,7 +60,7 @@ def cluster(student, clusters=16, initialization="kmeans++", *, layers=None):
     require("tensorflow_model_optimization")
     rewriting.refuse_compressed(student)
     chosen = rewriting.chosen_layers(student, layers, CLUSTERED)
-    finite.check_weights(student)
+    check_finite_weights(student)
 
     def replace(layer):
         if layer not in chosen or math.prod(layer.kernel.shape) <= clusters:

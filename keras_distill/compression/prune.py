@@ -2,11 +2,10 @@
 
 import numbers
 
-from keras_distill.arguments import check_choice, check_count, shown
+from keras_distill.arguments import check_choice, check_count, check_finite_weights, shown
 from keras_distill.compression import rewriting
 from keras_distill.compression.pruned_layers import PRUNED, PruningPlan
 from keras_distill.compression.tfmot import require
-from keras_distill.tflite import finite
 
 
 def prune(
@@ -80,7 +79,7 @@ def prune(
     require("tensorflow_model_optimization")
     rewriting.refuse_compressed(student)
     chosen = rewriting.chosen_layers(student, layers, PRUNED)
-    finite.check_weights(student)
+    check_finite_weights(student)
 
     def replace(layer):
         if layer not in chosen:

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill.arguments import check_finite_weights
 from keras_distill.compression.quantized_layers import (
     ActivationRange,
     QuantizedConv1D,
@@ -11,7 +12,6 @@ from keras_distill.compression.quantized_layers import (
     SequenceNormalization,
 )
 from keras_distill.compression.rewriting import graph_of, nodes_of
-from keras_distill.tflite import finite
 from keras_distill.tflite.inputs import check_shapes, samples_of
 
 _kl = keras.layers
@@ -100,7 +100,7 @@ def quantize_aware(student, representative_data=None):
     nodes = nodes_of(graph)
     consumers = _consumers(nodes)
     _check_supported(student, nodes, consumers)
-    finite.check_weights(student)
+    check_finite_weights(student)
     has_data = representative_data is not None
     arrays = _samples(student, representative_data) if has_data else None
     quantized = _Rewriter(graph, nodes, consumers).rewrite()

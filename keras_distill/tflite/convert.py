@@ -12,9 +12,15 @@ import warnings
 import keras
 import numpy as np
 
-from keras_distill.arguments import check_choice, check_model, check_path, shown
+from keras_distill.arguments import (
+    check_choice,
+    check_finite_weights,
+    check_model,
+    check_path,
+    shown,
+)
 from keras_distill.files import temporary_folder, write_whole
-from keras_distill.tflite import choices, converter, finite, inputs
+from keras_distill.tflite import choices, converter, inputs
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
@@ -82,7 +88,7 @@ def export_tflite(
     samples = None if has_ranges else _samples_of(model, representative_data, quantization)
     specs = _input_specs(model, samples)
     _check_integers(specs, quantization)
-    finite.check_weights(model)
+    check_finite_weights(model)
     with temporary_folder() as folder:
         job = _write_job(folder, model, specs, samples)
         settings = {

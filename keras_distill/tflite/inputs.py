@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_distill.arguments import shown
-from keras_distill.tflite import finite
+from keras_distill.arguments import check_finite, shown
 
 MAX_SAMPLES = 500
 
@@ -57,7 +56,7 @@ def arrays_of(model, data, name, count=None):
             f"{[array.shape for array in arrays]}"
         )
     arrays = [array[:count] if array.ndim else array for array in arrays]
-    finite.check_arrays(name, arrays)
+    check_finite(name, arrays)
     return arrays
 
 

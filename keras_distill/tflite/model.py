@@ -1,6 +1,6 @@
 """A TensorFlow Lite file: what it holds, what it answers, and the ways on to the device."""
 
-from keras_distill.arguments import check_choice, check_path
+from keras_distill.arguments import check_choice, check_finite, check_path
 from keras_distill.files import write_whole
 from keras_distill.tflite import choices
 from keras_distill.tflite.analysis import lint as lint_module
@@ -98,7 +98,7 @@ class TFLiteModel:
                 hold NaN or infinity, which integers don't have.
         """
         # Not before: what only looks into a file needs no Keras.
-        from keras_distill.tflite import finite, inputs
+        from keras_distill.tflite import inputs
 
         for tensor in self.graph.inputs:
             if tensor.not_finite or tensor.dtype not in _SAMPLED:
@@ -119,7 +119,7 @@ class TFLiteModel:
             if len(array) == 0:
                 raise ValueError("There are no samples: the array of inputs is empty.")
         if any(info.is_quantized for info in self.inputs):
-            finite.check_arrays("x", arrays)
+            check_finite("x", arrays)
         return [info.quantize(array) for array, info in zip(arrays, self.inputs, strict=True)]
 
     def predict(self, x):

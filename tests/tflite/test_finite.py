@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from keras_distill import compression
-from keras_distill.tflite import export_tflite, finite
+from keras_distill.arguments import check_finite
+from keras_distill.tflite import export_tflite
 from tests.tflite.conftest import FACTORIES, random_inputs
 
 
@@ -84,9 +85,9 @@ def test_integers_take_no_inputs_that_are_none(perceptron_as):
 def test_short_floats_and_several_inputs_are_checked():
     array = np.array([0.0, np.nan], ml_dtypes.bfloat16)
     with pytest.raises(ValueError, match=r"input 1 of data with 1 of them, first in sample 1"):
-        finite.check_arrays("data", [np.zeros(2, "uint8"), array])
+        check_finite("data", [np.zeros(2, "uint8"), array])
     with pytest.raises(ValueError, match=r"data must hold numbers.*of the type object"):
-        finite.check_arrays("data", [np.array([None, 1])])
+        check_finite("data", [np.array([None, 1])])
 
 
 @pytest.mark.parametrize("of_pairs", [True, False])

@@ -5,8 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_distill.arguments import check_model, shown
-from keras_distill.tflite import finite
+from keras_distill.arguments import check_finite, check_model, shown
 from keras_distill.tflite.inputs import arrays_of
 from keras_distill.tflite.runtime import litert, micro
 
@@ -152,7 +151,7 @@ def labels_of(y, count):
         raise ValueError(f"y must be an array of labels. Received: y={shown(y)}") from error
     if len(labels) != count:
         raise ValueError(f"There are {count} samples in x, but {len(labels)} labels in y.")
-    finite.check_arrays("y", [labels])
+    check_finite("y", [labels])
     is_one_hot = labels.ndim > 1 and labels.shape[-1] > 1
     return labels.argmax(-1) if is_one_hot else labels.reshape(count, -1)[:, 0]
 

@@ -1,4 +1,4 @@
-"""Each Python block of the README runs as it stands, and its table of losses is the library's."""
+"""README and guides: code blocks run, tables are those of the library, links lead somewhere."""
 
 import contextlib
 import io
@@ -9,24 +9,20 @@ import pytest
 
 from keras_distill.losses.catalogue import as_markdown, catalogue
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
-TEXT = README.read_text("utf-8")
-BLOCKS = [
-    (TEXT.count("\n", 0, match.start(1)), match[1])
-    for match in re.finditer(r"```python\n(.*?)```", TEXT, re.DOTALL)
-]
-
-
-def heading(line):
-    before = "\n".join(TEXT.splitlines()[:line])
-    return re.findall(r"^#+ (.*)", before, re.MULTILINE)[-1].replace(" ", "_")
+ROOT = pathlib.Path(__file__).parents[1]
+README = ROOT / "README.md"
+GUIDES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [README, *GUIDES]
+TEXTS = {page.name: page.read_text("utf-8") for page in PAGES}
 
 
 class Reader:
-    """Someone who tries the README's blocks one after the other in one folder."""
+    """Someone who tries a page's Python blocks one after the other in one folder."""
 
-    def __init__(self, folder):
+    def __init__(self, page, folder):
+        self.page = page
         self.folder = folder
+        self.blocks = blocks_of(page)
         self.names = {}
         self.printed = []
         self.failed = None
@@ -34,12 +30,12 @@ class Reader:
     def read_to(self, index):
         """Runs the blocks up to one, but for those that ran before, and returns what it printed."""
         while len(self.printed) <= index:
-            line, code = BLOCKS[len(self.printed)]
+            line, code = self.blocks[len(self.printed)]
             if self.failed:
                 pytest.fail(f"the block at line {line} failed before", pytrace=False)
             self.failed = line
-            # An error then names the README's own line.
-            program = compile("\n" * line + code, README, "exec")
+            # An error then names the page's own line.
+            program = compile("\n" * line + code, self.page, "exec")
             output = io.StringIO()
             with contextlib.chdir(self.folder), contextlib.redirect_stdout(output):
                 exec(program, self.names)
@@ -47,34 +43,89 @@ class Reader:
             self.printed.append(output.getvalue())
         return self.printed[index]
 
+    def read(self):
+        """Runs all blocks and returns what the last one printed."""
+        return self.read_to(len(self.blocks) - 1)
+
+
+def blocks_of(page):
+    text = TEXTS[page.name]
+    return [
+        (text.count("\n", 0, match.start(1)), match[1])
+        for match in re.finditer(r"```python\n(.*?)```", text, re.DOTALL)
+    ]
+
+
+def heading(page, line):
+    before = "\n".join(TEXTS[page.name].splitlines()[:line])
+    return re.findall(r"^#+ (.*)", before, re.MULTILINE)[-1].replace(" ", "_")
+
+
+def blocks():
+    for page in PAGES:
+        for index, (line, _) in enumerate(blocks_of(page)):
+            yield pytest.param(page, index, id=f"{page.name}-line_{line}-{heading(page, line)}")
+
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory):
-    return Reader(tmp_path_factory.mktemp("reader"))
+def readers(tmp_path_factory):
+    return {page: Reader(page, tmp_path_factory.mktemp(page.stem)) for page in PAGES}
 
 
-@pytest.mark.parametrize(
-    "index", range(len(BLOCKS)), ids=[f"line_{line}-{heading(line)}" for line, _ in BLOCKS]
-)
-def test_block_runs(reader, index):
-    reader.read_to(index)
+@pytest.mark.parametrize(("page", "index"), list(blocks()))
+def test_block_runs(readers, page, index):
+    readers[page].read_to(index)
 
 
-def test_the_first_block_ends_above_90_percent_beside_the_student_alone(reader):
-    printed = reader.read_to(0)
+def test_the_first_distillation_ends_above_90_percent_beside_the_student_alone(readers):
+    printed = readers[ROOT / "docs" / "distillation.md"].read_to(0)
     found = dict(re.findall(r"^(.+) (\d+\.\d)%$", printed, re.MULTILINE))
     alone, distilled = float(found["student alone"]), float(found["student distilled"])
     assert distilled > 90
     assert 50 < alone < 100
 
 
-def test_the_blocks_write_the_files_that_they_name(reader):
-    reader.read_to(len(BLOCKS) - 1)
-    named = re.findall(r'"(\w+\.tflite)"', "".join(code for _, code in BLOCKS))
-    assert "student.tflite" in named
-    assert all((reader.folder / name).is_file() for name in named)
+def test_the_student_of_the_readme_ends_above_90_percent(readers):
+    accuracies = re.findall(r"(\d+\.\d+) %", readers[README].read())
+    assert accuracies and min(map(float, accuracies)) > 90
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_blocks_write_the_files_that_they_name(readers, page):
+    named = re.findall(r'"(\w+\.tflite)"', "".join(code for _, code in blocks_of(page)))
+    assert named or page.name not in ("README.md", "devices.md")
+    if named:
+        readers[page].read()
+    assert all((readers[page].folder / name).is_file() for name in named)
 
 
 def test_the_table_of_losses_is_the_catalogue():
-    table = TEXT.partition("losses.catalogue() -->\n")[2].partition("<!-- end of losses")[0]
+    text = TEXTS["losses.md"]
+    table = text.partition("losses.catalogue() -->\n")[2].partition("<!-- end of losses")[0]
     assert table == as_markdown(catalogue())
+
+
+@pytest.mark.parametrize("page", ["README.md", "results.md"])
+def test_the_table_of_digits_is_that_of_its_script(page):
+    lines = (ROOT / "benchmarks" / "results" / "digits.md").read_text("utf-8").splitlines()
+    assert "\n".join(line for line in lines if line.startswith("|")) in TEXTS[page]
+
+
+def test_the_readme_is_short():
+    assert len(TEXTS["README.md"].splitlines()) < 200
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_and_headings(page):
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", TEXTS[page.name]):
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), f"{page.name} links to {target}, which isn't there"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)", file.read_text("utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings]
+            assert anchor in anchors, f"{page.name} links to {target}: no such heading"
+
+
+def test_the_readme_links_to_every_guide():
+    assert all(f"(docs/{guide.name})" in TEXTS["README.md"] for guide in GUIDES)

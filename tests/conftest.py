@@ -31,9 +31,9 @@ def _has_fixtures(module):
 
 @pytest.fixture(scope="session", autouse=True)
 def one_converter():
-    """The process that converts isn't started anew where other tests lie between two exports."""
+    """The process that converts isn't started again where other tests lie between two exports."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(converter, "PATIENCE", 300.0)
+        patch.setattr(converter, "IDLE_SECONDS", 300.0)
         yield
 
 

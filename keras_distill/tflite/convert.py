@@ -5,7 +5,6 @@ import json
 import logging
 import numbers
 import re
-import signal
 import threading
 import warnings
 
@@ -20,7 +19,7 @@ from keras_distill.arguments import (
     shown,
 )
 from keras_distill.files import temporary_folder, write_whole
-from keras_distill.tflite import choices, converter, inputs
+from keras_distill.tflite import choices, converter, inputs, subprocesses
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
@@ -275,10 +274,8 @@ def _run_converter(folder, model, time_limit):
     if status == 0:
         return (folder / "model.tflite").read_bytes()
     if status < 0:
-        raise RuntimeError(
-            f"The TensorFlow Lite converter died of {signal.Signals(-status).name}."
-            f"{_advice_on_loops(model)}"
-        )
+        ending = subprocesses.ending(status, _reason(log))
+        raise RuntimeError(f"The TensorFlow Lite converter {ending}.{_advice_on_loops(model)}")
     lacking = re.search(r"16x8-bit not yet supported for op: '(\w+)'", log)
     if lacking:
         raise ValueError(

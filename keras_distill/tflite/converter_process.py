@@ -1,4 +1,4 @@
-"""The process in which the TensorFlow Lite converter runs, and may die, alone.
+"""The script that runs the TensorFlow Lite converter.
 
 It is run as a script, so that it imports nothing but TensorFlow and NumPy. With a folder it does
 one job. With `--wait` and a number of seconds it reads the folders of jobs from its input, a line
@@ -89,9 +89,9 @@ def work(folder):
     return 0
 
 
-def serve(patience):
+def serve(idle_seconds):
     """Does jobs until there are no more."""
-    while select.select([sys.stdin], [], [], patience)[0]:
+    while select.select([sys.stdin], [], [], idle_seconds)[0]:
         line = sys.stdin.readline()
         if not line:
             return

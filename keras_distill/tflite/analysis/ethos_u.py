@@ -1,11 +1,9 @@
-"""What Arm's Ethos-U processors would make of a model, by the estimate of Arm's own compiler."""
+"""Cycles, time and memory on Arm's Ethos-U, as estimated by Arm's compiler Vela."""
 
 import csv
 import dataclasses
 import importlib.util
 import re
-import subprocess
-import sys
 
 from keras_distill.arguments import check_choice
 from keras_distill.files import temporary_folder
@@ -25,6 +23,8 @@ ACCELERATORS = (
     "ethos-u85-2048",
 )
 _KIB = 1024
+_TIMEOUT_SECONDS = 3600.0
+_COMPILER = "Arm's compiler for the Ethos-U"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,14 +108,19 @@ def estimate(tflite_model, accelerator="ethos-u55-128"):
 
 
 def _compile(folder, accelerator):
-    command = [sys.executable, "-m", "ethosu.vela", str(folder / "model.tflite")]
-    command += ["--output-dir", str(folder), "--accelerator-config", accelerator]
-    result = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=subprocesses.environment()
+    options = ["--output-dir", str(folder), "--accelerator-config", accelerator]
+    result = subprocesses.run(
+        "ethosu.vela",
+        str(folder / "model.tflite"),
+        *options,
+        folder=folder,
+        timeout=_TIMEOUT_SECONDS,
+        task=_COMPILER,
+        advice="estimate a smaller model.",
     )
     if result.returncode != 0:
-        lines = (result.stdout + result.stderr).strip().splitlines()
-        raise RuntimeError(f"Arm's compiler for the Ethos-U failed: {'; '.join(lines[-3:])}")
+        ending = subprocesses.ending(result.returncode, result.stdout + result.stderr)
+        raise RuntimeError(f"{_COMPILER} {ending}")
     return result.stdout
 
 

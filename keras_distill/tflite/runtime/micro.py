@@ -5,7 +5,6 @@ import json
 import math
 import pathlib
 import re
-import subprocess
 
 import numpy as np
 
@@ -15,6 +14,9 @@ from keras_distill.tflite import subprocesses
 # Room for the wheel's 64-bit pointers is in the minimum already; this is headroom for the sketch.
 HEADROOM_RATIO = 1.05
 HEADROOM_BYTES = 1024
+_SCRIPT = pathlib.Path(__file__).with_name("micro_process.py")
+# An hour, as for a conversion: some hundred samples of a large model take minutes.
+_TIMEOUT_SECONDS = 3600.0
 
 
 class MicroError(RuntimeError):
@@ -128,21 +130,23 @@ def recommended_arena(minimum):
 
 
 def _work(task, content, arrays, **settings):
-    """Runs a task in a process of its own, since the interpreter may end its process."""
+    """Runs a task in a subprocess, because the interpreter ends its process where it fails."""
     require()
-    script = pathlib.Path(__file__).with_name("micro_process.py")
     with temporary_folder() as folder:
         (folder / "model.tflite").write_bytes(content)
         (folder / "task.json").write_text(json.dumps({"task": task, **settings}))
         np.savez(folder / "arrays.npz", **arrays)
-        result = subprocess.run(
-            subprocesses.python(script, str(folder)),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            env=subprocesses.environment(),
-        )
+        try:
+            result = subprocesses.run(
+                _SCRIPT,
+                str(folder),
+                folder=folder,
+                timeout=_TIMEOUT_SECONDS,
+                task="TensorFlow Lite Micro",
+                advice="give fewer samples, or a smaller model.",
+            )
+        except subprocesses.ProcessError as error:
+            raise MicroError(str(error)) from error
         answer = folder / "answer.npz"
         if result.returncode != 0 or not answer.is_file():
             raise MicroError(_reason(result.stderr, result.returncode))
@@ -151,12 +155,12 @@ def _work(task, content, arrays, **settings):
 
 
 def _reason(stderr, returncode):
+    failed = "TensorFlow Lite Micro can't run this model"
     missing = re.findall(r"builtin opcode '(\w+)'", stderr)
     if missing:
         return f"TensorFlow Lite Micro has no operator {', '.join(dict.fromkeys(missing))}."
     if returncode < 0:
-        ended = subprocesses.ending(returncode, stderr)
-        return f"TensorFlow Lite Micro can't run this model: it {ended}"
+        return f"{failed}: it {subprocesses.ending(returncode, stderr)}"
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     reason = "; ".join(lines[-4:]) if lines else f"it ended with code {returncode}"
-    return f"TensorFlow Lite Micro can't run this model: {reason}"
+    return f"{failed}: {reason}"

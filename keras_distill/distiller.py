@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_distill import _compat
 from keras_distill.arguments import check_flag
 from keras_distill.cache import TeacherCache
 from keras_distill.cache.branch import CachedSide
@@ -337,7 +338,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
     @property
     def metrics(self):
         """All metrics: the losses', the compiled ones, one per distillation loss."""
-        compiled = self._compile_metrics
+        compiled = _compat.compiled_metrics(self)
         # Metrics that saw no labels yet have no result.
         ready = [m for m in super().metrics if m is not compiled or compiled.built]
         return ready + self._objective.trackers
@@ -371,10 +372,11 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         step = self.optimizer.iterations
         labels = self._labels(y, student.output, sample_weight)
         parts = {"student_loss": ops.zeros(())}
-        if self.student_loss_weight != 0 and y is not None and self._compile_loss is not None:
+        compiled_loss = _compat.compiled_loss(self)
+        if self.student_loss_weight != 0 and y is not None and compiled_loss is not None:
             weights = labels.weights_over_replicas(sample_weight)
             with labels.only_labeled():
-                value = self._compile_loss(labels.y, student.output, weights)
+                value = compiled_loss(labels.y, student.output, weights)
             # Keras has divided by the number of replicas; the update below does so for all parts.
             parts["student_loss"] = ops.cast(value, "float32") * replicas.replicas()
         total = parts["student_loss"]
@@ -412,8 +414,9 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         Returns:
             Dictionary from name to value of all metrics.
         """
-        if y is not None and self._compile_metrics is not None:
-            self._labels(y, y_pred, sample_weight).update_metrics(self._compile_metrics)
+        compiled = _compat.compiled_metrics(self)
+        if y is not None and compiled is not None:
+            self._labels(y, y_pred, sample_weight).update_metrics(compiled)
         return self.get_metrics_result()
 
     def _observe_teacher(self, x):
@@ -463,7 +466,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         return replicas.as_averaged(logs)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        batch = replicas.first_batch(self._distribute_strategy, iterator)
+        batch = replicas.first_batch(self.distribute_strategy, iterator)
         if batch is not None:
             iterator, data_batch = None, batch
         super()._maybe_symbolic_build(iterator, data_batch)
@@ -478,7 +481,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
     @property
     def _loss_trackers(self):
         return [
-            self._loss_tracker,
+            _compat.loss_tracker(self),
             self.student_loss_tracker,
             self.distillation_loss_tracker,
             self.total_loss_tracker,

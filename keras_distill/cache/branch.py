@@ -1,5 +1,6 @@
 """The teacher's side of a distillation whose teacher is a cache."""
 
+from keras_distill._compat import set_mask
 from keras_distill.cache.join import Joined
 from keras_distill.cache.targets import filled, reduction_of
 
@@ -74,7 +75,7 @@ class CachedSide:
         """Returns a tensor with the Keras mask that the teacher's had."""
         tensor, mask = part.unpack(taught), self._cache.mask_of(part)
         if mask is not None:
-            tensor._keras_mask = mask.unpack(taught)
+            set_mask(tensor, mask.unpack(taught))
         return tensor
 
     def check_kinds(self, kinds):

@@ -6,10 +6,10 @@ import math
 import keras
 import tensorflow as tf
 
+from keras_distill._compat import mask_of
 from keras_distill.arguments import shown
 from keras_distill.features import automatic_layers
 from keras_distill.losses.loss import DistillationLoss
-from keras_distill.losses.masks import mask_of
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
 
 DTYPES = ("float32", "float16", "bfloat16")

@@ -6,7 +6,7 @@ import inspect
 import keras
 import numpy as np
 
-from keras_distill.compression import rewriting
+from keras_distill import _compat
 from keras_distill.compression.tfmot import require
 
 _LAYERS = (
@@ -106,32 +106,32 @@ def from_tf_keras(model):
 
 
 def _graph_of_keras(model):
-    graph = model._functional if isinstance(model, keras.Sequential) else model
+    graph = _compat.functional_of(model)
     nodes = _nodes_of(graph, model)
     calls = [
         _Call(node.operation, node.arguments.args, node.arguments.kwargs, node.outputs)
         for node in nodes
         if not node.is_input
     ]
-    return _Graph(graph._inputs_struct, graph._outputs_struct, calls)
+    return _Graph(graph.input, graph.output, calls)
 
 
 def _graph_of_tf_keras(model):
     calls = [
         _Call(node.layer, node.call_args, node.call_kwargs, keras.tree.flatten(node.outputs))
-        for node in _nodes_of(model, model)
+        for node in _nodes_of(_compat.functional_of(model), model)
         if not node.is_input
     ]
-    return _Graph(model._nested_inputs, model._nested_outputs, calls)
+    return _Graph(model.input, model.output, calls)
 
 
 def _nodes_of(graph, model):
-    if not hasattr(graph, "_nodes_by_depth") or not model.built:
+    if graph is None or not model.built:
         raise ValueError(
             f"The model {model.name!r} ({type(model).__name__}) doesn't show its graph: give a "
             "Functional model, or a Sequential one that begins with Input."
         )
-    return rewriting.nodes_of(graph)
+    return _compat.nodes_of(graph)
 
 
 class _Carrier:
@@ -181,8 +181,7 @@ class _Carrier:
         return new
 
     def _input(self, tensor):
-        history = tensor._keras_history
-        layer = getattr(history, "operation", None) or history.layer
+        layer = _compat.layer_behind(tensor)
         config = layer.get_config()
         if config.get("sparse") or config.get("ragged"):
             raise ValueError(f"The input {layer.name!r} is sparse or ragged: only dense ones are.")

@@ -4,11 +4,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_distill import _compat
 from keras_distill.arguments import check_count
 from keras_distill.compression.compressed_kernel import CompressedKernel
 from keras_distill.compression.tfmot import require
 
-_CORE = "tensorflow_model_optimization.python.core.clustering.keras"
 INITIALIZATIONS = {
     "kmeans++": "KMEANS_PLUS_PLUS",
     "linear": "LINEAR",
@@ -53,10 +53,9 @@ class _ClusteredKernel(CompressedKernel):
         Args:
             initialization: One of `INITIALIZATIONS`.
         """
-        kind = require(f"{_CORE}.cluster_config").CentroidInitialization
-        factory = require(f"{_CORE}.clustering_centroids").CentroidsInitializerFactory
-        initializer = factory.get_centroid_initializer(kind[INITIALIZATIONS[initialization]])
-        kernel = tf.convert_to_tensor(self._kernel._value)
+        kind = _clustering().CentroidInitialization[INITIALIZATIONS[initialization]]
+        initializer = _compat.centroid_initializers().get_centroid_initializer(kind)
+        kernel = tf.convert_to_tensor(_compat.tf_variable(_compat.kernel_variable(self)))
         self.centroids.assign(initializer(kernel, self.clusters).get_cluster_centroids())
 
     @property
@@ -65,16 +64,18 @@ class _ClusteredKernel(CompressedKernel):
         kernel = super().kernel
         if self.centroids is None:
             return kernel
-        algorithm = require(f"{_CORE}.clustering_algorithm").ClusteringAlgorithm(
-            self.centroids._value
-        )
-        weights = self._kernel._value
+        algorithm = _clustering().ClusteringAlgorithm(_compat.tf_variable(self.centroids))
+        weights = _compat.tf_variable(_compat.kernel_variable(self))
         clustered = algorithm.get_clustered_weight(algorithm.get_pulling_indices(weights), weights)
         return ops.cast(clustered, ops.convert_to_tensor(kernel).dtype)
 
     def get_config(self):
         """Returns the constructor's arguments."""
         return {**super().get_config(), "clusters": self.clusters}
+
+
+def _clustering():
+    return require("tensorflow_model_optimization").clustering.keras
 
 
 @keras.saving.register_keras_serializable("keras_distill")

@@ -6,11 +6,10 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_distill import _compat
 from keras_distill.arguments import check_count, shown
 from keras_distill.compression.compressed_kernel import CompressedKernel
 from keras_distill.compression.tfmot import require
-
-_CORE = "tensorflow_model_optimization.python.core.sparsity.keras"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +41,7 @@ class PruningPlan:
 
     def schedule(self):
         """Returns the schedule of tensorflow-model-optimization."""
-        schedules = require(f"{_CORE}.pruning_schedule")
+        schedules = require("tensorflow_model_optimization").sparsity.keras
         if self.end_step is None:
             return schedules.ConstantSparsity(
                 self.sparsity, self.begin_step, frequency=self.frequency
@@ -75,7 +74,9 @@ class PruningPlan:
 
 
 def _pruning_class():
-    class Pruning(require(f"{_CORE}.pruning_impl").Pruning):
+    require("tensorflow_model_optimization")
+
+    class Pruning(_compat.pruning_class()):
         """Takes one-dimensional convolutions too, as the planes that TensorFlow Lite makes them."""
 
         def _update_mask_sparsity_m_by_n(self, weights, m_by_n=(2, 4)):
@@ -134,7 +135,7 @@ class _PrunedKernel(CompressedKernel):
                 name=name,
             )
 
-        mask = add("pruning_mask", self._kernel.shape, "ones")
+        mask = add("pruning_mask", _compat.kernel_variable(self).shape, "ones")
         self.pruning_threshold = add("pruning_threshold", (), "zeros")
         self.pruning_calls = add("pruning_calls", (), "zeros", "int64")
         self.pruning_mask = mask
@@ -161,8 +162,8 @@ class _PrunedKernel(CompressedKernel):
 
     def _prune(self):
         self.pruning_calls.assign_add(1)
-        variables = self._kernel, self.pruning_mask, self.pruning_threshold
-        pruning = self.plan.pruning(self.pruning_step, *(variable._value for variable in variables))
+        variables = _compat.kernel_variable(self), self.pruning_mask, self.pruning_threshold
+        pruning = self.plan.pruning(self.pruning_step, *map(_compat.tf_variable, variables))
         pruning.conditional_mask_update()
         pruning.weight_mask_op()
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill._compat import all_layers, layer_behind, nodes_of
 from keras_distill.arguments import check_finite_weights
 from keras_distill.compression.quantized_layers import (
     ActivationRange,
@@ -11,7 +12,7 @@ from keras_distill.compression.quantized_layers import (
     QuantizedDepthwiseConv2D,
     SequenceNormalization,
 )
-from keras_distill.compression.rewriting import graph_of, nodes_of
+from keras_distill.compression.rewriting import graph_of
 from keras_distill.tflite.inputs import check_shapes, samples_of
 
 _kl = keras.layers
@@ -111,7 +112,7 @@ def quantize_aware(student, representative_data=None):
 
 def _graph_of(student):
     graph = graph_of(student)
-    if any(getattr(layer, "holds_range", False) for layer in student._flatten_layers()):
+    if any(getattr(layer, "holds_range", False) for layer in all_layers(student)):
         raise ValueError(f"The model {student.name!r} is quantization-aware already.")
     if student.compute_dtype != "float32":
         raise ValueError(
@@ -204,12 +205,12 @@ class _Rewriter:
 
     def rewrite(self):
         """Returns the quantized model, with the student's weights."""
-        inputs = keras.tree.map_structure(self._input, self._graph._inputs_struct)
+        inputs = keras.tree.map_structure(self._input, self._graph.input)
         for node in self._nodes:
             if not node.is_input:
                 self._call(node)
         outputs = keras.tree.map_structure(
-            lambda tensor: self._tensors[id(tensor)], self._graph._outputs_struct
+            lambda tensor: self._tensors[id(tensor)], self._graph.output
         )
         model = keras.Model(inputs, outputs, name=self._graph.name)
         for old, new in self._layers.values():
@@ -218,7 +219,7 @@ class _Rewriter:
         return model
 
     def _input(self, tensor):
-        layer = tensor._keras_history.operation
+        layer = layer_behind(tensor)
         new = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=layer.name)
         is_float = keras.backend.is_float_dtype(tensor.dtype)
         self._tensors[id(tensor)] = self._ranged(new, layer.name) if is_float else new
@@ -293,7 +294,7 @@ def _calibrate(model, arrays):
     try:
         for start in range(0, len(arrays[0]), 64):
             batch = [array[start : start + 64] for array in arrays]
-            model(keras.tree.pack_sequence_as(model._inputs_struct, batch))
+            model(keras.tree.pack_sequence_as(model.input, batch))
     finally:
         for layer in ranges:
             layer.is_calibrating = False

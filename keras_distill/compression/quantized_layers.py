@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_distill._compat import causal_padding
 from keras_distill.features.substitute_weights import Reweighted
 
 # Smaller ranges than this would make scales that int8 arithmetic can't represent.
@@ -60,7 +61,7 @@ class QuantizedConv1D(keras.layers.Conv1D):
         """Returns what the layer returns, with the rounded kernel."""
         padding = self.padding
         if padding == "causal":
-            inputs, padding = ops.pad(inputs, self._compute_causal_padding()), "valid"
+            inputs, padding = ops.pad(inputs, causal_padding(self)), "valid"
         # As a convolution of planes of height 1: the converter reads no scale per channel through
         # the axis that it would add to the kernel itself.
         outputs = ops.conv(

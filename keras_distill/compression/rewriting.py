@@ -4,8 +4,8 @@ import collections
 
 import keras
 
+from keras_distill._compat import all_layers, functional_of, layer_behind, nodes_of
 from keras_distill.arguments import shown
-from keras_distill.features.graphs import nodes_of
 from keras_distill.features.layer_paths import layer_at
 
 
@@ -22,8 +22,8 @@ def graph_of(model, name="student"):
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"{name} must be a keras.Model, got {type(model).__name__}.")
-    graph = model._functional if isinstance(model, keras.Sequential) else model
-    if not hasattr(graph, "_nodes_by_depth") or not model.built:
+    graph = functional_of(model)
+    if graph is None or not model.built:
         raise ValueError(
             f"The {name} {model.name!r} ({type(model).__name__}) doesn't show its graph: give a "
             "Functional model, or a Sequential one that begins with keras.Input."
@@ -109,7 +109,7 @@ def refuse_compressed(model):
     Raises:
         ValueError: If one is, by its name.
     """
-    for layer in model._flatten_layers() if isinstance(model, keras.Model) else ():
+    for layer in all_layers(model) if isinstance(model, keras.Model) else ():
         if hasattr(layer, "compressed_as"):
             raise ValueError(
                 f"The layer {layer.name!r} of the model {model.name!r} is {layer.compressed_as} "
@@ -144,7 +144,7 @@ def rewrite(model, replace):
 
     def build(nested):
         graph = graph_of(nested)
-        inputs = keras.tree.map_structure(_input, graph._inputs_struct)
+        inputs = keras.tree.map_structure(_input, graph.input)
         outputs = graph._run_through_graph(inputs, operation_fn=new)
         return keras.Model(inputs, outputs, name=nested.name)
 
@@ -163,7 +163,7 @@ def rewrite(model, replace):
 
 
 def _input(tensor):
-    layer = tensor._keras_history.operation
+    layer = layer_behind(tensor)
     return keras.Input(
         batch_shape=tensor.shape,
         dtype=tensor.dtype,

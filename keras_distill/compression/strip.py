@@ -4,6 +4,7 @@ import warnings
 
 import keras
 
+from keras_distill._compat import all_layers
 from keras_distill.compression import rewriting
 from keras_distill.compression.clustered_layers import CLUSTERED
 from keras_distill.compression.pruned_layers import PRUNED
@@ -71,7 +72,7 @@ def plain_model(model):
 
 
 def _compressed_layers(model):
-    return [layer for layer in model._flatten_layers() if type(layer) in _PLAIN]
+    return [layer for layer in all_layers(model) if type(layer) in _PLAIN]
 
 
 def _warn_if_early(layer):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_distill.features.graphs import graph_of, nodes_of
+from keras_distill._compat import all_layers, functional_of, nodes_of
 from keras_distill.features.substitute_weights import Reweighted
 
 _CONVOLUTIONS = (
@@ -60,7 +60,7 @@ def folded_calls(model, tapped=()):
 
 def _graphs(model):
     """Yields the Functional models whose graphs are the model's: itself, and nested ones."""
-    graph = graph_of(model)
+    graph = functional_of(model)
     if graph is None:
         return
     yield graph
@@ -75,7 +75,7 @@ def _hidden_layers(nodes):
     for node in nodes:
         layer = node.operation
         if isinstance(layer, keras.Layer) and not list(_graphs(layer)):
-            hidden.update(id(part) for part in layer._flatten_layers(include_self=False))
+            hidden.update(id(part) for part in all_layers(layer, include_self=False))
     return hidden
 
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill._compat import set_mask
 from keras_distill.arguments import check_flag, check_model, check_text, shown
 from keras_distill.features.batch_norm_folding import folded_calls
 from keras_distill.features.hooks import SUFFIXES, check_observable, recording
@@ -112,7 +113,7 @@ class FeatureExtractor:
             )
         mask = record.masks.get(what)
         if hasattr(mask, "shape"):
-            seen[0]._keras_mask = mask
+            set_mask(seen[0], mask)
         return seen[0]
 
     def _resolve(self, path):

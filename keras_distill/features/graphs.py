@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-import keras
+from keras_distill._compat import functional_of, nodes_of
 
 
 @dataclasses.dataclass(eq=False)
@@ -23,26 +23,6 @@ class Step:
     inputs: list
 
 
-def graph_of(model):
-    """Returns the Functional model that holds a model's graph, `None` if there is none.
-
-    Args:
-        model: A `keras.Model`, or any layer.
-    """
-    graph = getattr(model, "_functional", None) if isinstance(model, keras.Sequential) else model
-    return graph if hasattr(graph, "_nodes_by_depth") else None
-
-
-def nodes_of(graph):
-    """Returns the nodes of a Functional model's graph, each after those that it depends on.
-
-    Args:
-        graph: Functional model, of Keras 3 or of tf_keras.
-    """
-    by_depth = graph._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-
-
 def steps_of(model):
     """Returns the list of a model's `Step` objects, each after those that enter it.
 
@@ -50,7 +30,7 @@ def steps_of(model):
         model: A `keras.Model`. One without a graph has no steps; nested in another it is a step.
     """
     steps = []
-    graph = graph_of(model)
+    graph = functional_of(model)
     if graph is not None:
         _unfold(graph, "", {}, steps)
     return steps
@@ -63,7 +43,7 @@ def _unfold(graph, prefix, entering, steps):
         if node.is_input:
             continue
         path = prefix + node.operation.name
-        inner = graph_of(node.operation)
+        inner = functional_of(node.operation)
         if inner is None:
             shape = tuple(node.output_tensors[0].shape)
             inputs = [made[id(tensor)] for tensor in node.input_tensors if id(tensor) in made]

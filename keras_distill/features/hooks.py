@@ -11,12 +11,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_distill.losses.masks import mask_of
+from keras_distill import _compat
+from keras_distill._compat import mask_of
 
 _ATTENTION = ("scores", "raw_scores", "query", "key", "value")
 SUFFIXES = ("input", "preactivation", "kernel", *_ATTENTION)
-
-_EXPLICIT_SCORES = {"_flash_attention": False, "_return_attention_scores": True}
 
 _recorder = threading.local()
 _watchers = {}
@@ -96,7 +95,7 @@ def check_observable(layer, what, path):
     Raises:
         ValueError: If it hasn't.
     """
-    if what in _ATTENTION and not hasattr(layer, "_compute_attention"):
+    if what in _ATTENTION and _compat.attention_of(layer) is None:
         raise ValueError(
             f"Layer {path} is a {type(layer).__name__}, which has no {what} to tap: only "
             "keras.layers.MultiHeadAttention and its like have attention heads."
@@ -234,8 +233,8 @@ def _on_twin(layer, method, record):
     if record.wants("preactivation"):
         twin.__dict__["activation"] = _showing_preactivation(layer.activation, record)
     if record.wants(*_ATTENTION):
-        twin.__dict__["_compute_attention"] = _showing_attention(twin, record)
-    own = {method, "activation", "_compute_attention", *_EXPLICIT_SCORES}
+        _compat.set_attention(twin, _showing_attention(twin, record))
+    own = {method, "activation", *_compat.ATTENTION_NAMES}
 
     def call(*args, **kwargs):
         before = dict(twin.__dict__)
@@ -258,7 +257,7 @@ def _showing_preactivation(original, record):
 
 
 def _showing_attention(twin, record):
-    original = twin._compute_attention
+    original = _compat.attention_of(twin)
     arguments = inspect.signature(original)
 
     def compute_attention(*args, **kwargs):
@@ -270,7 +269,7 @@ def _showing_attention(twin, record):
         if not record.wants("scores"):
             return original(*args, **kwargs)
         # A fused kernel would skip the scores.
-        twin.__dict__.update(_EXPLICIT_SCORES)
+        _compat.return_scores(twin)
         if "return_attention_scores" in arguments.parameters:
             given["return_attention_scores"] = True
         output, scores = original(*bound.args, **bound.kwargs)

@@ -4,6 +4,8 @@ import difflib
 
 import keras
 
+from keras_distill._compat import inner_layers
+
 
 def layer_at(model, path, side="model"):
     """Returns the layer that a path names.
@@ -58,7 +60,7 @@ def layer_paths(model, prefix=""):
 
 def children(layer):
     """Returns a dictionary from name to layer of the layers directly inside a layer."""
-    return {child.name: child for child in layer._flatten_layers(False, False)}
+    return {child.name: child for child in inner_layers(layer)}
 
 
 def symbolic(model, what):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_distill._compat import layer_behind, logits_under, nodes_into
 from keras_distill.losses import functional
 
 # Layers that pass logits or probabilities on as they are.
@@ -52,7 +53,7 @@ def output_activations(model):
 
 
 def _activation_of(tensor):
-    return activation_of(tensor._keras_history.operation)
+    return activation_of(layer_behind(tensor))
 
 
 def activation_of(layer):
@@ -67,7 +68,7 @@ def activation_of(layer):
     if isinstance(layer, keras.Model):
         return final_activation(layer)
     if isinstance(layer, _PASSES_ON):
-        nodes = layer._inbound_nodes
+        nodes = nodes_into(layer)
         return _activation_of(nodes[-1].input_tensors[0]) if nodes else None
     if isinstance(layer, keras.layers.TimeDistributed):
         layer = layer.layer
@@ -87,7 +88,7 @@ def remembered_logits(output):
     Returns:
         Tensor of the same shape, or `None`.
     """
-    logits = getattr(output, "_keras_logits", None)
+    logits = logits_under(output)
     if logits is None:
         operation = getattr(output, "op", None)
         if getattr(operation, "type", None) in ("Softmax", "Sigmoid"):

@@ -3,11 +3,6 @@
 from keras import ops
 
 
-def mask_of(tensor):
-    """Returns the Keras mask that a tensor carries, or `None`."""
-    return getattr(tensor, "_keras_mask", None)
-
-
 def both(*masks):
     """Returns where all masks are true.
 

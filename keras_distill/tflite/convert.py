@@ -11,6 +11,7 @@ import warnings
 import keras
 import numpy as np
 
+from keras_distill._compat import all_layers
 from keras_distill.arguments import (
     check_choice,
     check_finite_weights,
@@ -131,7 +132,7 @@ def _check_time_limit(time_limit):
 
 def _has_ranges(model, quantization):
     """Whether a model has learned the ranges of its activations."""
-    ranges = [layer for layer in model._flatten_layers() if getattr(layer, "holds_range", False)]
+    ranges = [layer for layer in all_layers(model) if getattr(layer, "holds_range", False)]
     if not ranges:
         return False
     if quantization != "int8":
@@ -163,7 +164,7 @@ def _samples_of(model, data, quantization):
 
 
 def _warn_about_pixels(model, arrays):
-    layers = list(model._flatten_layers(include_self=False))[:3]
+    layers = all_layers(model, include_self=False)[:3]
     if any(isinstance(layer, _RESCALING) for layer in layers):
         return
     for array in arrays:
@@ -184,7 +185,7 @@ def _input_specs(model, samples):
     """Returns the structure of `(shape, dtype)` specifications of the model's inputs, batch 1."""
     if not model.built:
         raise ValueError(f"The model {model.name!r} isn't built: call it on some data first.")
-    if any(layer.compute_dtype == "float16" for layer in model._flatten_layers()):
+    if any(layer.compute_dtype == "float16" for layer in all_layers(model)):
         raise ValueError(
             f"The model {model.name!r} computes in float16 (mixed precision), which the converter "
             "doesn't take: build it again with the float32 policy and copy the weights."
@@ -305,7 +306,7 @@ def _places_of(operator, folder, time_limit):
 
 
 def _advice_on_loops(model):
-    looped = [layer.name for layer in model._flatten_layers() if isinstance(layer, _RECURRENT)]
+    looped = [layer.name for layer in all_layers(model) if isinstance(layer, _RECURRENT)]
     if not looped:
         return ""
     return (

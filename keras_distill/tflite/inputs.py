@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_distill.arguments import check_finite, shown
+from keras_distill.features.layer_paths import symbolic
 
 MAX_SAMPLES = 500
 
@@ -119,7 +120,7 @@ def check_shapes(name, shapes, arrays):
 def _in_order(model, x, name):
     """Returns inputs in the order of a model's own; those of a dictionary by their names."""
     names = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
-    takes_names = isinstance(getattr(model, "_inputs_struct", None), dict)
+    takes_names = isinstance(symbolic(model, "input"), dict)
     if not isinstance(x, dict) or takes_names or not names:
         return x
     missing = [name for name in names if name not in x]

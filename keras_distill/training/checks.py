@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_distill._compat import compiled_metrics
 from keras_distill.arguments import check_count
 
 # Steps between two looks at the metrics: each look waits for the device.
@@ -109,7 +110,8 @@ class WatchedModel(keras.Model):
         return self.test_function
 
     def _is_to_make(self, function, force):
-        has_metrics_to_make = self._compile_metrics is not None and not self._compile_metrics.built
+        compiled = compiled_metrics(self)
+        has_metrics_to_make = compiled is not None and not compiled.built
         return force or function is None or has_metrics_to_make
 
     def reset_metrics(self):

@@ -7,13 +7,14 @@ import keras
 from keras import ops
 
 from keras_distill import losses as losses_module
+from keras_distill._compat import mask_of
 from keras_distill.cache import TeacherCache
 from keras_distill.cache.targets import check_cacheable
 from keras_distill.features import automatic_layers
 from keras_distill.losses import schedule
 from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss, flat_shapes, to_snake_case
-from keras_distill.losses.masks import fits, mask_of
+from keras_distill.losses.masks import fits
 from keras_distill.losses.output_selection import names_of, select
 from keras_distill.losses.response.response_loss import ResponseLoss
 from keras_distill.training.checks import Checks

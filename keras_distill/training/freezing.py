@@ -4,6 +4,7 @@ import threading
 
 import keras
 
+from keras_distill._compat import set_own_trainable
 from keras_distill.features.layer_paths import children, layer_at, layer_paths
 
 _walk = threading.local()
@@ -116,7 +117,7 @@ def freeze(model):
         model: A `keras.Model`; anything else has no variables.
     """
     if isinstance(model, keras.Model):
-        model._trainable = False
+        set_own_trainable(model, False)
 
 
 def check_shares_nothing(teacher, student):

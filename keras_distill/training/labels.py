@@ -17,8 +17,9 @@ import copy
 import keras
 from keras import ops
 
+from keras_distill._compat import flat_by_output, mask_of, metrics_by_output, set_mask
 from keras_distill.arguments import shown
-from keras_distill.losses.masks import both, mask_of, with_rank
+from keras_distill.losses.masks import both, with_rank
 from keras_distill.training.replicas import mean_over_replicas, replicas
 
 
@@ -110,13 +111,13 @@ class BatchLabels:
         for tensor, mask, has in zip(self._tensors, masks, self._has_label, strict=True):
             if has is not None:
                 # On the tensor itself: a copy would not remember the logits under its softmax.
-                tensor._keras_mask = both(mask, has)
+                set_mask(tensor, both(mask, has))
         try:
             yield
         finally:
             for tensor, mask, has in zip(self._tensors, masks, self._has_label, strict=True):
                 if has is not None:
-                    tensor._keras_mask = mask
+                    set_mask(tensor, mask)
 
     def weights_over_replicas(self, sample_weight):
         """Returns sample weights that make a mean over labeled samples one over all replicas'.
@@ -253,8 +254,8 @@ def _checked(labels, output, asker, checks):
 
 
 def _update_each(compiled, y, output, weights, has_label):
-    groups = (compiled._flat_metrics, compiled._flat_weighted_metrics)
-    parts = [compiled._flatten_y(y), compiled._flatten_y(output)]
+    groups = metrics_by_output(compiled)
+    parts = [flat_by_output(compiled, y), flat_by_output(compiled, output)]
     for group, is_weighted in zip(groups, (False, True), strict=True):
         for several, labels, predictions, weight, has in zip(
             group, *parts, weights, has_label, strict=True

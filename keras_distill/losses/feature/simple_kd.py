@@ -2,8 +2,8 @@
 
 import keras
 
+from keras_distill._compat import functional_of, nodes_of
 from keras_distill.arguments import check_count, shown
-from keras_distill.features.graphs import graph_of, nodes_of
 from keras_distill.features.layer_paths import layer_at
 from keras_distill.losses import functional
 from keras_distill.losses.adapters import normalization
@@ -127,7 +127,7 @@ def _until(model, path, side):
     name, _, rest = path.partition("/")
     layer = layer_at(model, name, side)
     node = _only_call(model, layer)
-    inner = graph_of(layer)
+    inner = functional_of(layer)
     if node is None or (rest and inner is None):
         raise ValueError(
             f"SimpleKD cuts both models at a layer, so the {side} must be a Functional or "
@@ -153,13 +153,13 @@ def _after(model, path):
     layer = layer_at(model, name)
     tensor = _only_call(model, layer).output_tensors[0]
     inner = _after(layer, rest) if rest else []
-    output = graph_of(model).outputs[0]
+    output = functional_of(model).outputs[0]
     return inner if tensor is output else [*inner, keras.Model(tensor, output)]
 
 
 def _only_call(model, layer):
     """Returns the node of a model's graph that calls a layer, `None` if there isn't just one."""
-    graph = graph_of(model)
+    graph = functional_of(model)
     nodes = [] if graph is None else [each for each in nodes_of(graph) if each.operation is layer]
     return nodes[0] if len(nodes) == 1 else None
 

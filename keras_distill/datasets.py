@@ -145,7 +145,7 @@ def load(
         - [TensorFlow Datasets](https://www.tensorflow.org/datasets)
     """
     if not isinstance(name, str):
-        raise TypeError(f"`name` must be a string such as 'digits'. Received: name={shown(name)}")
+        raise TypeError(f"name must be a string such as 'digits'. Received: name={shown(name)}")
     limits = {"train": max_train, "test": max_test}
     for part, limit in limits.items():
         if limit is not None:
@@ -373,7 +373,7 @@ def _prepare(builder, download):
     place = builder.data_path
     advice = (
         f"Either run once with a network and `download=True`, or run `tfds build {builder.name}` "
-        "elsewhere and copy the folder here and name its parent in `data_dir`. "
+        "elsewhere and copy the folder here and give its parent as `data_dir`. "
         "'digits' needs no network."
     )
     if not download:
@@ -423,7 +423,7 @@ def _resize(images, size):
 def _check_size(image_size):
     if not isinstance(image_size, list | tuple) or len(image_size) != 2:
         raise TypeError(
-            "`image_size` must be a tuple (height, width) in pixels. "
+            "image_size must be a tuple (height, width) in pixels. "
             f"Received: image_size={shown(image_size)}"
         )
     for value in image_size:

@@ -5,9 +5,8 @@ from keras_distill.visualization.plots import (
     plot_attention,
     plot_confusion,
     plot_curves,
-    png,
-    require,
 )
+from keras_distill.visualization.rendering import png, require
 
 __all__ = [
     "attention_map",

@@ -4,7 +4,7 @@ import sys
 
 from matplotlib.figure import Figure
 
-from keras_distill.visualization import png
+from keras_distill.visualization.rendering import png
 
 _unshown = []
 
@@ -12,8 +12,8 @@ _unshown = []
 class Picture(Figure):
     """Matplotlib figure that notebooks show, without pyplot.
 
-    A cell shows each picture once, as it does with those of pyplot: where it is displayed, as
-    the cell's last value, or else when the cell ends. Outside of notebooks it is a plain
+    A cell shows each figure once, as it does with those of pyplot: where it is displayed, as
+    the cell's last value, or else when the cell ends. Outside of notebooks it is an ordinary
     `matplotlib.figure.Figure`.
 
     Example:
@@ -24,7 +24,7 @@ class Picture(Figure):
         ```
     """
 
-    def show_when_the_cell_ends(self):
+    def show_when_the_cell_ends(self) -> None:
         """Shows the figure at the end of the running notebook cell, if nothing did before."""
         # Whoever runs in a notebook has IPython imported; nobody else needs it.
         ipython = sys.modules.get("IPython")

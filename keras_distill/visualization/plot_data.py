@@ -1,4 +1,4 @@
-"""What pictures are drawn from: checks of it, with errors that name the argument."""
+"""Checked arguments of the plots."""
 
 import collections.abc
 import numbers
@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_distill.arguments import shown
 
-# A picture of more would need gigabytes.
+# A plot of more would need gigabytes.
 _MOST = 250
 
 
@@ -27,11 +27,14 @@ def finite_array(values, name, rank):
     if values.ndim != rank or not values.size:
         shape = ("batch", "height", "width", "channels")[:rank]
         raise ValueError(
-            f"`{name}` must be an array ({', '.join(shape)}) that is not empty. "
-            f"Received shape: {values.shape}"
+            f"{name} must be an array ({', '.join(shape)}) that is not empty. "
+            f"Received: {name}={shown(values)}"
         )
     if not _are_finite(values):
-        raise ValueError(f"`{name}` holds NaN or infinity, or something else than numbers.")
+        raise ValueError(
+            f"{name} holds NaN or infinity, or something else than numbers. "
+            f"Received: {name}={shown(values)}"
+        )
     return values
 
 
@@ -40,7 +43,7 @@ def _array(values, name):
         return np.asarray(values)
     except ValueError:
         raise ValueError(
-            f"`{name}` must be an array: its rows differ in length. Received: {shown(values)}"
+            f"{name} must be an array: its rows differ in length. Received: {name}={shown(values)}"
         ) from None
 
 
@@ -67,8 +70,8 @@ def class_numbers(values, name):
         return values.argmax(axis=1)
     if not numeric or values.ndim != 1 or not np.array_equal(values, values.astype(int)):
         raise ValueError(
-            f"`{name}` must be classes (samples,) or finite scores (samples, classes). "
-            f"Received: shape {values.shape}, type {values.dtype}"
+            f"{name} must be classes (samples,) or finite scores (samples, classes). "
+            f"Received: {name}={shown(values)}"
         )
     return values.astype(int)
 
@@ -84,18 +87,18 @@ def list_of_names(names, argument):
     Raises:
         TypeError: If it is something else. A single string is refused too: its letters would
             become the names.
-        ValueError: If there are more than a picture can hold.
+        ValueError: If there are more than a plot can hold.
     """
     is_text = isinstance(names, (str, bytes, bytearray))
     is_ordered = isinstance(names, collections.abc.Sequence) or np.ndim(names) == 1
     if is_text or not is_ordered or not len(names) or not all(map(_is_class_name, names)):
         raise TypeError(
-            f"`{argument}` must be a sequence of names, strings or integers, in the order of the "
+            f"{argument} must be a sequence of names, strings or integers, in the order of the "
             f"classes. Received: {argument}={shown(names)}"
         )
     if len(names) > _MOST:
         raise ValueError(
-            f"`{argument}` names {len(names):,} classes, and a picture holds at most {_MOST}: "
+            f"{argument} names {len(names):,} classes, and a plot holds at most {_MOST}: "
             "draw a part of the classes."
         )
     return [str(name) for name in names]
@@ -119,7 +122,7 @@ def check_named(values, argument, names, names_argument):
     """
     if len(values) and (values.min() < 0 or values.max() >= len(names)):
         raise ValueError(
-            f"`{argument}` has classes {values.min()} to {values.max()}, but `{names_argument}` "
+            f"{argument} has classes {values.min()} to {values.max()}, but {names_argument} "
             f"names the {len(names)} classes 0 to {len(names) - 1}."
         )
 
@@ -146,20 +149,20 @@ def attention_arguments(images, maps, predictions, labels):
         images = images[..., None]
     images = finite_array(images, "images", rank=4)
     if images.shape[-1] not in (1, 3):
-        raise ValueError(f"`images` must have 1 or 3 channels. Received shape: {images.shape}")
+        raise ValueError(f"images must have 1 or 3 channels. Received: images={shown(images)}")
     if len(images) > _MOST:
         raise ValueError(
-            f"`images` has {len(images):,} samples, and a picture holds at most {_MOST}: draw a "
+            f"images has {len(images):,} samples, and a plot holds at most {_MOST}: draw a "
             "part of them."
         )
     if not isinstance(maps, dict) or not maps:
         raise ValueError(
-            "`maps` must be a dict of model name to maps (samples, height, width). "
-            f"Received: {type(maps).__name__}"
+            "maps must be a dict of model name to maps (samples, height, width). "
+            f"Received: maps={shown(maps)}"
         )
     if predictions is not None and not isinstance(predictions, dict):
         raise TypeError(
-            "`predictions` must be a dict of model name to predicted classes or scores. "
+            "predictions must be a dict of model name to predicted classes or scores. "
             f"Received: predictions={shown(predictions)}"
         )
     maps = {name: finite_array(values, f"maps[{name!r}]", rank=3) for name, values in maps.items()}
@@ -170,7 +173,7 @@ def attention_arguments(images, maps, predictions, labels):
     unknown = [name for name in predictions if name not in maps]
     if unknown:
         raise ValueError(
-            f"`predictions` names {unknown[0]!r}, which has no map. Maps: {', '.join(maps)}"
+            f"predictions names {unknown[0]!r}, which has no map. Maps: {', '.join(maps)}"
         )
     labels = None if labels is None else class_numbers(labels, "labels")
     given = {f"maps[{name!r}]": values for name, values in maps.items()}
@@ -178,7 +181,7 @@ def attention_arguments(images, maps, predictions, labels):
     given |= {} if labels is None else {"labels": labels}
     for name, values in given.items():
         if len(values) != len(images):
-            raise ValueError(f"`{name}` has {len(values)} samples, but `images` has {len(images)}.")
+            raise ValueError(f"{name} has {len(values)} samples, but images has {len(images)}.")
     return images, maps, predictions, labels
 
 
@@ -200,12 +203,12 @@ def values_of_runs(name, runs, metric):
         if not isinstance(run, dict) or not len(run.get(metric, ())):
             known = ", ".join(run) if isinstance(run, dict) else type(run).__name__
             raise ValueError(
-                f"`histories`: a history of {shown(name)} has no values of {shown(metric)}. "
+                f"histories: a history of {shown(name)} has no values of {shown(metric)}. "
                 f"It has: {known or 'nothing'}"
             )
         series.append(_numbers(run[metric], f"{shown(metric)} of {shown(name)}"))
     if not series:
-        raise ValueError(f"`histories`: {shown(name)} has no histories.")
+        raise ValueError(f"histories: {shown(name)} has no histories.")
     table = np.full((len(series), max(map(len, series))), np.nan)
     for row, values in zip(table, series, strict=True):
         row[: len(values)] = values

@@ -1,9 +1,11 @@
-"""Pictures of what was learned: attention maps, training curves, confusion matrices.
+"""Plots: attention maps, training curves, confusion matrices.
 
-In a notebook each picture is shown once: where it is displayed, or when its cell ends.
+In a notebook each figure is shown once: where it is displayed, or when its cell ends.
 """
 
-import io
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,19 +19,23 @@ from keras_distill.visualization.plot_data import (
     list_of_names,
     values_of_runs,
 )
+from keras_distill.visualization.rendering import png, require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _RIGHT, _WRONG = "#1a7f37", "#c62828"
 # Colors that people with any color vision tell apart (Okabe & Ito).
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-# Names are the user's: a dollar sign in them begins no formula.
+# A dollar sign in a user's name is a dollar sign, not the start of a formula.
 _LITERAL = {"parse_math": False, "usetex": False}
 
 
-def attention_map(features):
-    """Reduces a feature map to where it is active: the mean of squares over channels.
+def attention_map(features: Any) -> np.ndarray:
+    """Attention map of a feature map: the mean of squares over channels.
 
-    Each sample's map is divided by its L2 norm, as attention transfer compares it. A sample
-    without any activation has a map of zeros.
+    Each sample's map is divided by its L2 norm, as in attention transfer. A sample without any
+    activation has a map of zeros.
 
     Args:
         features: Array or tensor (batch, height, width, channels).
@@ -59,11 +65,18 @@ def attention_map(features):
     return np.divide(maps, norms, out=np.zeros_like(maps), where=norms > 0).astype("float32")
 
 
-def plot_attention(images, maps, path=None, predictions=None, labels=None, class_names=None):
-    """Draws where each model looks: a row per sample, a column per model.
+def plot_attention(
+    images: Any,
+    maps: dict[str, Any],
+    path: str | os.PathLike | None = None,
+    predictions: dict[str, Any] | None = None,
+    labels: Any = None,
+    class_names: Sequence[str | int] | None = None,
+) -> "Figure":
+    """Attention maps of several models: a row per sample, a column per model.
 
     The first column is the input. Every map is stretched to its image's size and scaled to its own
-    largest value, so the picture says where a model looks and not how strongly.
+    largest value, so the plot says where a model looks, not how strongly.
 
     Args:
         images: Array (samples, height, width, channels) of 1 or 3 channels, or without the
@@ -103,42 +116,22 @@ def plot_attention(images, maps, path=None, predictions=None, labels=None, class
         for name, values in {"labels": labels, **predictions}.items():
             if values is not None:
                 check_named(values, name, class_names, "class_names")
-    rows, columns = len(images), 1 + len(maps)
-    figure = _figure(1.5 * columns + 0.2, 1.65 * rows + 0.3)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    height, width = images.shape[1:3]
+    figure = _figure(1.5 * (1 + len(maps)) + 0.2, 1.65 * len(images) + 0.3)
+    axes = figure.subplots(len(images), 1 + len(maps), squeeze=False)
     for axis, name in zip(axes[0], ["input", *maps], strict=True):
-        # The title's own place is taken by the class.
-        axis.text(
-            0.5,
-            1.22,
-            name,
-            transform=axis.transAxes,
-            ha="center",
-            fontsize=9,
-            weight="bold",
-            **_LITERAL,
-        )
-    for row in range(rows):
-        _draw_image(axes[row, 0], images[row])
+        # Not as the title, where the class is written.
+        position = {"transform": axis.transAxes, "ha": "center"}
+        axis.text(0.5, 1.22, name, fontsize=9, weight="bold", **position, **_LITERAL)
+    for row, image in enumerate(images):
+        label = None if labels is None else labels[row]
+        _draw_image(axes[row, 0], image)
         if labels is not None:
-            title = _class_name(labels[row], class_names)
-            axes[row, 0].set_title(title, fontsize=9, **_LITERAL)
+            axes[row, 0].set_title(_class_name(label, class_names), fontsize=9, **_LITERAL)
         for axis, (name, values) in zip(axes[row, 1:], maps.items(), strict=True):
-            # Drawn alone: laid over the image, its colors would mix with the image's.
-            axis.imshow(
-                values[row],
-                cmap="inferno",
-                interpolation="bilinear",
-                vmin=0,
-                vmax=values[row].max() or 1,
-                extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-            )
+            _draw_map(axis, values[row], image.shape)
             if name in predictions:
                 predicted = predictions[name][row]
-                color = "black"
-                if labels is not None:
-                    color = _RIGHT if predicted == labels[row] else _WRONG
+                color = "black" if label is None else _RIGHT if predicted == label else _WRONG
                 title = _class_name(predicted, class_names)
                 axis.set_title(title, color=color, fontsize=9, **_LITERAL)
     for axis in axes.flat:
@@ -147,8 +140,10 @@ def plot_attention(images, maps, path=None, predictions=None, labels=None, class
     return _finish(figure, path)
 
 
-def plot_curves(histories, metric="val_accuracy", path=None):
-    """Draws a metric over the epochs, one line per model with a band over its runs.
+def plot_curves(
+    histories: dict[str, Any], metric: str = "val_accuracy", path: str | os.PathLike | None = None
+) -> "Figure":
+    """Training curves: a metric over the epochs, one line per model with a band over its runs.
 
     The line is the mean of the runs and the band goes from the lowest to the highest. Where
     runs stopped at different epochs, each epoch is over the runs that reached it.
@@ -177,7 +172,7 @@ def plot_curves(histories, metric="val_accuracy", path=None):
     """
     if not isinstance(histories, dict) or not histories:
         raise ValueError(
-            "`histories` must be a dict of model name to a history or a list of histories. "
+            "histories must be a dict of model name to a history or a list of histories. "
             f"Received: histories={shown(histories)}"
         )
     check_text("metric", metric)
@@ -204,8 +199,13 @@ def plot_curves(histories, metric="val_accuracy", path=None):
     return _finish(figure, path)
 
 
-def plot_confusion(y_true, y_pred, labels, path=None):
-    """Draws how often each class was taken for each other.
+def plot_confusion(
+    y_true: Any,
+    y_pred: Any,
+    labels: Sequence[str | int],
+    path: str | os.PathLike | None = None,
+) -> "Figure":
+    """Confusion matrix: how often each class was predicted for each true class.
 
     Colors are shares of the true class, numbers are counts. The title gives the accuracy.
 
@@ -222,7 +222,7 @@ def plot_confusion(y_true, y_pred, labels, path=None):
     Raises:
         TypeError: If `labels` is no list of names.
         ValueError: If the numbers of samples differ, there are none, scores are NaN, a class has
-            no name, or there are more classes than a picture holds.
+            no name, or there are more classes than a plot holds.
         ImportError: If matplotlib is not installed.
 
     Example:
@@ -236,11 +236,11 @@ def plot_confusion(y_true, y_pred, labels, path=None):
     y_true, y_pred = class_numbers(y_true, "y_true"), class_numbers(y_pred, "y_pred")
     if len(y_true) != len(y_pred) or not len(y_true):
         raise ValueError(
-            "`y_true` and `y_pred` must be one or more samples each, equally many. "
-            f"Received: {len(y_true)} and {len(y_pred)}"
+            "y_true and y_pred must be one or more samples each, equally many. "
+            f"Received: {len(y_true)} and {len(y_pred)} samples"
         )
-    for name, values in (("y_true", y_true), ("y_pred", y_pred)):
-        check_named(values, name, labels, "labels")
+    check_named(y_true, "y_true", labels, "labels")
+    check_named(y_pred, "y_pred", labels, "labels")
     counts = np.zeros((len(labels), len(labels)), dtype=int)
     np.add.at(counts, (y_true, y_pred), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -260,44 +260,6 @@ def plot_confusion(y_true, y_pred, labels, path=None):
     axis.set_ylabel("true")
     axis.set_title(f"accuracy {np.mean(y_true == y_pred):.1%}", fontsize=10)
     return _finish(figure, path)
-
-
-def png(figure):
-    """Renders a figure as the bytes of a PNG file.
-
-    Args:
-        figure: A `matplotlib.figure.Figure`.
-
-    Returns:
-        Bytes.
-
-    Raises:
-        TypeError: If `figure` is no figure.
-
-    Example:
-        ```python
-        from keras_distill.visualization import plot_confusion, png
-
-        png(plot_confusion([0, 1], [0, 1], ["no", "yes"]))[1:4]  # b"PNG"
-        ```
-    """
-    if not hasattr(figure, "savefig"):
-        raise TypeError(f"figure must be a matplotlib figure. Received: figure={shown(figure)}")
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=140, facecolor="white")
-    return stream.getvalue()
-
-
-def require():
-    """Raises an error that names the extra to install if matplotlib is missing.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-    """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise ImportError('Pictures need matplotlib: pip install "keras_distill[plot]"') from error
 
 
 def _figure(width, height):
@@ -321,6 +283,19 @@ def _draw_image(axis, image):
     if scaled.shape[-1] == 1:
         scaled = scaled[..., 0]
     axis.imshow(scaled, cmap="gray", vmin=0, vmax=1)
+
+
+def _draw_map(axis, values, image_shape):
+    """Draws a map on the whole of an image's size, without the image: colors would mix."""
+    height, width = image_shape[:2]
+    axis.imshow(
+        values,
+        cmap="inferno",
+        interpolation="bilinear",
+        vmin=0,
+        vmax=values.max() or 1,
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+    )
 
 
 def _class_name(number, class_names):

@@ -1,11 +1,10 @@
-"""Pictures: the numbers that are drawn, whole files, and arguments that make no sense."""
-
-import pickle
+"""Plots: the numbers that are drawn."""
 
 import numpy as np
 import pytest
 
 from keras_distill import visualization
+from keras_distill.visualization import plots
 
 pytest.importorskip("matplotlib")
 
@@ -45,14 +44,6 @@ def test_attention_map_survives_float16_extremes():
     np.testing.assert_allclose(visualization.attention_map(features), 0.5, rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "features", [np.ones((2, 3, 4)), np.ones((0, 3, 3, 2)), np.full((1, 2, 2, 1), np.nan)]
-)
-def test_attention_map_refuses_what_is_no_feature_map(features):
-    with pytest.raises(ValueError, match=r"features"):
-        visualization.attention_map(features)
-
-
 def test_attention_grid_has_a_row_per_sample_and_a_column_per_model(rng):
     maps = {"teacher": rng.random((3, 4, 4)), "student": rng.random((3, 2, 2))}
     grid = panels(visualization.plot_attention(rng.random((3, 8, 8, 1)), maps))
@@ -76,7 +67,7 @@ def test_right_predictions_are_green_and_wrong_ones_red(rng):
         )
     )
     titles = [(axis.get_title(), axis.title.get_color()) for axis in grid[:, 1]]
-    assert titles == [("yes", visualization._RIGHT), ("yes", visualization._WRONG)]
+    assert titles == [("yes", plots._RIGHT), ("yes", plots._WRONG)]
     assert [axis.get_title() for axis in grid[:, 0]] == ["yes", "no"]
 
 
@@ -85,31 +76,6 @@ def test_color_images_and_constant_ones_are_drawn(rng):
     grid = panels(visualization.plot_attention(images, {"m": np.zeros((2, 3, 2))}))
     assert grid[0, 0].images[0].get_array().shape == (6, 4, 3)
     assert grid[0, 0].images[0].get_array().max() == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"maps": {}}, "maps"),
-        ({"maps": np.ones((2, 4, 4))}, "dict"),
-        ({"maps": {"m": np.ones((3, 4, 4))}}, "3 samples, but `images` has 2"),
-        ({"maps": {"m": np.ones((2, 4))}}, r"maps\['m'\]"),
-        ({"images": np.ones((2, 8, 8, 4))}, "1 or 3 channels"),
-        ({"predictions": {"other": [0, 1]}}, "'other', which has no map"),
-        ({"predictions": {"m": [0.5, 1]}}, "classes"),
-        ({"predictions": {"m": [[0.5, np.nan], [0, 1]]}}, "finite"),
-        ({"labels": [1]}, "1 samples"),
-        ({"labels": ["yes", "no"]}, "Received: shape"),
-        ({"images": [[[1, 2]], [[1]]]}, "rows differ in length"),
-        ({"images": np.full((2, 8, 8), "x")}, "something else than numbers"),
-        ({"labels": [0, 2], "class_names": ["no", "yes"]}, "names the 2 classes"),
-        ({"predictions": {"m": [0, -1]}, "class_names": ["no", "yes"]}, "names the 2 classes"),
-    ],
-)
-def test_attention_arguments_that_do_not_fit_are_named(arguments, message):
-    given = {"images": np.ones((2, 8, 8, 1)), "maps": {"m": np.ones((2, 4, 4))}} | arguments
-    with pytest.raises(ValueError, match=message):
-        visualization.plot_attention(**given)
 
 
 def test_curve_is_the_mean_and_the_band_goes_from_lowest_to_highest():
@@ -138,23 +104,6 @@ def test_what_fit_returns_can_be_drawn(images, make_cnn):
     assert not axis.collections
 
 
-@pytest.mark.parametrize(
-    ("histories", "message"),
-    [
-        ({}, "histories"),
-        ([{"acc": [1]}], "dict of model name"),
-        ({"a": []}, "'a' has no histories"),
-        ({"a": {"loss": [1]}}, "no values of 'acc'. It has: loss"),
-        ({"a": {"acc": []}}, "no values"),
-        ({"a": {"acc": ["x"]}}, "'acc' of 'a' must be one number per epoch"),
-        ({"a": {"acc": [[1, 2]]}}, "one number per epoch"),
-    ],
-)
-def test_histories_without_the_metric_are_named(histories, message):
-    with pytest.raises(ValueError, match=message):
-        visualization.plot_curves(histories, metric="acc")
-
-
 @pytest.mark.filterwarnings("error")
 def test_a_run_that_diverged_leaves_a_gap():
     runs = [{"acc": [0.2, np.nan]}, {"acc": [0.4, np.nan]}]
@@ -164,25 +113,6 @@ def test_a_run_that_diverged_leaves_a_gap():
     np.testing.assert_allclose(np.ma.filled(drawn, np.nan), [0.3, np.nan])
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda draw: draw.png(None), "figure=None"),
-        (lambda draw: draw.plot_curves({"a": {"acc": [1]}}, metric=["acc"]), r"metric=\['acc'\]"),
-        (lambda draw: draw.plot_confusion([0], [0], ["a"], path=5), "path=5"),
-        (
-            lambda draw: draw.plot_attention(
-                np.ones((1, 2, 2)), {"m": np.ones((1, 2, 2))}, predictions=[0]
-            ),
-            r"predictions=\[0\]",
-        ),
-    ],
-)
-def test_arguments_of_the_wrong_type_are_named(call, message):
-    with pytest.raises(TypeError, match=f"Received: {message}"):
-        call(visualization)
-
-
 def test_confusion_counts_stand_in_the_row_of_the_true_class():
     scores = np.eye(3)[[0, 2, 2, 1]]
     axis = visualization.plot_confusion([0, 1, 2, 1], scores, ["a", "b", "c"]).axes[0]
@@ -190,80 +120,6 @@ def test_confusion_counts_stand_in_the_row_of_the_true_class():
     assert counts == {(0, 0): "1", (1, 2): "1", (2, 2): "1", (1, 1): "1"}
     np.testing.assert_allclose(axis.images[0].get_array()[1], [0, 0.5, 0.5])
     assert "75.0%" in axis.get_title()
-
-
-@pytest.mark.parametrize(
-    ("y_true", "y_pred", "message"),
-    [
-        ([0, 1], [0], "2 and 1"),
-        ([], [], "one or more"),
-        ([0, 2], [0, 1], "y_true"),
-        ([0], [-1], "y_pred"),
-        ([0], [[np.nan, 1]], "y_pred"),
-        (["yes"], [1], "y_true"),
-    ],
-)
-def test_confusion_refuses_samples_that_do_not_pair_or_have_no_name(y_true, y_pred, message):
-    with pytest.raises(ValueError, match=message):
-        visualization.plot_confusion(y_true, y_pred, ["a", "b"])
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        {"no", "yes"},
-        {0: "no", 1: "yes"},
-        iter(["no", "yes"]),
-        [],
-        "ny",
-        b"ny",
-        np.array(1.0),
-        np.array([["no", "yes"]]),
-        ["no", None],
-        [0.5, 1.5],
-    ],
-)
-def test_names_without_an_order_are_refused(names):
-    with pytest.raises(TypeError, match=r"`labels` must be a sequence.* Received: labels="):
-        visualization.plot_confusion([0, 1], [0, 1], labels=names)
-    with pytest.raises(TypeError, match=r"`class_names` must be a sequence"):
-        visualization.plot_attention(
-            np.ones((1, 2, 2)), {"m": np.ones((1, 2, 2))}, class_names=names
-        )
-
-
-def test_numbers_name_classes_too():
-    axis = visualization.plot_confusion([0, 1], [0, 1], labels=range(2)).axes[0]
-    assert [text.get_text() for text in axis.get_xticklabels()] == ["0", "1"]
-
-
-def test_a_picture_of_too_much_is_refused_before_memory_ends():
-    with pytest.raises(ValueError, match=r"100,000 classes, and a picture holds at most 250"):
-        visualization.plot_confusion([0], [0], labels=range(100_000))
-    with pytest.raises(ValueError, match=r"300 samples, and a picture holds at most 250"):
-        visualization.plot_attention(np.ones((300, 2, 2)), {"m": np.ones((300, 2, 2))})
-
-
-@pytest.mark.parametrize(
-    ("draw", "argument"),
-    [
-        (lambda draw, bad: draw.attention_map(bad.reshape(1, 2, 1, 1)), "features"),
-        (lambda draw, bad: draw.plot_confusion(bad, [0, 1], ["a", "b"]), "y_true"),
-        (
-            lambda draw, bad: draw.plot_attention(bad.reshape(2, 1, 1), {"m": np.ones((2, 2, 2))}),
-            "images",
-        ),
-    ],
-)
-def test_complex_numbers_are_refused(draw, argument):
-    with pytest.raises(ValueError, match=argument):
-        draw(visualization, np.array([0, 1 + 1j]))
-
-
-def test_a_long_metric_is_cut_in_the_error():
-    with pytest.raises(ValueError, match="`histories`") as caught:
-        visualization.plot_curves({"a": {"acc": [1]}}, metric="long" * 2_500)
-    assert len(str(caught.value)) < 600
 
 
 def test_names_are_drawn_as_they_are(monkeypatch):
@@ -292,27 +148,3 @@ def test_names_are_drawn_as_they_are(monkeypatch):
     monkeypatch.setattr(parser, lambda *_: pytest.fail("a name was read as a formula"))
     for figure in (confusion, curves, attention):
         assert visualization.png(figure).startswith(b"\x89PNG")
-
-
-def test_png_is_written_and_nothing_else_is_left(tmp_path):
-    visualization.plot_confusion([0, 1], [0, 1], ["a", "b"], path=tmp_path / "c.png")
-    assert [file.name for file in tmp_path.iterdir()] == ["c.png"]
-    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_missing_matplotlib_names_the_extra(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"keras_distill\[plot\]"):
-        visualization.plot_confusion([0], [0], ["a", "b"])
-
-
-def test_a_picture_survives_pickling():
-    figure = pickle.loads(pickle.dumps(visualization.plot_confusion([0, 1], [0, 1], ["a", "b"])))
-    assert visualization.png(figure).startswith(b"\x89PNG")
-
-
-def test_pictures_leave_pyplot_alone():
-    import matplotlib.pyplot as plt
-
-    visualization.plot_curves({"a": {"acc": [1, 2]}}, metric="acc")
-    assert plt.get_fignums() == []

@@ -1,0 +1,19 @@
+"""PNG files of plots, written whole, and the package that draws them."""
+
+import pytest
+
+from keras_distill import visualization
+
+pytest.importorskip("matplotlib")
+
+
+def test_png_is_written_and_nothing_else_is_left(tmp_path):
+    visualization.plot_confusion([0, 1], [0, 1], ["a", "b"], path=tmp_path / "c.png")
+    assert [file.name for file in tmp_path.iterdir()] == ["c.png"]
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_missing_matplotlib_names_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"keras_distill\[plot\]"):
+        visualization.plot_confusion([0], [0], ["a", "b"])

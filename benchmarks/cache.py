@@ -125,7 +125,7 @@ def fit_cached(options, folder):
     """Trains the same student on the same arrays from a cache."""
     x, y = images("cifar10", SHAPE, 50_000, options.data_dir)
     cache = TeacherCache(folder)
-    paths = [part.path for part in cache.parts if part.path]
+    paths = [target.path for target in cache.targets if target.path]
     students = ["stage1_out", "stage2_out", "stage3_out"]
     losses = [SoftTargets(4.0), AttentionTransfer(paths, students)]
     distiller = Distiller(cache, architectures.resnet8(), losses)

@@ -148,23 +148,22 @@ def chosen_of(indices, count):
     return chosen.astype(bool)
 
 
-def check_patience(patience):
+def check_timeout(timeout):
     """Checks that a time to wait is a number of seconds.
 
     Args:
-        patience: What was given.
+        timeout: What was given.
 
     Raises:
         TypeError: If it isn't a number.
         ValueError: If it is negative.
     """
-    is_number = isinstance(patience, (int, float, np.number)) and not isinstance(patience, bool)
+    is_number = isinstance(timeout, (int, float, np.number)) and not isinstance(timeout, bool)
     if not is_number:
-        raise TypeError(f"patience must be a number. Received: patience={shown(patience)}")
-    if not 0 <= patience < float("inf"):
+        raise TypeError(f"timeout must be a number. Received: timeout={shown(timeout)}")
+    if not 0 <= timeout < float("inf"):
         raise ValueError(
-            "patience must be a finite number of seconds, at least 0. "
-            f"Received: patience={patience!r}"
+            f"timeout must be a finite number of seconds, at least 0. Received: timeout={timeout!r}"
         )
 
 

@@ -1,7 +1,7 @@
 """The teacher's side of a distillation whose teacher is a cache."""
 
 from keras_distill._compat import set_mask
-from keras_distill.cache.join import Joined
+from keras_distill.cache.batch import CachedBatch
 from keras_distill.cache.targets import filled, reduction_of
 
 
@@ -22,7 +22,7 @@ class CachedSide:
     def __init__(self, cache, losses):
         self._cache = cache
         self.output_activation = cache.output_activation(None)
-        self.shapes = CachedObservation(cache, lambda part: (None, *part.shape))
+        self.shapes = CachedObservation(cache, lambda target: (None, *target.shape))
         for loss in losses:
             self.shapes.pick(getattr(loss, "teacher_layer_name", None), loss)
 
@@ -53,29 +53,29 @@ class CachedSide:
         """Returns what the cache holds of a batch.
 
         Args:
-            x: `Joined`.
+            x: `CachedBatch`.
             training: Ignored.
 
         Raises:
             ValueError: If the batch isn't joined.
         """
-        if not isinstance(x, Joined):
+        if not isinstance(x, CachedBatch):
             raise ValueError(
                 "This distiller's teacher is a TeacherCache, so its batches must be joined with "
                 "it: distiller.fit(cache.join(dataset))."
             )
-        if len(x.place.shape) != 1:
+        if len(x.index.shape) != 1:
             raise ValueError(
                 "cache.join(dataset) of single samples gives single samples, and fit takes "
                 "batches: cache.join(dataset).shuffle(10_000).batch(32)."
             )
-        return CachedObservation(self._cache, lambda part: self._unpacked(part, x.taught))
+        return CachedObservation(self._cache, lambda target: self._unpacked(target, x.targets))
 
-    def _unpacked(self, part, taught):
+    def _unpacked(self, target, targets):
         """Returns a tensor with the Keras mask that the teacher's had."""
-        tensor, mask = part.unpack(taught), self._cache.mask_of(part)
+        tensor, mask = target.unpack(targets), self._cache.mask_of(target)
         if mask is not None:
-            set_mask(tensor, mask.unpack(taught))
+            set_mask(tensor, mask.unpack(targets))
         return tensor
 
     def check_kinds(self, kinds):
@@ -87,7 +87,7 @@ class CachedSide:
         Raises:
             ValueError: If it keeps the largest logits alone, and an output is independent labels.
         """
-        if "sigmoid" in kinds and any(part.top_k is not None for part in self._cache.parts):
+        if "sigmoid" in kinds and any(target.top_k is not None for target in self._cache.targets):
             raise ValueError(
                 "The student learns independent labels, and of the teacher's outputs this cache "
                 "keeps the largest alone, as of exclusive classes: build one with top_k=None. "
@@ -100,7 +100,7 @@ class CachedObservation:
 
     Args:
         cache: `TeacherCache`.
-        value: Function from a part to its value.
+        value: Function from a target to its value.
     """
 
     input_gradient = None
@@ -126,5 +126,7 @@ class CachedObservation:
             if loss is not None
             else ""
         )
-        values = [self._value(part) for part in self._cache.parts_for(layer_name, wanted, loss)]
+        values = [
+            self._value(target) for target in self._cache.targets_for(layer_name, wanted, loss)
+        ]
         return filled(self._cache.outputs, values) if layer_name is None else values[0]

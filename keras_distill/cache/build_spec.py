@@ -12,15 +12,15 @@ from keras_distill import losses as losses_module
 from keras_distill.arguments import check_choice, check_count, shown
 from keras_distill.cache import manifest, shards
 from keras_distill.cache.arguments import another_sample, check_augment, check_seed, spec_text
-from keras_distill.cache.builder import batches_per_shard, check_reproducible, first_sketches
+from keras_distill.cache.builder import batches_per_shard, check_reproducible, first_fingerprints
 from keras_distill.cache.fingerprint import differ
 from keras_distill.cache.samples import Samples, seeded
-from keras_distill.cache.targets import DTYPES, PartsOfTeacher, tapped_paths
+from keras_distill.cache.targets import DTYPES, TeacherTargets, tapped_paths
 from keras_distill.features import automatic_layers
 from keras_distill.features.branch import Side
 
 
-class Plan:
+class BuildSpec:
     """The arguments of `TeacherCache.build`, checked and understood.
 
     Args:
@@ -70,19 +70,19 @@ class Plan:
             )
         self.augment = augment
         self._of_losses(teacher, distillation_losses, teacher_input)
-        self.samples = Samples(dataset, _ranks(self._side))
+        self.samples = Samples(dataset, _ranks(self._branch))
         self.samples.check_batch_size(batch_size)
         batch = tf.nest.map_structure(
             lambda leaf: tf.TensorSpec((None, *leaf.shape), leaf.dtype), self.samples.inputs_spec
         )
-        parts = PartsOfTeacher(self._tapped, self._side, batch, dtype, top_k)
-        self.run = parts.pack
-        self.parts = parts.all_parts
+        kept = TeacherTargets(self._tapped, self._branch, batch, dtype, top_k)
+        self.run = kept.pack
+        self.targets = kept.targets
         of_sample = seeded(augment, seed, view=0)
         check_reproducible(self.samples, of_sample)
         made_of = {
             "teacher weights": manifest.weights_checksum(teacher),
-            "kept": sorted(name for part in parts.all_parts for name in part.arrays),
+            "kept": sorted(name for target in kept.targets for name in target.arrays),
             "samples": self.samples.count,
             "inputs": spec_text(self.samples.inputs_spec),
             "dtype": dtype,
@@ -98,23 +98,16 @@ class Plan:
             "ranks": self.samples.ranks,
             "batch_size": batch_size,
             "batches_per_shard": batches_per_shard(
-                sum(part.bytes for part in parts.all_parts), batch_size, shard_size
+                sum(target.bytes for target in kept.targets), batch_size, shard_size
             ),
-            "parts": [
-                {
-                    "path": path,
-                    "reduction": reduction,
-                    "parts": [dataclasses.asdict(part) for part in group],
-                }
-                for (path, reduction), group in parts.parts.items()
-            ],
-            "outputs": parts.outputs,
+            "targets": [dataclasses.asdict(target) for target in kept.targets],
+            "outputs": kept.outputs,
             "output_activation": [
-                [path, self._side.activation_of(path)] for path in [None, *self._paths]
+                [path, self._branch.activation_of(path)] for path in [None, *self._paths]
             ],
-            "surveys": self._surveys,
-            "first_inputs": first_sketches(self.samples).tolist(),
-            "first_seen": first_sketches(self.samples, of_sample).tolist(),
+            "candidates": self._candidates,
+            "first_inputs": first_fingerprints(self.samples).tolist(),
+            "first_seen": first_fingerprints(self.samples, of_sample).tolist(),
             "files": {},
         }
         # As json reads it, with lists for tuples, so that it compares equal.
@@ -125,13 +118,13 @@ class Plan:
         chosen = [losses_module.get(loss) for loss in (losses if several else [losses])]
         if not chosen:
             raise ValueError("distillation_losses is empty: give at least one distillation loss.")
-        self._surveys = automatic_layers.surveys_of(teacher)
-        self._tapped = tapped_paths(chosen, self._surveys)
+        self._candidates = automatic_layers.surveys_of(teacher)
+        self._tapped = tapped_paths(chosen, self._candidates)
         self._paths = list(dict.fromkeys(path for _, path in self._tapped if path is not None))
-        self._side = Side("teacher", teacher, self._paths, teacher_input)
+        self._branch = Side("teacher", teacher, self._paths, teacher_input)
 
     def check_against(self, directory, recorded):
-        """Checks that a cache, finished or not, is the one that is planned.
+        """Checks that a cache, finished or not, is the one that is wanted.
 
         Args:
             directory: Folder of the cache.
@@ -140,10 +133,10 @@ class Plan:
         Raises:
             ValueError: If it isn't; the error names what differs.
         """
-        planned = dict(self.content["made_of"])
-        if planned["samples"] is None:
-            planned.pop("samples")
-        manifest.check_same(directory, recorded["made_of"], planned)
+        wanted = dict(self.content["made_of"])
+        if wanted["samples"] is None:
+            wanted.pop("samples")
+        manifest.check_same(directory, recorded["made_of"], wanted)
         if not recorded["complete"]:
             sizes = ("batch_size", "batches_per_shard")
             manifest.check_same(directory, recorded, {size: self.content[size] for size in sizes})
@@ -155,13 +148,13 @@ class Plan:
         first = pathlib.Path(directory) / shards.file_name(0, 0)
         if not first.exists():
             return
-        *_, kept = next(iter(shards.read({str(first): 1}, self.parts)))
+        *_, kept = next(iter(shards.read({str(first): 1}, self.targets)))
         of_sample = seeded(self.augment, recorded["made_of"]["seed"], view=0)
         inputs, *_ = next(iter(self.samples.in_batches(recorded["batch_size"], of_sample)))
         for name, array in tf.function(self.run)(inputs).items():
             if array.dtype.is_floating:
-                sides = array, kept[name][: len(array)]
-                now, then = (np.asarray(tf.cast(side, "float32")) for side in sides)
+                both = array, kept[name][: len(array)]
+                now, then = (np.asarray(tf.cast(each, "float32")) for each in both)
                 if not np.allclose(now, then, rtol=0, atol=0.02 * max(np.abs(then).max(), 1e-6)):
                     raise ValueError(
                         f"The cache in {str(directory)!r} is of something else: the teacher has "
@@ -186,7 +179,7 @@ def check_first(directory, recorded, samples, augment):
     if augment is not None:
         checks.append(("the augmented", "first_seen", of_sample))
     for what, key, augmentation in checks:
-        found, expected = first_sketches(samples, augmentation), np.float32(recorded[key])
+        found, expected = first_fingerprints(samples, augmentation), np.float32(recorded[key])
         count = min(len(found), len(expected))
         wrong = np.flatnonzero(differ(found[:count], expected[:count]))
         if len(wrong):
@@ -198,7 +191,7 @@ def _check_teacher(teacher):
         raise ValueError(f"Teacher must be a keras.Model. Received: teacher={shown(teacher)}")
 
 
-def _ranks(side):
-    if side.input_function is not None or side.symbolic_inputs is None:
+def _ranks(branch):
+    if branch.input_function is not None or branch.symbolic_inputs is None:
         return None
-    return [len(leaf.shape) - 1 for leaf in keras.tree.flatten(side.symbolic_inputs)]
+    return [len(leaf.shape) - 1 for leaf in keras.tree.flatten(branch.symbolic_inputs)]

@@ -1,4 +1,4 @@
-"""The making of a cache: the teacher runs once over a data set, and its parts go into shards."""
+"""The making of a cache: the teacher runs once over a data set, and its outputs go into shards."""
 
 import contextlib
 import pathlib
@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from keras_distill.cache import manifest, shards
 from keras_distill.cache.arguments import another_sample
-from keras_distill.cache.fingerprint import differ, sketch
+from keras_distill.cache.fingerprint import differ, fingerprints_of
 from keras_distill.cache.samples import seeded, untuned
 
-_sketch = tf.function(sketch, reduce_retracing=True)
+_fingerprints = tf.function(fingerprints_of, reduce_retracing=True)
 _SHARD_BYTES = 16 * 2**20
 _WAIT_SECONDS = 0.5
-# Samples whose sketches the manifest keeps, to tell at once whether a data set is the same.
+# Samples whose fingerprints the manifest keeps, to tell at once whether a data set is the same.
 _FIRST = 8
 
 
@@ -26,20 +26,20 @@ class Builder:
     Args:
         directory: Folder of the cache.
         content: Its manifest.
-        plan: `Plan`: the samples, the augmentation and the teacher.
+        spec: `BuildSpec`: the samples, the augmentation and the teacher.
         worker: Tuple of this worker's number and the number of workers.
-        patience: Seconds to wait for the shards of the other workers.
+        timeout: Seconds to wait for the shards of the other workers.
         verbose: Whether to show a progress bar.
     """
 
-    def __init__(self, directory, content, plan, worker, patience, verbose):
+    def __init__(self, directory, content, spec, worker, timeout, verbose):
         self._directory = pathlib.Path(directory)
         self._content = content
-        self._samples = plan.samples
-        self._augment = plan.augment
-        self._run = _Teacher(plan.run)
+        self._samples = spec.samples
+        self._augment = spec.augment
+        self._run = _Teacher(spec.run)
         self._worker = worker
-        self._patience = patience
+        self._timeout = timeout
         self._progress = keras.utils.Progbar(self._most_batches, unit_name="batch")
         self._verbose = verbose
         self._batches = 0
@@ -148,22 +148,22 @@ class Builder:
     @contextlib.contextmanager
     def _comparing(self, path):
         """Compares the samples of a shard that is there with those of the data set."""
-        recorded, place = shards.sketches_of(path), 0
+        recorded, index = shards.fingerprints_in(path), 0
 
         def compare(start, inputs):
-            nonlocal place
-            found = _sketch(inputs).numpy()
-            expected = recorded[place : place + len(found)]
+            nonlocal index
+            found = _fingerprints(inputs).numpy()
+            expected = recorded[index : index + len(found)]
             count = min(len(found), len(expected))
             wrong = np.flatnonzero(differ(found[:count], expected[:count]))
             if len(wrong) or count < len(found):
                 what = "the data set's" if self._augment is None else "the augmented"
                 number = start + (wrong[0] if len(wrong) else count)
                 raise another_sample(self._directory, what, number)
-            place += len(found)
+            index += len(found)
 
         yield compare
-        if place < len(recorded):
+        if index < len(recorded):
             raise ValueError(
                 f"The cache in {str(self._directory)!r} is of something else: the data set has "
                 f"fewer samples than {path.name} was made of. Give another directory, or delete "
@@ -175,11 +175,11 @@ class Builder:
         waiting_for, deadline = None, 0
         while missing := [name for name in names if not (self._directory / name).exists()]:
             if len(missing) != waiting_for:
-                waiting_for, deadline = len(missing), time.monotonic() + self._patience
+                waiting_for, deadline = len(missing), time.monotonic() + self._timeout
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"{len(missing)} of {len(names)} shards of {str(self._directory)!r} are "
-                    f"missing, {missing[0]} the first, and none came for {self._patience} s: "
+                    f"missing, {missing[0]} the first, and none came for {self._timeout} s: "
                     "another worker stopped. Start it again with the same arguments; it goes on "
                     "where it was."
                 )
@@ -198,7 +198,7 @@ class _Teacher:
             tensors = run(inputs)
             floats = [tensor for tensor in tensors.values() if tensor.dtype.is_floating]
             finite = [tf.reduce_all(tf.math.is_finite(tf.cast(t, "float32"))) for t in floats]
-            return {**tensors, "sketch": sketch(inputs)}, tf.reduce_all(finite)
+            return {**tensors, "fingerprint": fingerprints_of(inputs)}, tf.reduce_all(finite)
 
         self._run = tf.function(checked, reduce_retracing=True)
         self._strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
@@ -212,8 +212,8 @@ class _Teacher:
         def share(context):
             # Replicas are numbered over all workers.
             replica = context.replica_id_in_sync_group % self._replicas
-            part = slice(ends[replica], ends[replica + 1])
-            return tf.nest.map_structure(lambda tensor: tensor[part], inputs)
+            rows = slice(ends[replica], ends[replica + 1])
+            return tf.nest.map_structure(lambda tensor: tensor[rows], inputs)
 
         shares = self._strategy.experimental_distribute_values_from_function(share)
         tensors, is_finite = self._strategy.run(self._run, args=(shares,))
@@ -256,14 +256,14 @@ def batches_per_shard(bytes_per_sample, batch_size, shard_size):
     return max(1, shard_size // batch_size)
 
 
-def first_sketches(samples, augment=None):
-    """Returns the sketches of the first samples, array of shape `(samples, 8)`.
+def first_fingerprints(samples, augment=None):
+    """Returns the fingerprints of the first samples, array of shape `(samples, 8)`.
 
     Args:
         samples: `Samples`.
         augment: Function of inputs and the sample's number, or `None`.
     """
-    return _sketch(samples.first(_FIRST, augment)).numpy()
+    return _fingerprints(samples.first(_FIRST, augment)).numpy()
 
 
 def check_reproducible(samples, augment):
@@ -279,11 +279,11 @@ def check_reproducible(samples, augment):
     if augment is None or samples.count == 0:
         return
 
-    def twice(inputs, place):
-        return augment(inputs, place), augment(inputs, place)
+    def twice(inputs, index):
+        return augment(inputs, index), augment(inputs, index)
 
     first, second = samples.first(_FIRST, twice)
-    if np.any(differ(sketch(first), sketch(second))):
+    if np.any(differ(fingerprints_of(first), fingerprints_of(second))):
         raise ValueError(
             "augment(inputs, seed) gave two different results for the same sample and seed, so "
             "that the student would not see what the teacher saw. Take all its randomness from "

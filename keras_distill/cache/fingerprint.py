@@ -16,8 +16,8 @@ _HASH_MULTIPLIERS = (0x2545F4914F6CDD1D, 0x1B873593CC9E2D51)
 _WORD_BYTES = 8
 
 
-def sketch(inputs):
-    """Returns the sketch of each sample of a batch.
+def fingerprints_of(inputs):
+    """Returns the fingerprint of each sample of a batch.
 
     Floating point numbers give four sums with random signs and a length, which are compared with
     a tolerance for rounding. Integers, booleans and strings give a hash of 64 bits, in which any
@@ -40,7 +40,7 @@ def differ(first, second):
     """Tells which samples are not the same.
 
     Args:
-        first: Sketches, tensor of shape `(batch, 8)`.
+        first: Fingerprints, tensor of shape `(batch, 8)`.
         second: The same.
 
     Returns:

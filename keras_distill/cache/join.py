@@ -1,27 +1,12 @@
 """A batch together with what the teacher said of it, and the pipelines that make such batches."""
 
-import typing
-
 import numpy as np
 import tensorflow as tf
 
 from keras_distill.cache import shards
-from keras_distill.cache.fingerprint import differ, sketch
+from keras_distill.cache.batch import CachedBatch
+from keras_distill.cache.fingerprint import differ, fingerprints_of
 from keras_distill.cache.samples import seeded
-
-
-class Joined(typing.NamedTuple):
-    """Inputs of a batch, and what a cache holds of them.
-
-    Args:
-        inputs: The inputs, as the data set gave them, augmented if it is to be.
-        place: Number of each sample in the data set, shape `(batch,)`.
-        taught: Dictionary from name to the cache's array, shape `(batch, ...)`.
-    """
-
-    inputs: typing.Any
-    place: typing.Any
-    taught: typing.Any
 
 
 class Join:
@@ -30,7 +15,7 @@ class Join:
     Args:
         directory: Folder of the cache.
         files: List with a dictionary per view, from each shard's path to its number of records.
-        parts: List of parts.
+        targets: List of `Target`.
         seed: Integer of the cache.
         shard: Tuple of a number and a count: the shards to read, as one of several workers.
         samples_per_shard: Samples of each shard but the last.
@@ -38,9 +23,9 @@ class Join:
         chosen: Which samples to give, boolean array of shape `(count,)`, or `None` for all.
     """
 
-    def __init__(self, directory, files, parts, seed, shard, samples_per_shard, count, chosen):
+    def __init__(self, directory, files, targets, seed, shard, samples_per_shard, count, chosen):
         self._directory = directory
-        self._parts = parts
+        self._targets = targets
         self._seed = seed
         self._shard = shard
         self._samples_per_shard = samples_per_shard
@@ -67,7 +52,7 @@ class Join:
             block: Samples per batch of the result.
 
         Returns:
-            `tf.data.Dataset` of batches `(Joined, ...)`.
+            `tf.data.Dataset` of batches `(CachedBatch, ...)`.
         """
         if samples.is_arrays and self._chosen is not None:
             views = [
@@ -87,12 +72,12 @@ class Join:
 
     def _batches(self, samples, augment, block):
         """Returns the number of batches of a view."""
-        places = np.flatnonzero(self._gives)
+        indices = np.flatnonzero(self._gives)
         if self._chosen is not None and not samples.has_one_shape:
-            return len(np.unique(places // block))
+            return len(np.unique(indices // block))
         if self._lacks_the_last(samples, augment):
-            return int((places < len(self._gives) // block * block).sum()) // block
-        return -(-len(places) // block)
+            return int((indices < len(self._gives) // block * block).sum()) // block
+        return -(-len(indices) // block)
 
     def _lacks_the_last(self, samples, augment):
         """Whether a last batch that would be smaller than the others is missing."""
@@ -109,7 +94,7 @@ class Join:
             batches = samples.batches()
         else:
             batches = samples.in_batches(size, augment)
-        records = shards.read(files, self._parts)
+        records = shards.read(files, self._targets)
         if lacks_the_last:
             records = records.rebatch(block).take(len(self._gives) // block)
         records = records.rebatch(size)
@@ -118,27 +103,27 @@ class Join:
         joined = tf.data.Dataset.zip(batches, records).map(self._pair, tf.data.AUTOTUNE)
         if self._chosen is None:
             return joined if size == block else joined.rebatch(block)
-        joined = joined.map(lambda *batch: self._only_chosen(batch[0].place, batch))
-        joined = joined.filter(lambda joined, *_: tf.size(joined.place) > 0)
+        joined = joined.map(lambda *batch: self._only_chosen(batch[0].index, batch))
+        joined = joined.filter(lambda batch, *_: tf.size(batch.index) > 0)
         # Batches that differ in shape can't be put together anew.
         if not samples.has_one_shape:
             return joined
         return joined.rebatch(block, drop_remainder=lacks_the_last)
 
-    def _owns(self, place, _):
+    def _owns(self, index, _):
         number, count = self._shard
-        return (place // self._samples_per_shard) % count == number
+        return (index // self._samples_per_shard) % count == number
 
     def _records(self, files, **order):
         """Returns the records of shards, of chosen samples only."""
-        records = shards.read(files, self._parts, **order)
+        records = shards.read(files, self._targets, **order)
         if self._chosen is None:
             return records
         records = records.map(lambda *record: self._only_chosen(record[1], record))
         return records.filter(lambda views, *_: tf.size(views) > 0)
 
-    def _only_chosen(self, places, batch):
-        kept = tf.where(tf.gather(self._chosen, places))[:, 0]
+    def _only_chosen(self, indices, batch):
+        kept = tf.where(tf.gather(self._chosen, indices))[:, 0]
         return tf.nest.map_structure(lambda array: tf.gather(array, kept), batch)
 
     def shuffled(self, samples, augment, batch_size, buffer_size, seed):
@@ -154,7 +139,7 @@ class Join:
             seed: Integer, or `None` for another order in each run.
 
         Returns:
-            `tf.data.Dataset` of batches `(Joined, ...)`.
+            `tf.data.Dataset` of batches `(CachedBatch, ...)`.
         """
         files = {path: records for view in self._needed for path, records in view.items()}
         records = self._records(files, shuffles=True, seed=seed).rebatch(buffer_size)
@@ -173,27 +158,27 @@ class Join:
         )
         return joined if size == batch_size else joined.rebatch(batch_size)
 
-    def _augmented(self, samples, augment, views, places):
+    def _augmented(self, samples, augment, views, indices):
         """Returns samples of arrays, each in its view."""
         if augment is None:
-            return samples.at(places)
-        inputs, *others = samples.at(places)
+            return samples.at(indices)
+        inputs, *others = samples.at(indices)
         spec, *_ = samples.one_by_one(seeded(augment, self._seed, 0)).element_spec
         inputs = tf.map_fn(
             lambda one: seeded(augment, self._seed, one[1])(one[0], one[2]),
-            (inputs, views, places),
+            (inputs, views, indices),
             fn_output_signature=spec,
         )
         return inputs, *others
 
     def _pair(self, sample, record):
         inputs, *others = sample
-        _, place, sketches, taught = record
-        found = sketch(inputs)
-        counts = tf.shape(found)[0], tf.shape(sketches)[0]
+        _, index, fingerprints, targets = record
+        found = fingerprints_of(inputs)
+        counts = tf.shape(found)[0], tf.shape(fingerprints)[0]
         both = tf.minimum(*counts)
-        wrong = differ(found[:both], sketches[:both])
-        wrong_place = tf.reduce_min(tf.where(wrong, place[:both], place.dtype.max))
+        wrong = differ(found[:both], fingerprints[:both])
+        wrong_index = tf.reduce_min(tf.where(wrong, index[:both], index.dtype.max))
         # Not tf.debugging.Assert, whose branches take a third of the start of an epoch.
         same = tf.raw_ops.Assert(
             condition=tf.logical_and(tf.equal(*counts), tf.logical_not(tf.reduce_any(wrong))),
@@ -202,13 +187,13 @@ class Join:
                 "of, or in another order, or augmented in another way: shuffle and augment what "
                 "join returns, or give augment= to both. Number in the data set of the first "
                 "sample that differs, samples in the batch, samples left in the cache:",
-                wrong_place,
+                wrong_index,
                 *counts,
             ],
         )
         with tf.control_dependencies([same]):
             inputs = tf.nest.map_structure(tf.identity, inputs)
-        return (Joined(inputs, place, taught), *others)
+        return (CachedBatch(inputs, index, targets), *others)
 
 
 def _no_samples(records):

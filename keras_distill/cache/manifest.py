@@ -9,7 +9,8 @@ import numpy as np
 from keras_distill.files import write_whole
 
 FILE = "manifest.json"
-FORMAT = 2
+FORMAT = 3
+_WITH_OLD_WORDS = 2
 
 
 def write(directory, content):
@@ -49,6 +50,7 @@ def read(directory):
             f"{path} is damaged: its checksum doesn't match what it says. Delete the folder and "
             "build the cache again."
         )
+    content = translated(content)
     if content.get("format") != FORMAT:
         raise ValueError(
             f"The cache in {str(path.parent)!r} was made by another version of keras_distill: its "
@@ -56,6 +58,24 @@ def read(directory):
             "and build the cache again, or give another one."
         )
     return content
+
+
+def translated(content):
+    """Returns a manifest of format 2 in the words of this one, and any other as it is.
+
+    Args:
+        content: Dictionary, as `read` finds it.
+    """
+    if content.get("format") != _WITH_OLD_WORDS:
+        return content
+    content = dict(content)
+    targets = [target for group in content.pop("parts") for target in group["parts"]]
+    renamed = {
+        "targets": targets,
+        "candidates": content.pop("surveys"),
+        "output_activation": content.pop("ends_in"),
+    }
+    return {**content, **renamed, "format": FORMAT}
 
 
 def is_of_manifest(name):

@@ -10,7 +10,7 @@ _BYTES_AT_ONCE = 2**20
 
 
 class Samples:
-    """A data set whose samples have numbers: their places in its order.
+    """A data set whose samples are numbered in its order.
 
     Args:
         dataset: `tf.data.Dataset` of `(inputs, labels)`, `(inputs, labels, weights)` or inputs,
@@ -146,13 +146,13 @@ class Samples:
         ]
         return max(1, min(_SAMPLES_AT_ONCE, _BYTES_AT_ONCE // max(1, sum(sizes))) // block)
 
-    def at(self, places):
-        """Returns the samples of arrays at some places.
+    def at(self, indices):
+        """Returns the samples of arrays with some numbers.
 
         Args:
-            places: Integer tensor.
+            indices: Integer tensor.
         """
-        return tf.nest.map_structure(lambda array: tf.gather(array, places), self._arrays)
+        return tf.nest.map_structure(lambda array: tf.gather(array, indices), self._arrays)
 
     def batches(self):
         """Returns the data set of batches as it came."""
@@ -206,9 +206,9 @@ def seeded(augment, seed, view):
     if augment is None:
         return None
 
-    def of_sample(inputs, place):
+    def of_sample(inputs, index):
         base = tf.stack([seed, tf.cast(view, "int32")])
-        return augment(inputs, tf.random.experimental.stateless_fold_in(base, place))
+        return augment(inputs, tf.random.experimental.stateless_fold_in(base, index))
 
     return of_sample
 
@@ -228,7 +228,7 @@ def untuned(dataset):
 
 def _augmented(samples, augment):
     return samples.enumerate().map(
-        lambda place, sample: (augment(sample[0], place), *sample[1:]),
+        lambda index, sample: (augment(sample[0], index), *sample[1:]),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
 

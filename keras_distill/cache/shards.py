@@ -17,7 +17,9 @@ _FRAME = struct.Struct("<QI")
 _FRAME_END = 4
 _VIEW = "view"
 _START = "start"
-SKETCH = "sketch"
+FINGERPRINT = "fingerprint"
+# In caches of format 2.
+_OLD_FINGERPRINT = "sketch"
 _FILES_AT_ONCE = 16
 _MEND = (
     "Delete that file and call TeacherCache.build again with the same arguments, which makes it "
@@ -57,7 +59,7 @@ def writing(path, view):
 
     Yields:
         Function that writes a batch, from the number of its first sample and a dictionary of
-        arrays, the sketches among them.
+        arrays, the fingerprints among them.
     """
     path = pathlib.Path(path)
     temporary = str(new_temporary(path.parent, prefix=f"{path.name}.", suffix=".partial"))
@@ -117,7 +119,7 @@ class _Records:
         if not self._batches:
             self._start = start
         self._batches.append(arrays)
-        samples = sum(len(batch[SKETCH]) for batch in self._batches)
+        samples = sum(len(batch[FINGERPRINT]) for batch in self._batches)
         size = sum(array.nbytes for batch in self._batches for array in batch.values())
         if samples >= _RECORD_SAMPLES or size >= _RECORD_BYTES:
             self.end()
@@ -151,29 +153,29 @@ def number_of_records(path):
     Args:
         path: The file.
     """
-    size, place, count = pathlib.Path(path).stat().st_size, 0, 0
+    size, position, count = pathlib.Path(path).stat().st_size, 0, 0
     with open(path, "rb") as file:
-        while place < size:
-            file.seek(place)
+        while position < size:
+            file.seek(position)
             length, _ = _FRAME.unpack(file.read(_FRAME.size))
-            place += _FRAME.size + length + _FRAME_END
+            position += _FRAME.size + length + _FRAME_END
             count += 1
     return count
 
 
-def read(files, parts, shuffles=False, seed=None):
+def read(files, targets, shuffles=False, seed=None):
     """Returns the records of shards, in order or shuffled.
 
     Args:
         files: Dictionary from path to the number of its records. One that lacks some, or whose
             checksums don't match, is named by the error that ends the reading.
-        parts: List of parts.
+        targets: List of `Target`.
         shuffles: Whether to read the shards, a few at a time, and their records in another order
             each time.
         seed: Integer for that order, or `None`.
 
     Returns:
-        `tf.data.Dataset` of tuples: view and number of each sample, both `(n,)`, its sketch
+        `tf.data.Dataset` of tuples: view and number of each sample, both `(n,)`, its fingerprint
         `(n, 8)`, and a dictionary from name to array `(n, ...)`.
     """
     of_files = (list(files), [glob.escape(path) for path in files], [*map(_error, files)])
@@ -187,22 +189,25 @@ def read(files, parts, shuffles=False, seed=None):
         records = records.flat_map(_records_of)
     if shuffles:
         records = records.shuffle(_FILES_AT_ONCE, seed=seed)
-    described = {SKETCH: ("float32", (fingerprint.WIDTH,))}
-    for part in parts:
-        described |= part.arrays
+    described = {FINGERPRINT: ("float32", (fingerprint.WIDTH,))}
+    for target in targets:
+        described |= target.arrays
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in described}
     features |= {name: tf.io.FixedLenFeature([], tf.int64) for name in (_VIEW, _START)}
+    either = (FINGERPRINT, _OLD_FINGERPRINT)
+    features |= {name: tf.io.FixedLenFeature([], tf.string, "") for name in either}
 
     def parse(record):
         record = tf.io.parse_single_example(record, features)
+        record[FINGERPRINT] = tf.strings.join([record[name] for name in either])
         arrays = {
             name: tf.reshape(_decoded(record[name], dtype), (-1, *shape))
             for name, (dtype, shape) in described.items()
         }
-        sketches = arrays.pop(SKETCH)
-        count = tf.shape(sketches, out_type=tf.int64)[0]
+        fingerprints = arrays.pop(FINGERPRINT)
+        count = tf.shape(fingerprints, out_type=tf.int64)[0]
         views = tf.fill([count], record[_VIEW])
-        return views, record[_START] + tf.range(count), sketches, arrays
+        return views, record[_START] + tf.range(count), fingerprints, arrays
 
     return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 
@@ -229,8 +234,8 @@ def _records_of(path, pattern, error, count):
     return records.concatenate(tf.data.Dataset.from_tensors(error)).take(count)
 
 
-def sketches_of(path):
-    """Returns the sketches of a shard, array of shape `(n, 8)`.
+def fingerprints_in(path):
+    """Returns the fingerprints of a shard, array of shape `(n, 8)`.
 
     Args:
         path: The file.
@@ -240,7 +245,8 @@ def sketches_of(path):
     """
     try:
         records = [
-            sketches.numpy() for _, _, sketches, _ in read({str(path): number_of_records(path)}, ())
+            fingerprints.numpy()
+            for _, _, fingerprints, _ in read({str(path): number_of_records(path)}, ())
         ]
     except (tf.errors.InvalidArgumentError, struct.error):
         raise damaged(path) from None

@@ -1,4 +1,4 @@
-"""What a cache keeps of the teacher: the parts that losses compare, as small as they may be."""
+"""What a cache keeps of the teacher: the targets that losses compare, as small as they may be."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ _OUTPUTS = ("logits", "output")
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Target:
     """One tensor that a cache keeps of the teacher for each sample.
 
     Args:
@@ -40,9 +40,9 @@ class Part:
 
     @property
     def name(self):
-        """Name of the part in files and errors."""
-        place = self.path or f"output {self.leaf}"
-        return f"{place} ({self.reduction})" if self.reduction else place
+        """Name of the target in files and errors."""
+        tensor = self.path or f"output {self.leaf}"
+        return f"{tensor} ({self.reduction})" if self.reduction else tensor
 
     @property
     def arrays(self):
@@ -168,12 +168,12 @@ def check_top_k(loss, output_activation):
     )
 
 
-def tapped_paths(losses, surveys):
+def tapped_paths(losses, candidates):
     """Returns the losses, each with every teacher layer that it may come to tap.
 
     Args:
         losses: List of distillation losses.
-        surveys: What automatic rules may choose from, as `automatic_layers.surveys_of` returns it.
+        candidates: What automatic rules may choose from, by rule.
 
     Returns:
         List of tuples of a loss and a layer path, `None` for the output.
@@ -186,7 +186,9 @@ def tapped_paths(losses, surveys):
         check_cacheable(loss)
         resolved = [loss]
         if isinstance(loss, DistillationLoss) and loss.has_automatic_layers:
-            offered = automatic_layers.choices(loss.automatic_layers, _survey(loss, surveys))
+            offered = automatic_layers.choices(
+                loss.automatic_layers, _candidates_of(loss, candidates)
+            )
             resolved = [loss.with_layers(choice, choice) for choice in offered]
         for each in resolved:
             tapped = getattr(each, "teacher_layer_name", None)
@@ -195,13 +197,13 @@ def tapped_paths(losses, surveys):
     return found
 
 
-def _survey(loss, surveys):
-    if loss.automatic_layers not in surveys:
+def _candidates_of(loss, candidates):
+    if loss.automatic_layers not in candidates:
         raise ValueError(
             f'{type(loss).__name__} found no layers of the teacher for "auto": name the layers '
             "with teacher_layer_name and student_layer_name."
         )
-    return surveys[loss.automatic_layers]
+    return candidates[loss.automatic_layers]
 
 
 def reduction_of(loss, output_activation):
@@ -214,31 +216,31 @@ def reduction_of(loss, output_activation):
     return loss.teacher_reduction(output_activation) if isinstance(loss, DistillationLoss) else ""
 
 
-class PartsOfTeacher:
-    """Takes the parts out of what one forward pass of the teacher shows.
+class TeacherTargets:
+    """Takes the targets out of what one forward pass of the teacher shows.
 
     Args:
         tapped: As `tapped_paths` returns.
-        side: `Side` of the teacher.
+        branch: `Side` of the teacher.
         batch: Structure of `tf.TensorSpec` of a batch of inputs.
-        dtype: Type in which the parts are kept.
+        dtype: Type in which the targets are kept.
         top_k: How many of the largest logits are kept, or `None` for all.
 
     Raises:
-        ValueError: If a part has no fixed shape, or `top_k` doesn't fit.
+        ValueError: If a target has no fixed shape, or `top_k` doesn't fit.
     """
 
-    def __init__(self, tapped, side, batch, dtype, top_k):
-        self._side = side
+    def __init__(self, tapped, branch, batch, dtype, top_k):
+        self._branch = branch
         self._tapped = tapped
         self._losses = {}
         self.outputs = None
-        self.parts = {}
+        self.groups = {}
 
         def learn(inputs):
             for (path, reduction), tensors in self._reduced(inputs).items():
-                self.parts[path, reduction] = [
-                    _part(path, reduction, leaf, tuple(tensor.shape[1:]), dtype, top_k)
+                self.groups[path, reduction] = [
+                    _target(path, reduction, leaf, tuple(tensor.shape[1:]), dtype, top_k)
                     for leaf, tensor in tensors.items()
                 ]
 
@@ -254,18 +256,18 @@ class PartsOfTeacher:
                 f"Received: top_k={shown(top_k)}"
             )
         for loss, path in self._tapped:
-            output_activation = self._side.activation_of(path)
+            output_activation = self._branch.activation_of(path)
             if reduction_of(loss, output_activation) in _OUTPUTS:
                 check_top_k(loss, output_activation)
 
     def _reduced(self, inputs):
         """Runs the teacher; returns by path and reduction a dictionary from leaf to tensor."""
-        observation = self._side.observe(inputs, False)
+        outputs = self._branch.observe(inputs, False)
         if not self._losses:
-            self._learn_from(observation)
+            self._learn_from(outputs)
         kept = {}
         for (path, reduction), (loss, output_activation) in self._losses.items():
-            tensors = keras.tree.flatten(observation.pick(path))
+            tensors = keras.tree.flatten(outputs.pick(path))
             ends = (
                 output_activation
                 if isinstance(output_activation, list)
@@ -280,12 +282,12 @@ class PartsOfTeacher:
                 kept[path, MASK] = masks
         return kept
 
-    def _learn_from(self, observation):
-        self._side.learn_from(observation)
-        count = len(keras.tree.flatten(observation.output))
-        self.outputs = keras.tree.pack_sequence_as(observation.output, list(range(count)))
+    def _learn_from(self, outputs):
+        self._branch.learn_from(outputs)
+        count = len(keras.tree.flatten(outputs.output))
+        self.outputs = keras.tree.pack_sequence_as(outputs.output, list(range(count)))
         for loss, path in self._tapped:
-            output_activation = self._side.activation_of(path)
+            output_activation = self._branch.activation_of(path)
             self._losses.setdefault(
                 (path, reduction_of(loss, output_activation)), (loss, output_activation)
             )
@@ -300,15 +302,15 @@ class PartsOfTeacher:
             Dictionary from name to tensor.
         """
         reduced, arrays = self._reduced(inputs), {}
-        for key, parts in self.parts.items():
-            for part in parts:
-                arrays |= part.pack(reduced[key][part.leaf])
+        for key, targets in self.groups.items():
+            for target in targets:
+                arrays |= target.pack(reduced[key][target.leaf])
         return arrays
 
     @property
-    def all_parts(self):
-        """List of all parts."""
-        return [part for parts in self.parts.values() for part in parts]
+    def targets(self):
+        """List of all targets."""
+        return [target for targets in self.groups.values() for target in targets]
 
 
 def _reduce(loss, tensor, output_activation):
@@ -316,22 +318,22 @@ def _reduce(loss, tensor, output_activation):
     return loss.reduce_teacher(tensor, output_activation) if is_ours else tensor
 
 
-def _part(path, reduction, leaf, shape, dtype, top_k):
+def _target(path, reduction, leaf, shape, dtype, top_k):
     is_output = reduction in _OUTPUTS
     # Half precision rounds small probabilities to zero, and their logarithms are what counts.
     dtype = {"output": "float32", MASK: "bool"}.get(reduction, dtype)
-    part = Part(path, leaf, reduction, shape, dtype, top_k if is_output else None)
+    target = Target(path, leaf, reduction, shape, dtype, top_k if is_output else None)
     if None in shape:
         raise ValueError(
-            f"The teacher's {part.name} has no fixed shape: {(None, *shape)}. A cache keeps arrays "
-            "of one shape: give inputs of one size."
+            f"The teacher's {target.name} has no fixed shape: {(None, *shape)}. A cache keeps "
+            "arrays of one shape: give inputs of one size."
         )
-    if part.top_k is not None and not 0 < part.top_k < shape[-1]:
+    if target.top_k is not None and not 0 < target.top_k < shape[-1]:
         raise ValueError(
             f"top_k must be at least 1 and below the number of classes, {shape[-1]} for the "
-            f"teacher's {part.name}. Got {top_k!r}."
+            f"teacher's {target.name}. Got {top_k!r}."
         )
-    return part
+    return target
 
 
 def filled(template, leaves):
@@ -348,10 +350,10 @@ def filled(template, leaves):
     return leaves[template]
 
 
-def read_part(record):
-    """Returns the part that a manifest describes.
+def read_target(record):
+    """Returns the target that a manifest describes.
 
     Args:
-        record: Dictionary of the fields of `Part`.
+        record: Dictionary of the fields of `Target`.
     """
-    return Part(**{**record, "shape": tuple(record["shape"])})
+    return Target(**{**record, "shape": tuple(record["shape"])})

@@ -11,16 +11,16 @@ from keras_distill.cache import manifest, shards
 from keras_distill.cache.arguments import (
     check_augment,
     check_order,
-    check_patience,
+    check_timeout,
     chosen_of,
     local_directory,
     spec_text,
 )
-from keras_distill.cache.build_spec import Plan, check_first
+from keras_distill.cache.build_spec import BuildSpec, check_first
 from keras_distill.cache.builder import Builder
 from keras_distill.cache.join import Join
 from keras_distill.cache.samples import Samples, untuned
-from keras_distill.cache.targets import MASK, check_top_k, read_part
+from keras_distill.cache.targets import MASK, check_top_k, read_target
 from keras_distill.cache.workers import worker_of
 
 
@@ -96,15 +96,13 @@ class TeacherCache:
         self.directory = directory
         self._content = content
         self.made_of = content["made_of"]
-        self.surveys = content["surveys"]
+        self.candidates = content["candidates"]
         self.outputs = content["outputs"]
-        self._parts = {
-            (entry["path"], entry["reduction"]): [read_part(part) for part in entry["parts"]]
-            for entry in content["parts"]
-        }
-        self._ends_in = {
-            path: output_activation for path, output_activation in content["output_activation"]
-        }
+        self._targets = {}
+        for record in content["targets"]:
+            target = read_target(record)
+            self._targets.setdefault((target.path, target.reduction), []).append(target)
+        self._output_activations = dict(content["output_activation"])
 
     @classmethod
     def build(
@@ -122,7 +120,7 @@ class TeacherCache:
         seed=0,
         shard_size=None,
         worker="auto",
-        patience=3600,
+        timeout=3600,
         verbose=1,
     ):
         """Runs a teacher over a data set and keeps what the losses need.
@@ -159,7 +157,7 @@ class TeacherCache:
             seed: Integer for the views.
             shard_size: Samples per file; by default files are about 16 MiB.
             worker: `(number, count)` of this worker, or `"auto"`.
-            patience: Seconds to wait for another file of the other workers.
+            timeout: Seconds to wait for another file of the other workers.
             verbose: 1 for a progress bar, 0 for none.
 
         Returns:
@@ -171,9 +169,9 @@ class TeacherCache:
                 what no cache can keep, or the teacher's outputs aren't finite in `dtype`.
         """
         directory = local_directory(directory)
-        check_patience(patience)
+        check_timeout(timeout)
         verbose = verbose if isinstance(verbose, bool) else check_count("verbose", verbose, 0, 2)
-        plan = Plan(
+        spec = BuildSpec(
             teacher,
             dataset,
             distillation_losses,
@@ -187,8 +185,8 @@ class TeacherCache:
             shard_size,
         )
         worker = worker_of(worker)
-        content = _begin(directory, plan)
-        builder = Builder(directory, content, plan, worker, patience, verbose)
+        content = _begin(directory, spec)
+        builder = Builder(directory, content, spec, worker, timeout, verbose)
         is_whole = all((directory / name).exists() for name in content["files"])
         if not content["complete"] or not is_whole:
             builder.finish()
@@ -251,7 +249,7 @@ class TeacherCache:
         join = Join(
             self.directory,
             [self._files_of(view) for view in range(views)],
-            self.parts,
+            self.targets,
             self.made_of["seed"],
             (number, count),
             self._content["batch_size"] * self._content["batches_per_shard"],
@@ -340,9 +338,9 @@ class TeacherCache:
                 raise shards.damaged(path)
 
     @property
-    def parts(self):
-        """List of the `Part` objects that the cache keeps."""
-        return [part for group in self._parts.values() for part in group]
+    def targets(self):
+        """List of the `Target` objects that the cache keeps."""
+        return [target for group in self._targets.values() for target in group]
 
     @property
     def nbytes(self):
@@ -355,19 +353,19 @@ class TeacherCache:
         Args:
             path: Layer path, or `None` for the output.
         """
-        return self._ends_in.get(None if path is None else check_text("path", path))
+        return self._output_activations.get(None if path is None else check_text("path", path))
 
-    def mask_of(self, part):
-        """Returns the part with the Keras mask that a part carries, or `None`.
+    def mask_of(self, target):
+        """Returns the target with the Keras mask that a target carries, or `None`.
 
         Args:
-            part: `Part`.
+            target: `Target`.
         """
-        masks = self._parts.get((part.path, MASK), [])
-        return next((mask for mask in masks if mask.leaf == part.leaf), None)
+        masks = self._targets.get((target.path, MASK), [])
+        return next((mask for mask in masks if mask.leaf == target.leaf), None)
 
-    def parts_for(self, path, reduction, loss=None):
-        """Returns the parts that serve a loss.
+    def targets_for(self, path, reduction, loss=None):
+        """Returns the targets that serve a loss.
 
         Args:
             path: Layer path, or `None` for the output.
@@ -380,20 +378,21 @@ class TeacherCache:
         if path is not None:
             check_text("path", path)
         for key in ((path, reduction), (path, "")):
-            if key in self._parts:
-                parts = self._parts[key]
-                if any(part.top_k is not None for part in parts):
+            if key in self._targets:
+                targets = self._targets[key]
+                if any(target.top_k is not None for target in targets):
                     check_top_k(loss, self.output_activation(path))
-                return parts
+                return targets
         what = f"{path or 'output'}{f' ({reduction})' if reduction else ''}"
         raise ValueError(
             f"The cache in {str(self.directory)!r} doesn't hold {shown(what)} of the teacher, "
-            f"which {type(loss).__name__} needs. It holds {[part.name for part in self.parts]}. "
+            f"which {type(loss).__name__} needs. It holds "
+            f"{[target.name for target in self.targets]}. "
             "Build one with this loss among its distillation_losses."
         )
 
     def __repr__(self):
-        kept = ", ".join(part.name for part in self.parts)
+        kept = ", ".join(target.name for target in self.targets)
         return (
             f"<TeacherCache {str(self.directory)!r}: {self.made_of['samples']} samples, "
             f"{self.made_of['views']} views, {self.made_of['dtype']}, {self.nbytes:,} bytes: "
@@ -421,17 +420,20 @@ class TeacherCache:
                 stacklevel=2,
             )
         cache = cls.__new__(cls)
-        cache._describe(local_directory(config["directory"]), copy.deepcopy(config["content"]))
+        cache._describe(
+            local_directory(config["directory"]),
+            manifest.translated(copy.deepcopy(config["content"])),
+        )
         return cache
 
 
-def _begin(directory, plan):
+def _begin(directory, spec):
     """Returns the manifest to go on from: that of the folder, or a new one."""
     directory.mkdir(parents=True, exist_ok=True)
     others = [file.name for file in directory.iterdir() if not manifest.is_of_manifest(file.name)]
     if (directory / manifest.FILE).exists():
         content = manifest.read(directory)
-        plan.check_against(directory, content)
+        spec.check_against(directory, content)
         return content
     if any(name.endswith(".tfrecord") for name in others):
         # Says how it is mended.
@@ -441,5 +443,5 @@ def _begin(directory, plan):
             f"{str(directory)!r} holds other files ({', '.join(sorted(others)[:3])}, ...): give a "
             "folder of its own to the cache."
         )
-    manifest.write(directory, plan.content)
-    return plan.content
+    manifest.write(directory, spec.content)
+    return spec.content

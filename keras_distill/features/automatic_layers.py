@@ -44,7 +44,7 @@ def survey(rule, model, side="model"):
 
     Args:
         rule: As for `choose`.
-        model: A `keras.Model`, or an object with `surveys`, a dictionary of earlier results.
+        model: A `keras.Model`, or an object with `candidates`, a dictionary of earlier results.
         side: What to call the model in errors.
 
     Returns:
@@ -53,7 +53,7 @@ def survey(rule, model, side="model"):
     Raises:
         ValueError: If the model has no such layers, or they can't be found without running it.
     """
-    surveys = getattr(model, "surveys", None)
+    surveys = getattr(model, "candidates", None)
     if surveys is None:
         return _RULES[rule].survey(model, side)
     if rule not in surveys:

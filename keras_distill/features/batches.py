@@ -3,13 +3,13 @@
 import keras
 from keras import ops
 
-from keras_distill.cache import Joined
+from keras_distill.cache import CachedBatch
 from keras_distill.features.branch import take
 
 
 def is_joined(x):
     """Says whether a batch was joined with a teacher cache."""
-    return isinstance(x, Joined)
+    return isinstance(x, CachedBatch)
 
 
 def inputs_of(x):
@@ -32,7 +32,7 @@ def indices_of(x, sample_index):
     """
     if sample_index is None and not is_joined(x):
         return None
-    indices = x.place if sample_index is None else take(sample_index, inputs_of(x), "sample_index")
+    indices = x.index if sample_index is None else take(sample_index, inputs_of(x), "sample_index")
     dtype = keras.backend.standardize_dtype(indices.dtype)
     # Of a cache they are; Keras shows a step under several replicas an average of their batches.
     if sample_index is not None and "int" not in dtype:

@@ -57,9 +57,9 @@ def test_join_refuses_what_can_not_work(cache, data, arguments, error, message):
     [
         ({"seed": 0.5}, TypeError, "seed must be an integer"),
         ({"seed": 2**31}, ValueError, "seed must be at least"),
-        ({"patience": "long"}, TypeError, "patience must be a number"),
-        ({"patience": -1}, ValueError, "patience must be a finite number"),
-        ({"patience": float("inf")}, ValueError, "patience must be a finite number"),
+        ({"timeout": "long"}, TypeError, "timeout must be a number"),
+        ({"timeout": -1}, ValueError, "timeout must be a finite number"),
+        ({"timeout": float("inf")}, ValueError, "timeout must be a finite number"),
         ({"verbose": "yes"}, TypeError, "verbose must be an integer"),
         ({"worker": np.array([0, 2])}, TypeError, "worker must be"),
         ({"directory": None}, TypeError, "directory must be a path"),
@@ -126,5 +126,5 @@ def test_the_progress_bar_knows_the_size_of_a_data_set_of_batches(
 
 def test_single_samples_are_shuffled_without_a_batch_size(cache, data):
     joined = cache.join(tf.data.Dataset.from_tensor_slices(data), shuffle=True, seed=1)
-    places = [int(sample.place) for sample, _ in joined]
-    assert places != list(range(50)) and sorted(places) == list(range(50))
+    indices = [int(sample.index) for sample, _ in joined]
+    assert indices != list(range(50)) and sorted(indices) == list(range(50))

@@ -253,8 +253,8 @@ def test_infinite_outputs_are_refused_and_leave_no_half_a_file(build, data, tmp_
         directory=tmp_path / "wide", teacher=teacher, distillation_losses="kd", dtype="bfloat16"
     )
     [(batch, _)] = wide.join(data, batch_size=50, shuffle=False)
-    [part] = wide.parts
-    np.testing.assert_allclose(part.unpack(batch.taught), teacher(data[0]), rtol=2**-8)
+    [target] = wide.targets
+    np.testing.assert_allclose(target.unpack(batch.targets), teacher(data[0]), rtol=2**-8)
 
 
 def test_a_folder_with_other_files_is_left_alone(build, tmp_path):

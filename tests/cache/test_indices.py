@@ -51,24 +51,24 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_the_chosen_samples_come_once_with_their_own_answers(way, cache, teacher):
     joined = WAYS[way](lambda *args, **kwargs: cache.join(*args, indices=CHOSEN, **kwargs))
-    answers, places = np.asarray(teacher(DATA[0])), []
+    answers, indices = np.asarray(teacher(DATA[0])), []
     for batch, labels in joined:
-        place = batch.place.numpy()
-        np.testing.assert_array_equal(batch.inputs, DATA[0][place])
-        np.testing.assert_array_equal(labels, DATA[1][place])
-        [logits] = batch.taught.values()
-        np.testing.assert_allclose(logits, answers[place], atol=1e-5)
-        places += place.tolist()
+        index = batch.index.numpy()
+        np.testing.assert_array_equal(batch.inputs, DATA[0][index])
+        np.testing.assert_array_equal(labels, DATA[1][index])
+        [logits] = batch.targets.values()
+        np.testing.assert_allclose(logits, answers[index], atol=1e-5)
+        indices += index.tolist()
     expected = sorted(CHOSEN.tolist())
     if "share" in way:
-        expected = [place for place in expected if place // 16 % 2 == 1]
+        expected = [index for index in expected if index // 16 % 2 == 1]
     if way == "batches of one size":
-        expected = [place for place in expected if place < 48][:16]
-        assert {len(batch.place) for batch, _ in joined} == {8}
+        expected = [index for index in expected if index < 48][:16]
+        assert {len(batch.index) for batch, _ in joined} == {8}
     assert len(joined) == sum(1 for _ in joined)
-    assert sorted(places) == expected
+    assert sorted(indices) == expected
     is_shuffled = "shuffled" in way or way in ("arrays", "a share of arrays")
-    assert (places == expected) != is_shuffled
+    assert (indices == expected) != is_shuffled
 
 
 def test_each_view_of_a_chosen_sample_comes(tmp_path, teacher):
@@ -80,12 +80,12 @@ def test_each_view_of_a_chosen_sample_comes(tmp_path, teacher):
         cache.join(samples().batch(8), augment=jitter, indices=CHOSEN),
     ]
     for joined in ways:
-        places = []
+        indices = []
         for batch, _ in joined:
-            [logits] = batch.taught.values()
+            [logits] = batch.targets.values()
             np.testing.assert_allclose(logits, teacher(batch.inputs), atol=0.02)
-            places += batch.place.numpy().tolist()
-        assert sorted(places) == sorted([*CHOSEN, *CHOSEN])
+            indices += batch.index.numpy().tolist()
+        assert sorted(indices) == sorted([*CHOSEN, *CHOSEN])
         assert len(joined) == sum(1 for _ in joined)
 
 
@@ -107,7 +107,7 @@ def test_batches_that_differ_in_shape_keep_their_chosen_samples(tmp_path):
     cache = TeacherCache.build(folder, teacher, dataset, "kd", batch_size=4, verbose=0)
     joined = cache.join(dataset, indices=[13, 1, 2, 9])
     assert len(joined) == 3
-    assert [batch.place.numpy().tolist() for (batch,) in joined] == [[1, 2], [9], [13]]
+    assert [batch.index.numpy().tolist() for (batch,) in joined] == [[1, 2], [9], [13]]
 
 
 def test_a_student_learns_from_a_fold_and_is_validated_on_the_other(cache):
@@ -128,7 +128,7 @@ def test_of_arrays_only_the_files_with_chosen_samples_are_read(cache, tmp_path, 
     first.write_bytes(bytes(first.stat().st_size))
     for shuffle in (True, False):
         [(batch, _)] = cache.join(DATA, indices=[49, 17], shuffle=shuffle)
-        assert sorted(batch.place.numpy()) == [17, 49]
+        assert sorted(batch.index.numpy()) == [17, 49]
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"view000-00000\.tfrecord"):
         list(cache.join(DATA, indices=[0, 49]))
 
@@ -157,4 +157,4 @@ def test_what_are_no_numbers_of_samples_is_refused(cache, indices, error, messag
 def test_any_row_of_integers_is_taken(cache):
     for indices in (range(3), (0, 1, 2), np.arange(3, dtype="uint8"), tf.range(3), {0, 1, 2}):
         [(batch, _)] = cache.join(DATA, indices=indices, shuffle=False)
-        assert batch.place.numpy().tolist() == [0, 1, 2]
+        assert batch.index.numpy().tolist() == [0, 1, 2]

@@ -85,7 +85,7 @@ def test_a_cache_of_another_version_is_refused(build, cache):
     file = cache.directory / "manifest.json"
     content = json.loads(file.read_bytes())
     content.pop("checksum")
-    for version in ({"format": 1}, {"format": 3}):
+    for version in ({"format": 1}, {"format": 4}):
         manifest.write(cache.directory, {**content, **version})
         for attempt in (build, lambda: TeacherCache(cache.directory)):
             with pytest.raises(ValueError, match="made by another version of keras_distill"):

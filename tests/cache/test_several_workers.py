@@ -46,7 +46,7 @@ def answers(directory, count=worker.COUNT):
     """Returns all arrays of a cache, in the data set's order."""
     joined = TeacherCache(directory).join(worker.data(count), batch_size=count, shuffle=False)
     [(batch, _)] = joined
-    return {name: array.numpy() for name, array in batch.taught.items()}
+    return {name: array.numpy() for name, array in batch.targets.items()}
 
 
 def assert_close(first, second, atol=1e-5):
@@ -234,9 +234,9 @@ def test_a_killed_worker_goes_on_where_it_was_while_the_other_waits(alone, tmp_p
 
 def test_workers_may_come_one_after_the_other(alone, tmp_path):
     with pytest.raises(TimeoutError, match=r"3 of 6 shards .*00001\.tfrecord the first"):
-        build(tmp_path / "cache", worker=(0, 2), patience=0)
+        build(tmp_path / "cache", worker=(0, 2), timeout=0)
     for number in (1, 0):
-        build(tmp_path / "cache", worker=(number, 2), patience=0)
+        build(tmp_path / "cache", worker=(number, 2), timeout=0)
         assert contents(tmp_path / "cache") == contents(alone)
 
 
@@ -297,11 +297,11 @@ def test_a_cluster_that_another_resolver_knows_shares_the_work_too(monkeypatch, 
 
 @pytest.mark.parametrize("way", ["batches", "shuffled", "share"])
 def test_the_replicas_of_a_strategy_get_each_sample_once(of_strategy, way):
-    places = [of_one["read"].get(way, of_one) for of_one in of_strategy[1]]
-    assert [len(set(of_one)) for of_one in places] == [worker.COUNT // 2] * 2
-    assert sorted(places[0] + places[1]) == list(range(worker.COUNT))
+    indices = [of_one["read"].get(way, of_one) for of_one in of_strategy[1]]
+    assert [len(set(of_one)) for of_one in indices] == [worker.COUNT // 2] * 2
+    assert sorted(indices[0] + indices[1]) == list(range(worker.COUNT))
     if way == "share":
-        assert {place // 16 % 2 for place in places[0]} == {0}
+        assert {index // 16 % 2 for index in indices[0]} == {0}
 
 
 @pytest.mark.parametrize("kind", ["live", "cache"])
@@ -330,17 +330,17 @@ def test_the_shares_of_workers_hold_each_sample_once_with_its_own_answers(alone,
             "samples": lambda shard=shard: cache.join(worker.samples(), **shard).batch(10),
             "batches": lambda shard=shard: cache.join(worker.batches(), **shard),
         }[way]()
-        places = []
+        indices = []
         for batch, labels in joined:
-            place = batch.place.numpy()
-            np.testing.assert_array_equal(batch.inputs, x[place])
-            np.testing.assert_array_equal(labels, y[place])
-            for name, array in batch.taught.items():
-                np.testing.assert_array_equal(array, expected[name][place])
-            places += place.tolist()
-        assert {place // 16 % 3 for place in places} == {number}
-        assert len(places) == 32
-        found += places
+            index = batch.index.numpy()
+            np.testing.assert_array_equal(batch.inputs, x[index])
+            np.testing.assert_array_equal(labels, y[index])
+            for name, array in batch.targets.items():
+                np.testing.assert_array_equal(array, expected[name][index])
+            indices += index.tolist()
+        assert {index // 16 % 3 for index in indices} == {number}
+        assert len(indices) == 32
+        found += indices
     assert sorted(found) == list(range(worker.COUNT))
 
 

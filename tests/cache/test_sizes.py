@@ -42,18 +42,18 @@ def test_each_sample_comes_once_with_its_answers(
     monkeypatch.setattr(shards, "_RECORD_SAMPLES", per_record)
     monkeypatch.setattr(samples, "_SAMPLES_AT_ONCE", at_once)
     joined = WAYS[way](build(), data)
-    places = []
+    indices = []
     for batch, labels in joined:
-        place = batch.place.numpy()
-        np.testing.assert_array_equal(batch.inputs, data[0][place])
-        np.testing.assert_array_equal(labels, data[1][place])
-        [logits] = [array for name, array in batch.taught.items() if "logits" in name]
-        np.testing.assert_allclose(logits, expected[place], atol=1e-5)
-        places += place.tolist()
+        index = batch.index.numpy()
+        np.testing.assert_array_equal(batch.inputs, data[0][index])
+        np.testing.assert_array_equal(labels, data[1][index])
+        [logits] = [array for name, array in batch.targets.items() if "logits" in name]
+        np.testing.assert_allclose(logits, expected[index], atol=1e-5)
+        indices += index.tolist()
     assert len(joined) == sum(1 for _ in joined)
     count = {"batches of one size": 48, "a share": 16 + 2}.get(way, COUNT)
-    assert len(set(places)) == len(places) == count, places
-    sizes = [len(batch.place) for batch, _ in joined]
+    assert len(set(indices)) == len(indices) == count, indices
+    sizes = [len(batch.index) for batch, _ in joined]
     assert len(set(sizes[:-1])) == 1 and sizes[-1] <= sizes[0]
 
 
@@ -89,5 +89,5 @@ def test_batches_of_sequences_of_several_lengths_stay_as_they_are(at_once, tmp_p
     found = list(cache.join(dataset))
     assert [batch.inputs.shape for (batch,) in found] == [batch.shape for batch in dataset]
     for (batch,) in found:
-        [logits] = batch.taught.values()
+        [logits] = batch.targets.values()
         np.testing.assert_allclose(logits, teacher(batch.inputs), atol=1e-5)

@@ -13,37 +13,37 @@ from keras_distill import (
     SoftTargets,
     losses,
 )
-from keras_distill.cache.targets import Part
+from keras_distill.cache.targets import Target
 from tests.cache.conftest import COUNT
 
 RNG = np.random.default_rng(0)
 
 
-def round_trip(part, tensor):
-    packed = part.pack(tf.constant(tensor))
+def round_trip(target, tensor):
+    packed = target.pack(tf.constant(tensor))
     kinds = {name: (array.dtype.name, tuple(array.shape[1:])) for name, array in packed.items()}
-    assert kinds == part.arrays
-    return part.unpack(packed).numpy()
+    assert kinds == target.arrays
+    return target.unpack(packed).numpy()
 
 
 @pytest.mark.parametrize(
     ("dtype", "error"), [("float32", 0.0), ("float16", 2**-11), ("bfloat16", 2**-8)]
 )
 def test_a_tensor_comes_back_as_exact_as_its_type(dtype, error):
-    part = Part("layer", 0, "", (3, 2), dtype)
+    target = Target("layer", 0, "", (3, 2), dtype)
     tensor = RNG.normal(size=(5, 3, 2)).astype("float32")
-    np.testing.assert_allclose(round_trip(part, tensor), tensor, rtol=error, atol=1e-7)
-    assert part.bytes == 6 * tf.as_dtype(dtype).size
+    np.testing.assert_allclose(round_trip(target, tensor), tensor, rtol=error, atol=1e-7)
+    assert target.bytes == 6 * tf.as_dtype(dtype).size
 
 
 @pytest.mark.parametrize(("classes", "kind"), [(10, "uint8"), (300, "uint16"), (70_000, "int32")])
 @pytest.mark.parametrize("shape", [(), (3,)])
 def test_the_largest_logits_stay_and_the_others_keep_their_probability(classes, kind, shape):
     k = 4
-    part = Part(None, 0, "logits", (*shape, classes), "float32", k)
+    target = Target(None, 0, "logits", (*shape, classes), "float32", k)
     logits = RNG.normal(0, 3, (5, *shape, classes)).astype("float32")
-    found = round_trip(part, logits)
-    assert [dtype for dtype, _ in part.arrays.values()] == ["float32", kind, "float32"]
+    found = round_trip(target, logits)
+    assert [dtype for dtype, _ in target.arrays.values()] == ["float32", kind, "float32"]
     order = np.argsort(-logits, axis=-1)
     top, rest = order[..., :k], order[..., k:]
     take = np.take_along_axis
@@ -56,15 +56,15 @@ def test_the_largest_logits_stay_and_the_others_keep_their_probability(classes, 
 
 
 def test_equal_logits_are_kept_apart():
-    part = Part(None, 0, "logits", (6,), "float32", 2)
-    np.testing.assert_allclose(round_trip(part, np.ones((3, 6), "float32")), 1.0, rtol=1e-6)
+    target = Target(None, 0, "logits", (6,), "float32", 2)
+    np.testing.assert_allclose(round_trip(target, np.ones((3, 6), "float32")), 1.0, rtol=1e-6)
 
 
 def test_the_largest_probabilities_stay_and_the_others_share_what_is_left():
-    part = Part(None, 0, "output", (10,), "float32", 3)
+    target = Target(None, 0, "output", (10,), "float32", 3)
     logits = RNG.normal(0, 3, (5, 10)).astype("float32")
     probabilities = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    found = round_trip(part, probabilities)
+    found = round_trip(target, probabilities)
     np.testing.assert_allclose(found.sum(-1), 1.0, rtol=1e-5)
     order = np.argsort(-probabilities, axis=-1)
     top, rest = order[:, :3], order[:, 3:]
@@ -84,8 +84,8 @@ def test_the_largest_probabilities_teach_what_the_logits_under_them_teach(build,
     loss = SoftTargets(2.0, from_logits=False)
     cache = build(teacher=teacher, distillation_losses=loss, top_k=2)
     [(batch, _)] = cache.join(data, batch_size=COUNT, shuffle=False)
-    [part] = cache.parts
-    found, exact = part.unpack(batch.taught).numpy(), teacher(data[0]).numpy()
+    [target] = cache.targets
+    found, exact = target.unpack(batch.targets).numpy(), teacher(data[0]).numpy()
     top = np.argsort(-exact, axis=-1)[:, :2]
     take = np.take_along_axis
     np.testing.assert_allclose(take(found, top, -1), take(exact, top, -1), rtol=1e-5)
@@ -145,10 +145,10 @@ def test_masks_of_what_is_tapped_are_kept_beside_it(build, dtype):
     chosen = [HintLearning("hidden", "hidden"), SoftTargets()]
     cache = build(teacher=teacher, dataset=data, distillation_losses=chosen, dtype=dtype)
     assert kept(cache) == {"hidden": (6, 8), "hidden (mask)": (6,), "output 0 (logits)": (2,)}
-    hidden, mask, output = cache.parts
+    hidden, mask, output = cache.targets
     assert mask.dtype == "bool" and cache.mask_of(hidden) == mask and not cache.mask_of(output)
     [(batch, _)] = cache.join(data, batch_size=COUNT, shuffle=False)
-    found = mask.unpack(batch.taught)
+    found = mask.unpack(batch.targets)
     assert found.dtype == "bool"
     np.testing.assert_array_equal(found, tokens != 0)
 
@@ -173,16 +173,16 @@ def test_masked_losses_are_equal_live_and_cached(build):
 
 
 def kept(cache):
-    return {part.name: part.shape for part in cache.parts}
+    return {target.name: target.shape for target in cache.targets}
 
 
 def test_a_cache_keeps_what_the_losses_need_and_no_more(build):
     cache = build()
     assert kept(cache) == {
         "output 0 (logits)": (4,),
-        "stage1_out (attention_p2)": (*cache.parts[1].shape[:2], 1),
+        "stage1_out (attention_p2)": (*cache.targets[1].shape[:2], 1),
     }
-    assert cache.nbytes < 50 * 4 * (4 + np.prod(cache.parts[1].shape) + 5) + 10_000
+    assert cache.nbytes < 50 * 4 * (4 + np.prod(cache.targets[1].shape) + 5) + 10_000
 
 
 def test_losses_that_need_the_same_share_it(build):
@@ -191,7 +191,7 @@ def test_losses_that_need_the_same_share_it(build):
         AttentionTransfer("stage1_out", "x"),
         AttentionTransfer("stage1_out", "y", form="norm"),
     ]
-    assert len(build(distillation_losses=chosen).parts) == 2
+    assert len(build(distillation_losses=chosen).targets) == 2
 
 
 def test_features_and_their_attention_are_kept_apart(build):
@@ -236,7 +236,7 @@ def test_probabilities_are_kept_exact(build):
     teacher = keras.Model(inputs, outputs)
     chosen = [SoftTargets(from_logits=False), SoftTargets()]
     cache = build(teacher=teacher, distillation_losses=chosen, dtype="float16")
-    assert {part.name: part.dtype for part in cache.parts} == {
+    assert {target.name: target.dtype for target in cache.targets} == {
         "output 0 (output)": "float32",
         "output 0 (logits)": "float16",
     }

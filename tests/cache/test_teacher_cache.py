@@ -77,7 +77,7 @@ def test_all_ways_to_join_give_the_same_batches(cache, data):
     ]
     expected = list(ways[0])
     assert len(expected) == len(ways[0]) == 7
-    assert [len(joined.place) for joined, _ in expected] == [8] * 6 + [2]
+    assert [len(joined.index) for joined, _ in expected] == [8] * 6 + [2]
     for way in ways[1:]:
         assert len(way) == 7
         for batch, other in zip(way, expected, strict=True):
@@ -94,21 +94,21 @@ def test_shuffled_samples_keep_their_own_answers(cache, data, teacher, way):
     }[way]()
     orders = []
     for _ in range(2):
-        places = []
+        indices = []
         for batch, labels in joined:
-            np.testing.assert_array_equal(batch.inputs, data[0][batch.place])
-            np.testing.assert_array_equal(labels, data[1][batch.place])
-            answers = batch.taught["output 0 (logits)"]
+            np.testing.assert_array_equal(batch.inputs, data[0][batch.index])
+            np.testing.assert_array_equal(labels, data[1][batch.index])
+            answers = batch.targets["output 0 (logits)"]
             np.testing.assert_allclose(answers, teacher(batch.inputs), rtol=1e-3, atol=1e-4)
-            places += batch.place.numpy().tolist()
-        assert sorted(places) == list(range(COUNT))
-        orders.append(places)
+            indices += batch.index.numpy().tolist()
+        assert sorted(indices) == list(range(COUNT))
+        orders.append(indices)
     assert orders[0] != orders[1] != list(range(COUNT))
 
 
 def test_a_seed_repeats_the_order_of_a_run_and_not_of_an_epoch(cache, data):
     runs = [cache.join(data, batch_size=8, seed=3) for _ in range(2)]
-    orders = [[[b.place.numpy().tolist() for b, _ in run] for _ in range(2)] for run in runs]
+    orders = [[[b.index.numpy().tolist() for b, _ in run] for _ in range(2)] for run in runs]
     assert orders[0] == orders[1]
     assert orders[0][0] != orders[0][1]
 
@@ -217,6 +217,6 @@ def test_keras_own_losses_learn_from_a_cache(build, student, data):
 
 def test_the_text_of_a_cache_says_what_it_holds(cache):
     assert "50 samples" in repr(cache) and "stage1_out (attention_p2)" in repr(cache)
-    assert TeacherCache(cache.directory).parts == cache.parts
+    assert TeacherCache(cache.directory).targets == cache.targets
     described = sum(file.stat().st_size for file in cache.directory.glob("*.tfrecord"))
     assert cache.nbytes == described

@@ -39,21 +39,21 @@ def test_the_teacher_answered_to_these_pixels(views, data, teacher, way):
     seen = []
     for batch, _ in joined:
         expected = teacher(batch.inputs)
-        found = batch.taught["output 0 (logits)"]
+        found = batch.targets["output 0 (logits)"]
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
-        pairs = zip(batch.place.numpy(), batch.inputs.numpy(), strict=True)
-        seen += [(place, inputs.tobytes()) for place, inputs in pairs]
+        pairs = zip(batch.index.numpy(), batch.inputs.numpy(), strict=True)
+        seen += [(index, inputs.tobytes()) for index, inputs in pairs]
     assert len(seen) == 3 * COUNT
     assert len(set(seen)) == 3 * COUNT
-    assert sorted(place for place, _ in seen) == sorted(3 * list(range(COUNT)))
+    assert sorted(index for index, _ in seen) == sorted(3 * list(range(COUNT)))
 
 
 def test_a_view_is_made_of_the_sample_and_the_view_alone(views, data):
     every = {}
     for way, join in ways(data).items():
         for batch, _ in join(views):
-            for place, inputs in zip(batch.place.numpy(), batch.inputs.numpy(), strict=True):
-                every.setdefault(way, {}).setdefault(int(place), set()).add(inputs.tobytes())
+            for index, inputs in zip(batch.index.numpy(), batch.inputs.numpy(), strict=True):
+                every.setdefault(way, {}).setdefault(int(index), set()).add(inputs.tobytes())
     first = every.pop("batches")
     assert all(other == first for other in every.values())
 
@@ -101,7 +101,7 @@ def test_dictionary_inputs_are_augmented_as_one(build, teacher, data):
     cache = build(dataset=rows, teacher_input="x", augment=augment, views=2)
     for batch, _ in cache.join(rows, augment=augment):
         np.testing.assert_allclose(
-            batch.taught["output 0 (logits)"], teacher(batch.inputs["x"]), rtol=1e-3, atol=1e-4
+            batch.targets["output 0 (logits)"], teacher(batch.inputs["x"]), rtol=1e-3, atol=1e-4
         )
 
 
@@ -115,5 +115,5 @@ def test_an_augmentation_may_change_the_type_of_the_inputs(build, teacher, data)
     for batch, _ in cache.join((images, data[1]), augment=scaled):
         assert batch.inputs.dtype == "float32"
         np.testing.assert_allclose(
-            batch.taught["output 0 (logits)"], teacher(batch.inputs), rtol=1e-3, atol=1e-4
+            batch.targets["output 0 (logits)"], teacher(batch.inputs), rtol=1e-3, atol=1e-4
         )

@@ -114,16 +114,16 @@ def read(strategy, directory, worker):
         "shuffled": cache.join(data(), batch_size=GLOBAL_BATCH, seed=3),
         "share": cache.join(data(), batch_size=GLOBAL_BATCH, shard=worker),
     }
-    places = {}
+    read = {}
     for name, dataset in ways.items():
         distributed = strategy.experimental_distribute_dataset(dataset)
-        places[name] = [
-            place
-            for joined, _ in distributed
-            for part in strategy.experimental_local_results(joined.place)
-            for place in part.numpy().tolist()
+        read[name] = [
+            index
+            for batch, _ in distributed
+            for indices in strategy.experimental_local_results(batch.index)
+            for index in indices.numpy().tolist()
         ]
-    return places
+    return read
 
 
 def _strategy(kind, devices):

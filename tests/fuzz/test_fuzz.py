@@ -31,7 +31,7 @@ LEFT_OUT = {
     "CompressionSummary": "a result",
     "Entry": "a result",
     "Finding": "a result",
-    "Joined": "what a cache gives to a distiller",
+    "CachedBatch": "what a cache gives to a distiller",
     "KernelSummary": "a result",
     "LossContext": "what a distiller gives to a loss",
     "Recipe": "a result",

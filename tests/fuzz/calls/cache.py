@@ -20,7 +20,7 @@ def _build(place):
         "seed": 0,
         "shard_size": 4,
         "worker": "auto",
-        "patience": 3,
+        "timeout": 3,
         "verbose": 0,
     }
     return TeacherCache.build, arguments
@@ -61,7 +61,7 @@ CALLS = [
             "seed": count(low=-(2**62), high=2**62),
             "shard_size": NONE | count(high=_SAMPLES),
             "worker": one_of("auto"),
-            "patience": number(low=0),
+            "timeout": number(low=0),
             "verbose": one_of(0, 1) | FLAG,
         },
         lambda place, cache, arguments: (repr(cache), cache.get_config()),
@@ -96,9 +96,9 @@ CALLS = [
         module="cache",
     ),
     Call(
-        "TeacherCache.parts_for",
+        "TeacherCache.targets_for",
         lambda place: (
-            place.cache().parts_for,
+            place.cache().targets_for,
             {"path": None, "reduction": "logits", "loss": SoftTargets()},
         ),
         {"path": NONE.named("hold")},

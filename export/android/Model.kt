@@ -83,7 +83,7 @@ class ${class_name}(private val context: Context, threads: Int = 4) : AutoClosea
         var agrees = true
         for (index in 0 until OUTPUT_SIZE) {
             val difference = abs(output.${get}().toFloat() - answers.${get}().toFloat())
-            // An answer that is no number doesn't agree.
+            // NaN doesn't agree.
             agrees = difference <= TOLERANCE && agrees
         }
         return agrees

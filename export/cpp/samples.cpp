@@ -30,7 +30,7 @@ size_t countDifferences(size_t sample) {
   for (size_t index = 0; index < kOutputSize; ++index) {
     const float answer = static_cast<float>(output()[index]);
     const float difference = fabsf(answer - static_cast<float>(kGolden[sample][index]));
-    // An answer that is no number is a difference too.
+    // NaN is a difference too.
     if (!(difference <= kTolerance)) {
       ++differences;
     }

@@ -83,7 +83,7 @@ ${labels}
             let first = sample * Self.inputSize
             let numbers = try run(Array(samples[first..<(first + Self.inputSize)]))
             let expected = answers[(sample * Self.outputSize)...]
-            // An answer that is no number doesn't agree.
+            // NaN doesn't agree.
             let agrees = zip(numbers, expected).allSatisfy { pair in
                 abs(Float(pair.0) - Float(pair.1)) <= Self.tolerance
             }

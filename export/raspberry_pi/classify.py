@@ -69,7 +69,7 @@ class Model:
         # In 64 bits, adding 0.5 rounds nothing by itself.
         exact = (values / np.float32(scale)).astype("float64")
         steps = np.trunc(exact + np.copysign(0.5, exact)) + zero_point
-        # The cast would turn what is no number into anything.
+        # The cast of NaN is undefined: it maps to the minimum.
         steps = np.where(np.isnan(steps), limits.min, steps)
         return np.clip(steps, limits.min, limits.max).astype(dtype)
 
@@ -116,7 +116,7 @@ def check(model, folder=FOLDER):
         numbers = model.run(sample)
         duration = time.perf_counter() - started
         errors = np.abs(numbers.astype("float64") - answer.astype("float64"))
-        # An answer that is no number is a difference too.
+        # NaN is a difference too.
         differences = int(np.sum(~(errors <= model.tolerance)))
         failures += differences > 0
         remark = f", {differences} output values differ" if differences else ""

@@ -1,4 +1,4 @@
-"""The command keras-distill."""
+"""The command keras-distill: its parser, and `demo`."""
 
 import argparse
 import functools
@@ -20,7 +20,7 @@ def main(arguments=None):
 
     Returns:
         Exit status: 0; 1 if what was asked for failed, or `lint` found errors; 2 for a wrong
-        argument or file; 3 if `lint` found warnings alone; 130 after an interrupt. Errors are
+        argument or file; 3 if `lint` found only warnings; 130 after an interrupt. Errors are
         printed in one line.
     """
     parser = _parser()

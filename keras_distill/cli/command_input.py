@@ -1,4 +1,4 @@
-"""What the command line names: models, samples and classes, each with one clear error."""
+"""Models, samples and labels that the command line names."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""The whole path on real images: teacher, students, device, and the page that shows the gain."""
+"""The demo: train, distill, export and verify on real images, with a report page."""
 
 import dataclasses
 import math
@@ -388,8 +388,8 @@ def _device_text(result):
 
 def _boards(result):
     return [
-        {"board": BOARDS[name].title, "fits": "no" if obstacle else "yes", "why not": obstacle}
-        for name, obstacle in result.report.boards.items()
+        {"board": BOARDS[name].title, "fits": "no" if reason else "yes", "why not": reason}
+        for name, reason in result.report.boards.items()
     ]
 
 

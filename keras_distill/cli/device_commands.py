@@ -1,4 +1,4 @@
-"""The commands of keras-distill for any Keras model and any TensorFlow Lite file."""
+"""The commands `export`, `inspect`, `lint` and `boards`."""
 
 import argparse
 import json
@@ -287,7 +287,7 @@ def run_lint(options):
 
     Returns:
         Exit status: 0 if there are no findings, 1 if there is an error among them, 3 if there are
-        warnings alone.
+        warnings only.
     """
     from keras_distill.tflite.model import TFLiteModel
 
@@ -330,7 +330,7 @@ def run_boards(options):
 
 
 def run_inspect(options):
-    """Prints what a file holds and asks of a device, and how long it takes here.
+    """Prints what a file holds and needs, and how long it takes on this computer.
 
     Args:
         options: Parsed arguments of `keras-distill inspect`.

@@ -1,4 +1,4 @@
-"""One HTML file that shows tables, pictures and text, and needs nothing else to be read."""
+"""Report page: one HTML file with tables, pictures and text."""
 
 import base64
 import html
@@ -92,7 +92,7 @@ def _section(section, where):
             f"Received: {', '.join(map(repr, section)) or 'none'}"
         )
     if "caption" in section and "image" not in section:
-        raise ValueError(f"`{where}` has a caption but no image. Use `text` for words alone.")
+        raise ValueError(f"`{where}` has a caption but no image. Use `text` for words only.")
     parts = []
     if "title" in section:
         parts.append(f"<h2>{html.escape(str(section['title']))}</h2>\n")

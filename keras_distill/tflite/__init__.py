@@ -1,4 +1,4 @@
-"""The student on its way to the device: converted, checked, measured, packed."""
+"""Export to TensorFlow Lite: conversion, lint, verification, report, projects for devices."""
 
 import importlib
 import typing

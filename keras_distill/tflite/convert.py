@@ -1,4 +1,4 @@
-"""From a Keras model to a TensorFlow Lite file, with every known trap of the converter closed."""
+"""Export of a Keras model to a TensorFlow Lite file for a target."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from keras_distill.arguments import (
     shown,
 )
 from keras_distill.files import temporary_folder, write_whole
-from keras_distill.tflite import choices, converter, inputs, subprocesses
+from keras_distill.tflite import converter, formats, inputs, subprocesses
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
@@ -41,9 +41,9 @@ def export_tflite(
 ):
     """Converts a Keras model to a TensorFlow Lite file for a target.
 
-    The batch is fixed to 1, only builtin operators are let in, and for microcontrollers the result
-    is checked before it is written, with a plan of the arena where that makes it smaller. The
-    converter runs in a process of its own, which it is known to kill.
+    The batch is fixed to 1, only builtin operators are allowed, and the result is checked before it
+    is written. For microcontrollers it carries a memory plan where that makes the arena smaller.
+    Conversion runs in a subprocess, because some models crash the converter.
 
     Args:
         model: Built `keras.Model`. It need not have been distilled.
@@ -81,8 +81,8 @@ def export_tflite(
     """
     check_model("model", model)
     path = _checked_path(path)
-    check_choice("quantization", quantization, choices.QUANTIZATIONS)
-    check_choice("target", target, choices.TARGETS)
+    check_choice("quantization", quantization, formats.QUANTIZATIONS)
+    check_choice("target", target, formats.TARGETS)
     _check_time_limit(time_limit)
     has_ranges = _has_ranges(model, quantization)
     samples = None if has_ranges else _samples_of(model, representative_data, quantization)

@@ -1,4 +1,4 @@
-"""Samples as users give them, as arrays in the order of a model's inputs."""
+"""Samples of any accepted form, as arrays in the order of a model's inputs."""
 
 import keras
 import numpy as np

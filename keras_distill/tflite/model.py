@@ -1,8 +1,8 @@
-"""A TensorFlow Lite file: what it holds, what it answers, and the ways on to the device."""
+"""A TensorFlow Lite file: contents, predictions, lint, verification, report, projects."""
 
 from keras_distill.arguments import check_choice, check_finite, check_path
 from keras_distill.files import write_whole
-from keras_distill.tflite import choices
+from keras_distill.tflite import formats
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import schema
 from keras_distill.tflite.analysis.tensor_info import info_of
@@ -39,8 +39,8 @@ class TFLiteModel:
     """
 
     def __init__(self, path, quantization="auto", target="mobile"):
-        check_choice("quantization", quantization, ("auto", *choices.QUANTIZATIONS))
-        check_choice("target", target, choices.TARGETS)
+        check_choice("quantization", quantization, ("auto", *formats.QUANTIZATIONS))
+        check_choice("target", target, formats.TARGETS)
         self.path = check_path("path", path)
         if not self.path.is_file():
             raise ValueError(f"There is no file {str(self.path)!r}.")
@@ -50,7 +50,7 @@ class TFLiteModel:
         except schema.DamagedError as error:
             raise schema.DamagedError(f"{self.path}: {error}") from error
         self.quantization = (
-            choices.quantization_of(self.graph) if quantization == "auto" else quantization
+            formats.quantization_of(self.graph) if quantization == "auto" else quantization
         )
         self.target = target
 
@@ -182,7 +182,7 @@ class TFLiteModel:
         return verify(self, model, x, y)
 
     def report(self):
-        """Measures what the model asks of a device.
+        """Measures what the model needs of a device.
 
         Returns:
             `Report`: operators, flash, arena, multiplications, and the boards that it fits.
@@ -378,9 +378,9 @@ class TFLiteModel:
                 suit it, or the folder holds something else or changed files that would have to be
                 replaced.
         """
-        from keras_distill.tflite.deploy import phones
+        from keras_distill.tflite.deploy import android
 
-        return phones.export_android(self, folder, labels, samples, name)
+        return android.export(self, folder, labels, samples, name)
 
     def to_ios(self, folder, labels=None, samples=None, name=None):
         """Writes a Swift class with its resources that checks itself on stored samples.
@@ -401,6 +401,6 @@ class TFLiteModel:
                 suit it, or the folder holds something else or changed files that would have to be
                 replaced.
         """
-        from keras_distill.tflite.deploy import phones
+        from keras_distill.tflite.deploy import ios
 
-        return phones.export_ios(self, folder, labels, samples, name)
+        return ios.export(self, folder, labels, samples, name)

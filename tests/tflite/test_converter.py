@@ -12,7 +12,7 @@ import pytest
 from keras_distill.tflite import converter, export_tflite
 from tests.tflite.conftest import FACTORIES, random_inputs
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
 
 SCRIPT = """
 import keras

@@ -53,7 +53,7 @@ def test_a_relu6_that_tflm_computes_wrongly_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"relu6-scale.*silently wrong"):
         export_tflite(model, path, "int8", x, target="mcu")
     assert not path.exists()
-    # The trap: it runs, and is far off on TensorFlow Lite Micro alone.
+    # The trap: it runs, and is far off only on TensorFlow Lite Micro.
     result = export_tflite(model, path, "int8", x, target="mobile")
     verification = result.verify(model, x[:20])
     assert verification.max_steps_tflm > 20

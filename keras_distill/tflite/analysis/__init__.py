@@ -1,1 +1,1 @@
-"""What a TensorFlow Lite file holds, and what it asks of a device."""
+"""Analysis of a TensorFlow Lite file: lint, costs, memory plan, boards, report."""

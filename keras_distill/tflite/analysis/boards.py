@@ -1,4 +1,4 @@
-"""The boards that a model may go to: their memory, and whether a model fits."""
+"""Boards: their memory, and whether a model fits."""
 
 import dataclasses
 
@@ -27,8 +27,8 @@ class Board:
         """Bytes that an arena can take: half of the SRAM, the rest is the program's."""
         return self.sram // 2
 
-    def obstacle(self, arena_bytes, model_bytes):
-        """Says why a model doesn't fit; an empty string if it does.
+    def reason_against(self, arena_bytes, model_bytes):
+        """Returns the reason why a model doesn't fit; an empty string if it does.
 
         Args:
             arena_bytes: Arena of the model in bytes.

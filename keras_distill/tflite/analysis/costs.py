@@ -1,4 +1,4 @@
-"""What each operator of a model costs, and the memory that no interpreter can do without."""
+"""Costs of operators (MACs, bytes) and lifetimes of tensors in memory."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ _BRANCHING = ("CALL_ONCE", "IF", "WHILE")
 
 @dataclasses.dataclass(frozen=True)
 class OperatorCost:
-    """What one operator costs.
+    """MACs and bytes of one operator.
 
     Args:
         name: Builtin name, such as `"CONV_2D"`.
@@ -29,7 +29,7 @@ class OperatorCost:
 
 
 def operator_costs(graph):
-    """Lists what each operator costs.
+    """Lists MACs and bytes of each operator.
 
     Args:
         graph: `Graph`.
@@ -78,7 +78,7 @@ def multiplications(operator):
 
 @dataclasses.dataclass(frozen=True)
 class Lifetime:
-    """When memory is needed.
+    """Steps during which a block of memory is in use.
 
     Args:
         indices: Numbers of the tensors that lie there.
@@ -98,7 +98,7 @@ class Lifetime:
 
 
 def lifetimes(graph, in_place=True):
-    """Lists when the memory of each tensor is needed, constants left out.
+    """Lists the steps during which the memory of each tensor is in use, constants left out.
 
     Args:
         graph: `Graph`.

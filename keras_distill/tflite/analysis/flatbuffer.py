@@ -1,4 +1,4 @@
-"""Bounds of a flatbuffer, checked before Optionsthing is read from it."""
+"""Bounds of a flatbuffer, checked before anything is read from it."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""What a TensorFlow Lite model says of itself, checked so that later code can rely on it."""
+"""Consistency of a parsed TensorFlow Lite file, on which later code relies."""
 
 import collections
 

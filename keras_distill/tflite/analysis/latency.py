@@ -1,4 +1,4 @@
-"""How long a model takes on this computer, with the kernels that phones use."""
+"""Latency on this computer, with the kernels that phones use."""
 
 import dataclasses
 import time
@@ -6,7 +6,6 @@ import time
 import numpy as np
 
 from keras_distill.arguments import check_count, shown
-from keras_distill.tflite.model import TFLiteModel
 from keras_distill.tflite.runtime import litert
 
 _WARM_UP = 10
@@ -53,7 +52,7 @@ def latency(model, threads=1):
         TypeError: If `model` is no `TFLiteModel`, or `threads` no integer.
         ValueError: If `threads` is below 1 or above 1,024.
     """
-    if not isinstance(model, TFLiteModel):
+    if not isinstance(getattr(model, "content", None), bytes):
         raise TypeError(f"model must be a TFLiteModel. Received: model={shown(model)}")
     threads = check_count("threads", threads, high=_MOST_THREADS)
     with litert.explained():

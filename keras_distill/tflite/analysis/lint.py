@@ -1,9 +1,9 @@
-"""What would fail, or be silently wrong, when a TensorFlow Lite file runs on its target."""
+"""Lint: what would fail, or be silently wrong, when a TensorFlow Lite file runs on its target."""
 
 import dataclasses
 
 from keras_distill.arguments import check_choice
-from keras_distill.tflite import choices
+from keras_distill.tflite import formats
 from keras_distill.tflite.analysis import operators
 
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
@@ -52,7 +52,7 @@ def lint(graph, target, quantization=None):
     Raises:
         ValueError: If the target is unknown.
     """
-    check_choice("target", target, choices.TARGETS)
+    check_choice("target", target, formats.TARGETS)
     findings = [*_custom(graph), *_float_islands(graph), *_vanishing_softmax(graph)]
     findings += _not_finite(graph)
     if quantization == "dynamic":
@@ -99,7 +99,7 @@ def _custom(graph):
 
 
 def _not_finite(graph):
-    """Constants and scales that are no numbers: every answer would be NaN, or garbage."""
+    """Constants and scales that are NaN or infinite: every output would be NaN, or garbage."""
     seen = set()
     for operator in graph.operators:
         for tensor in (*operator.inputs, *operator.outputs):
@@ -212,7 +212,7 @@ def _sliced_loops(graph):
 
 
 def _left_in_float(graph):
-    """Weights that dynamic range quantization silently left as they were."""
+    """Weights that dynamic range quantization silently left in float."""
     for operator in graph.operators:
         weights = [t for t in operator.inputs[1:2] if t is not None and t.is_constant]
         if operator.name in _WEIGHTED and any(tensor.dtype == "float32" for tensor in weights):

@@ -1,4 +1,4 @@
-"""Where each tensor lies in the arena, planned so that TensorFlow Lite Micro needs less of it."""
+"""Memory plan: offsets of the tensors in the arena, chosen so that it is small."""
 
 import dataclasses
 import random

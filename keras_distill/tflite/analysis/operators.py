@@ -1,4 +1,4 @@
-"""The operators that TensorFlow Lite Micro can run, now and in the older Arduino forks."""
+"""Operators of TensorFlow Lite Micro, today and in the older Arduino forks."""
 
 # Those of the forks of 2022 and 2023 that the Arduino library manager serves.
 ARDUINO = frozenset(

@@ -1,4 +1,4 @@
-"""What a model asks of a device: operators, flash, arena, multiplications, and who has that."""
+"""Deployment report: operators, flash, arena, MACs, boards."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from keras_distill.tflite.runtime import micro
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a model asks of a device.
+    """Deployment report of a model: operators, flash, arena, MACs, boards.
 
     Args:
         operators: Dictionary from builtin operator to how often it stands in the graph.
@@ -59,8 +59,8 @@ class Report:
             lines.append(f"           tensors alone: {self.live_bytes:,} B, the least there can be")
         if self.persistent_bytes is not None:
             lines.append(f"           TensorFlow Lite Micro's own: {self.persistent_bytes:,} B")
-        for name, obstacle in self.boards.items():
-            verdict = f"no: {obstacle}" if obstacle else "fits"
+        for name, reason in self.boards.items():
+            verdict = f"no: {reason}" if reason else "fits"
             lines.append(f"  {BOARDS[name].title:<38}{verdict}")
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
@@ -86,7 +86,10 @@ def report(tflite_model):
     constant = None if arena is None else micro.recommended_arena(arena)
     fits = {}
     if constant is not None:
-        fits = {name: board.obstacle(constant, tflite_model.size) for name, board in BOARDS.items()}
+        fits = {
+            name: board.reason_against(constant, tflite_model.size)
+            for name, board in BOARDS.items()
+        }
     return Report(
         operators=tflite_model.operators,
         costs=tuple(of_operators),

@@ -1,4 +1,4 @@
-"""A TensorFlow Lite file, read with the published schema into plain tensors and operators."""
+"""Parser of TensorFlow Lite files: graph, operators, tensors."""
 
 import dataclasses
 import functools
@@ -71,7 +71,7 @@ class Operator:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """All that a TensorFlow Lite file says of its model.
+    """The graph of a TensorFlow Lite file.
 
     Args:
         operators: Operators of all subgraphs, in order.

@@ -32,7 +32,7 @@ class TensorInfo:
         """Returns float values in the tensor's type: round(x / scale) + zero point, clamped.
 
         Ties are rounded away from zero, as LiteRT's and TensorFlow Lite Micro's reference kernels
-        do, and all that is written for devices. What is no number becomes the least.
+        do, and all exported sources. NaN maps to the minimum.
         """
         if not self.is_quantized:
             return np.asarray(values, self.dtype)
@@ -52,7 +52,7 @@ class TensorInfo:
 
 
 def info_of(tensor):
-    """Returns what is to be known of an input or output.
+    """Returns shape, type and quantization of an input or output.
 
     Args:
         tensor: `Tensor` of a graph.

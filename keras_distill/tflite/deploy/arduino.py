@@ -114,22 +114,22 @@ def export(tflite_model, folder, labels=None, samples=None, name=None, library=N
         name=name,
     )
     arena = micro.recommended_arena(micro.minimum_arena(package.content))
-    runtime = _runtime(library, obstacle(tflite_model, _HARVARD))
+    runtime = _runtime(library, lacking(tflite_model, _HARVARD))
     files = _files(package, arena, runtime)
     return project_folder.write(folder, package.kind, files, editable=[_input_file(package)])
 
 
-def obstacle(tflite_model, library):
-    """Says what a model needs that a library lacks; an empty string if it lacks nothing.
+def lacking(tflite_model, library):
+    """Returns what a model needs that a library lacks, in words; nothing if it lacks nothing.
 
     Args:
         tflite_model: `TFLiteModel`.
         library: A name of `LIBRARIES`.
     """
     known = LIBRARIES[library]
-    lacking = [name for name in tflite_model.operators if name not in known.operators]
-    if lacking:
-        return f"the operator{'s' * (len(lacking) > 1)} {', '.join(lacking)}"
+    names = [name for name in tflite_model.operators if name not in known.operators]
+    if names:
+        return f"the operator{'s' * (len(names) > 1)} {', '.join(names)}"
     dtypes = {info.dtype for info in (*tflite_model.inputs, *tflite_model.outputs)}
     foreign = sorted(dtypes - set(known.dtypes))
     return f"kernels for {', '.join(foreign)}" if foreign else ""
@@ -137,15 +137,15 @@ def obstacle(tflite_model, library):
 
 def _check_library(tflite_model, library):
     check_choice("library", library, (None, *LIBRARIES))
-    lacks = obstacle(tflite_model, library)
+    lacks = lacking(tflite_model, library)
     if lacks:
-        others = [name for name in LIBRARIES if not obstacle(tflite_model, name)]
+        others = [name for name in LIBRARIES if not lacking(tflite_model, name)]
         advice = f"Use {' or '.join(others)}." if others else "So do all the others."
         raise ValueError(f"{library} lacks {lacks}, which this model needs. {advice}")
 
 
 def _runtime(library, harvard_lacks):
-    """Returns what the sources and texts say of where TensorFlow Lite Micro comes from."""
+    """Returns the texts of sources and README about where TensorFlow Lite Micro comes from."""
     if library is not None:
         known = LIBRARIES[library]
         return {

@@ -92,7 +92,7 @@ def _set_input(info):
     return (
         f"  float steps = roundf(value / {source_literals.c_float(info.scale)})"
         f" + ({info.zero_point});\n"
-        "  // In this order, what is no number becomes the least.\n"
+        "  // In this order, NaN maps to the minimum.\n"
         f"  steps = steps > {limits.min} ? steps : {limits.min};\n"
         f"  steps = steps < {limits.max} ? steps : {limits.max};\n"
         "  input()[index] = static_cast<Input>(steps);"

@@ -1,4 +1,4 @@
-"""Names of classes: one per output value, in their order, as texts that can be stored."""
+"""Class labels: one text per output value, in their order."""
 
 import collections.abc
 import itertools

@@ -1,4 +1,4 @@
-"""TensorFlow Lite Metadata: names, classes and scaling that phones read from the file itself."""
+"""TensorFlow Lite Metadata: name, class labels and scaling inside the file."""
 
 import dataclasses
 import io
@@ -25,7 +25,7 @@ LABELS_FILE = "labels.txt"
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """What a file says of itself.
+    """Name, class labels and scaling of a file.
 
     Args:
         name: Name of the model.

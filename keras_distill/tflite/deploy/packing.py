@@ -1,4 +1,4 @@
-"""What every project of a model holds, checked before anything is written."""
+"""The content of a project, checked before anything is written."""
 
 import dataclasses
 import math
@@ -16,7 +16,7 @@ _LONGEST_NAME = 63
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """A model with all that a project needs.
+    """The content of a project: model, labels, golden vectors.
 
     Args:
         kind: Kind of the project, such as `"arduino"`.
@@ -183,7 +183,7 @@ def _name(name, folder):
 
 
 def _check_samples(samples):
-    """Refuses samples that are no numbers, on which a device can't check itself."""
+    """Refuses samples that aren't finite numbers: a device can't check itself on them."""
     # Not before: what only looks into a file needs no Keras.
     import keras
 

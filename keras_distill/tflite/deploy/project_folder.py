@@ -1,4 +1,4 @@
-"""The folder of a project: only files that were written here before are ever replaced.
+"""The folder of a project, in which only files that were written here before are replaced.
 
 A marker file lists them with their checksums, so that what a user edits or adds stays.
 """
@@ -26,15 +26,15 @@ _DAMAGES = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionE
 
 
 @dataclasses.dataclass(frozen=True)
-class _Plan:
-    """What is to be done in a folder.
+class _Changes:
+    """What an export changes in a folder.
 
     Args:
-        changes: Dictionary from path to new content, `None` for what goes.
+        files: Dictionary from path to new content, `None` for what is removed.
         kept: Paths of files that were written here, and changed by the user since.
     """
 
-    changes: dict
+    files: dict
     kept: tuple
 
 
@@ -95,9 +95,9 @@ def write(folder, kind, files, editable=()):
     }
     with locked_folder(root):
         _recover(root)
-        plan = _plan(root, kind, contents, editable)
-        _apply(root, plan.changes)
-    for name in plan.kept:
+        todo = _changes_of(root, kind, contents, editable)
+        _apply(root, todo.files)
+    for name in todo.kept:
         print(f"kept {path / name}, which has changed since it was written")
     return path
 
@@ -163,14 +163,14 @@ def _checked(files, is_right):
     return files
 
 
-def _plan(root, kind, contents, editable):
-    """Returns what is to be done, before anything is.
+def _changes_of(root, kind, contents, editable):
+    """Returns what the export changes, before it does.
 
     Raises:
         ValueError: If files that aren't ours, or no longer, are in the way.
     """
     listed = _listed(root, kind)
-    changes, kept, obstacles = {}, [], []
+    changes, kept, in_the_way = {}, [], []
     for name, content in contents.items():
         now, wanted = _state(root, name), _checksum(content)
         if now is None or now == listed.get(name):
@@ -179,10 +179,10 @@ def _plan(root, kind, contents, editable):
         elif name in editable:
             kept.append(name)
         elif now != wanted or name not in listed:
-            obstacles.append(name)
-    if obstacles:
+            in_the_way.append(name)
+    if in_the_way:
         raise ValueError(
-            f"keras_distill did not write {', '.join(obstacles)} as they are now, and would have "
+            f"keras_distill did not write {', '.join(in_the_way)} as they are now, and would have "
             "to replace them: move them elsewhere, or give another folder. Nothing was written. "
             f"Received: folder={str(root)!r}"
         )
@@ -198,7 +198,7 @@ def _plan(root, kind, contents, editable):
     marker = _marker(kind, written)
     if _state(root, MARKER) != _checksum(marker):
         changes[MARKER] = marker
-    return _Plan(changes, tuple(sorted(kept)))
+    return _Changes(changes, tuple(sorted(kept)))
 
 
 def _marker(kind, written):

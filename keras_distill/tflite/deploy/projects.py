@@ -1,4 +1,4 @@
-"""Device-side sources, filled in for a model."""
+"""Templates of `export/`, filled in for a model."""
 
 import importlib.resources
 import string

@@ -1,4 +1,4 @@
-"""Names, texts and numbers as the languages of the devices write them."""
+"""Source literals and names in C, Kotlin and Swift."""
 
 import re
 

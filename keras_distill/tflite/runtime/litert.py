@@ -1,4 +1,4 @@
-"""LiteRT: what a TensorFlow Lite file answers on a computer or phone."""
+"""LiteRT: runs a TensorFlow Lite file as computers and phones do."""
 
 import contextlib
 
@@ -11,7 +11,7 @@ class LiteRTError(RuntimeError):
 
 @contextlib.contextmanager
 def explained():
-    """Turns what the interpreter raises, which doesn't say of what, into a `LiteRTError`."""
+    """Turns errors of the interpreter into a `LiteRTError` that names LiteRT."""
     try:
         yield
     except (RuntimeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""TensorFlow Lite Micro on this computer: what the board will compute, in how much memory."""
+"""TensorFlow Lite Micro on this computer: outputs and arena size of a microcontroller."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""The process in which TensorFlow Lite Micro runs: a failed allocation there ends the process.
+"""The script that runs TensorFlow Lite Micro, which ends its process where an allocation fails.
 
 It is run as a script, so that it imports nothing but NumPy and tflite-micro.
 """

@@ -1,4 +1,4 @@
-"""The proof on real samples: Keras, LiteRT's reference kernels and TensorFlow Lite Micro agree."""
+"""Verification: Keras, LiteRT and TensorFlow Lite Micro on the same samples."""
 
 import dataclasses
 

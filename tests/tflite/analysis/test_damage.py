@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema_module
 
-from keras_distill.tflite import TFLiteModel, choices
+from keras_distill.tflite import TFLiteModel, formats
 from keras_distill.tflite.analysis import costs, flatbuffer, schema
 
 
@@ -26,7 +26,7 @@ def look_into(path):
     """Reads all that is read of a file without an interpreter."""
     model = TFLiteModel(path)
     assert repr(model) and model.operators
-    for target in choices.TARGETS:
+    for target in formats.TARGETS:
         [str(finding) for finding in model.lint_for(target)]
     costs.operator_costs(model.graph)
     costs.live_bytes(model.graph)

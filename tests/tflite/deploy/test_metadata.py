@@ -1,4 +1,4 @@
-"""What a file says of itself: written, read back, and harmless to all that run the model."""
+"""Metadata of a file: written, read back, and harmless to all that run the model."""
 
 import zipfile
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from keras_distill.tflite import TensorInfo
-from keras_distill.tflite.deploy import cpp, phones, projects
+from keras_distill.tflite.deploy import android, cpp, ios, projects
 from tests.tflite.compilers import call, compile_objects
 
 HALF = TensorInfo("half", (1, 4), "int8", 0.5, -3)
@@ -97,7 +97,7 @@ def test_the_raspberry_pi_rounds_as_python_does(info, tmp_path):
 
 
 def test_kotlin_and_swift_say_the_same_rule():
-    kotlin, swift = phones._kotlin_quantize(HALF, "Byte"), phones._swift_quantize(HALF, "Int8")
+    kotlin, swift = android._quantize(HALF, "Byte"), ios._quantize(HALF, "Int8")
     assert "val exact = (value / 0.5f).toDouble()" in kotlin
     assert "var steps = truncate(exact + 0.5.withSign(exact)) + (-3)" in kotlin
     imports = re.findall(r"import kotlin\.math\.(\w+)", projects.source("android/Model.kt"))

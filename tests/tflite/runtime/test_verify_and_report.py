@@ -91,9 +91,9 @@ def test_boards_fit_or_say_why(int8_cnn):
     report = result.report()
     assert set(report.boards) == set(BOARDS) and not any(report.boards.values())
     nano = BOARDS["arduino_nano_33_ble"]
-    assert "half of the SRAM" in nano.obstacle(129 * 1024, 1000)
-    assert "flash" in nano.obstacle(1000, 1024 * 1024)
-    assert nano.obstacle(128 * 1024, 800 * 1024) == ""
+    assert "half of the SRAM" in nano.reason_against(129 * 1024, 1000)
+    assert "flash" in nano.reason_against(1000, 1024 * 1024)
+    assert nano.reason_against(128 * 1024, 800 * 1024) == ""
 
 
 def test_a_file_says_how_it_was_quantized(int8_cnn, tmp_path):

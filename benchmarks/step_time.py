@@ -31,13 +31,13 @@ import tensorflow as tf
 from keras_distill import (
     AttentionTransfer,
     Distiller,
-    HintLearning,
     SoftTargets,
     TeacherCache,
     architectures,
     datasets,
 )
 from keras_distill.features import FeatureModel
+from keras_distill.losses import HintLearning
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "step_time.md"
 LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -11,7 +11,8 @@ deviation over three seeds.
 import keras
 import numpy as np
 
-from keras_distill import AttentionMapAlignment, Distiller, SoftTargets
+from keras_distill import Distiller, SoftTargets
+from keras_distill.losses import AttentionMapAlignment
 
 WORDS, LENGTH = 20, 12
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -3,14 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_distill import (
-    AttentionTransfer,
-    DistillationLoss,
-    Distiller,
-    HintLearning,
-    LogitMatching,
-    SoftTargets,
-)
+from keras_distill import AttentionTransfer, DistillationLoss, Distiller, SoftTargets
+from keras_distill.losses import HintLearning, LogitMatching
 
 
 def history_of(distiller, images, **kwargs):

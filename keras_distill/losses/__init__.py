@@ -1,5 +1,6 @@
 """What is transferred: the distillation losses, one folder per family of knowledge."""
 
+from keras_distill.losses import functional
 from keras_distill.losses.attention import (
     AttentionCapture,
     AttentionMapAlignment,
@@ -47,6 +48,7 @@ from keras_distill.losses.response import (
     SoftTargets,
     VirtualTeacher,
 )
+from keras_distill.losses.serialization import deserialize, serialize
 
 __all__ = [
     "DIST",
@@ -88,5 +90,8 @@ __all__ = [
     "VariationalInformation",
     "VirtualTeacher",
     "catalogue",
+    "deserialize",
+    "functional",
     "get",
+    "serialize",
 ]

@@ -13,16 +13,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_distill import (
-    AttentionTransfer,
+from keras_distill import AttentionTransfer, Distiller, SoftTargets, TeacherCache, architectures
+from keras_distill.losses import (
     ClassAttentionTransfer,
-    Distiller,
     GradientAttentionTransfer,
     HintLearning,
     SimpleKD,
-    SoftTargets,
-    TeacherCache,
-    architectures,
 )
 from tests.cache.conftest import LOSSES
 

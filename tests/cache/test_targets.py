@@ -5,15 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_distill import (
-    AttentionTransfer,
-    Distiller,
-    HeadAttention,
-    HintLearning,
-    SoftTargets,
-    losses,
-)
+from keras_distill import AttentionTransfer, Distiller, SoftTargets, losses
 from keras_distill.cache.targets import Target
+from keras_distill.losses import HeadAttention, HintLearning
 from tests.cache.conftest import COUNT
 
 RNG = np.random.default_rng(0)

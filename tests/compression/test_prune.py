@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_distill import AttentionTransfer, ClassAttentionTransfer, Distiller, SoftTargets
+from keras_distill import AttentionTransfer, Distiller, SoftTargets
 from keras_distill.compression import prune, quantize_aware, tfmot
+from keras_distill.losses import ClassAttentionTransfer
 from tests.compression.models import (
     MODELS,
     compressed,

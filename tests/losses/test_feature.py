@@ -2,8 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_distill import HintLearning
-from keras_distill.losses import FeatureProjector
+from keras_distill.losses import FeatureProjector, HintLearning
 
 
 def test_hint_equals_the_mean_squared_error_where_shapes_agree():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_distill import AttentionCapture, AttentionTransfer, losses
+from keras_distill import AttentionTransfer, losses
+from keras_distill.losses import AttentionCapture
 from keras_distill.losses.functional.tensors import scaled
 from keras_distill.losses.loss import LossContext
 

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 from scipy.special import log_softmax, softmax
 
-from keras_distill import Distiller, LogitMatching, SoftTargets
-from keras_distill.losses import SoftenedLoss
+from keras_distill import Distiller, SoftTargets
+from keras_distill.losses import LogitMatching, SoftenedLoss
 
 
 def reference_kl(teacher, student, temperature):

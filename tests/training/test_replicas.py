@@ -8,7 +8,8 @@ import keras, numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from keras_distill import AttentionTransfer, Distiller, HintLearning, SoftTargets
+from keras_distill import AttentionTransfer, Distiller, SoftTargets
+from keras_distill.losses import HintLearning
 
 rng = np.random.default_rng(0)
 x, y = rng.random((32, 8, 8, 1)).astype("float32"), rng.integers(0, 3, 32)

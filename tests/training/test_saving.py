@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_distill import AttentionTransfer, Distiller, HintLearning, SoftTargets
+from keras_distill import AttentionTransfer, Distiller, SoftTargets
+from keras_distill.losses import HintLearning
 
 
 def trained(make_cnn, images, crossentropy, **kwargs):

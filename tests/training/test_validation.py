@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_distill import AttentionTransfer, Distiller, HintLearning, SoftTargets
+from keras_distill import AttentionTransfer, Distiller, SoftTargets
+from keras_distill.losses import HintLearning
 
 
 def test_an_unknown_layer_lists_the_closest_of_that_side(make_cnn):

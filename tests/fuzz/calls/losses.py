@@ -189,6 +189,26 @@ CALLS = [
         {**RULES, "identifier": one_of("kd", "dkd", "nkd", "KD").named("loss", "abbreviation")},
         module="losses",
     ),
+    Call(
+        "losses.serialize",
+        lambda place: (losses.serialize, {"loss": losses.SoftTargets()}),
+        {"loss": instance(keras.distillation.DistillationLoss)},
+        module="losses",
+    ),
+    Call(
+        "losses.deserialize",
+        lambda place: (
+            losses.deserialize,
+            {"config": losses.serialize(losses.SoftTargets()), "custom_objects": None},
+        ),
+        {
+            # Keras reads a dictionary by its known keys, and leaves others to later versions.
+            "config": (one_of("kd", "dkd", "nkd") | instance(dict)).named("loss", "abbreviation"),
+            "custom_objects": NONE | instance(dict),
+        },
+        lambda place, loss, arguments: loss.clone(),
+        module="losses",
+    ),
     Call("losses.catalogue", lambda place: (losses.catalogue, {}), module="losses"),
     Call("recipes.names", lambda place: (recipes.names, {}), module="recipes"),
     Call(

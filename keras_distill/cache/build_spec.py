@@ -118,7 +118,7 @@ class BuildSpec:
         chosen = [losses_module.get(loss) for loss in (losses if several else [losses])]
         if not chosen:
             raise ValueError("distillation_losses is empty: give at least one distillation loss.")
-        self._candidates = automatic_layers.surveys_of(teacher)
+        self._candidates = automatic_layers.all_candidates(teacher)
         self._tapped = tapped_paths(chosen, self._candidates)
         self._paths = list(dict.fromkeys(path for _, path in self._tapped if path is not None))
         self._branch = Side("teacher", teacher, self._paths, teacher_input)

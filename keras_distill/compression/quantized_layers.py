@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill._compat import causal_padding
-from keras_distill.features.substitute_weights import Reweighted
+from keras_distill.features.substitute_weights import SubstituteWeights
 
 # Smaller ranges than this would make scales that int8 arithmetic can't represent.
 _SMALLEST_RANGE = 1e-6
@@ -50,7 +50,7 @@ class _RoundedKernel:
         """Returns what the layer returns, with the rounded kernel."""
         kernel = round_kernel(self.kernel, self._per_channel, self._channel_axes)
         layer_class = super(_RoundedKernel, type(self))
-        return layer_class.call(Reweighted(self, kernel, self.bias), inputs)
+        return layer_class.call(SubstituteWeights(self, kernel, self.bias), inputs)
 
 
 @keras.saving.register_keras_serializable("keras_distill")

@@ -1,14 +1,16 @@
-"""The automatic choice of layers: which ones a loss taps when it is told `"auto"`."""
+"""Automatic choice of the layers that a loss taps, by rule."""
+
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
-from keras_distill.features.layer_paths import children
-from keras_distill.features.stages import features_of, shows_activation, spatial_stages
+from keras_distill.features.layer_paths import layers_by_path
+from keras_distill.features.stages import features_of, outputs_activation, spatial_stages
+from keras_distill.features.transformer_blocks import attention_layers, hidden_states
 
-_ATTENTION_LAYERS = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 
-
-def choose(rule, teacher, student):
+def choose(rule: str, teacher: Any, student: Any) -> tuple:
     """Chooses the layers that a loss taps.
 
     Args:
@@ -25,7 +27,7 @@ def choose(rule, teacher, student):
             `"graph"`, the last two stages, the embedding and the last dense layer;
             `"class_maps"`, the last stage and the last dense layer's kernel;
             `"scores"` and `"raw_scores"`, the scores of all attention layers;
-            `"hidden_states"`, what enters each attention block, and what leaves the last;
+            `"hidden_states"`, the input of each attention block, and the output of the last;
             `"last_attention"`, the last attention layer.
         teacher: The teacher model, or a cache of its outputs.
         student: The student model.
@@ -36,16 +38,18 @@ def choose(rule, teacher, student):
     Raises:
         ValueError: If a model has no such layers, or they can't be found without running it.
     """
-    return _RULES[rule].pair(survey(rule, teacher, "teacher"), survey(rule, student, "student"))
+    return _RULES[rule].pair(
+        candidates(rule, teacher, "teacher"), candidates(rule, student, "student")
+    )
 
 
-def survey(rule, model, side="model"):
-    """Finds what a rule may choose from in one model.
+def candidates(rule: str, model: Any, branch: str = "model") -> Any:
+    """Finds the layers of one model that a rule may choose from.
 
     Args:
         rule: As for `choose`.
         model: A `keras.Model`, or an object with `candidates`, a dictionary of earlier results.
-        side: What to call the model in errors.
+        branch: What to call the model in errors: `"teacher"` or `"student"`.
 
     Returns:
         Paths, in a form that `json` can write.
@@ -53,19 +57,19 @@ def survey(rule, model, side="model"):
     Raises:
         ValueError: If the model has no such layers, or they can't be found without running it.
     """
-    surveys = getattr(model, "candidates", None)
-    if surveys is None:
-        return _RULES[rule].survey(model, side)
-    if rule not in surveys:
+    known = getattr(model, "candidates", None)
+    if known is None:
+        return _RULES[rule].candidates(model, branch)
+    if rule not in known:
         raise ValueError(
-            f'"auto" found no layers for the rule {rule!r} in the {side}: name the layers with '
-            "teacher_layer_name and student_layer_name."
+            f'"auto" found no layers in the {branch}: name the layers with teacher_layer_name and '
+            f"student_layer_name. Received: rule={rule!r}"
         )
-    return surveys[rule]
+    return known[rule]
 
 
-def surveys_of(model):
-    """Returns a dictionary from rule to what it may choose from, where it finds anything.
+def all_candidates(model: keras.Model) -> dict:
+    """Returns the candidates of every rule that finds any, by rule.
 
     Args:
         model: A `keras.Model`.
@@ -73,136 +77,186 @@ def surveys_of(model):
     found = {}
     for rule in _RULES:
         try:
-            found[rule] = survey(rule, model)
+            found[rule] = candidates(rule, model)
         except ValueError:
             continue
     return found
 
 
-def choices(rule, surveyed):
-    """Returns all that a rule may choose for one model, whatever the other is.
+def choices(rule: str, found: Any) -> list:
+    """Returns all that a rule may choose for one model, whatever the other model is.
 
     Args:
         rule: As for `choose`.
-        surveyed: Result of `survey`.
+        found: Result of `candidates`.
 
     Returns:
         List of layer names: each a path or a list of paths.
     """
-    return _RULES[rule].choices(surveyed)
+    return _RULES[rule].choices(found)
 
 
-def attention_layers(model, side="model"):
-    """Finds the attention layers, wherever they are nested.
+class _Stages:
+    """Pairs the stages: in order, by their size in space; from the last one back if none agree."""
 
-    Args:
-        model: A `keras.Model`.
-        side: What to call the model in errors.
+    @staticmethod
+    def candidates(model, branch):
+        return [list(stage) for stage in spatial_stages(model, branch)]
 
-    Returns:
-        List of paths, from early to late.
+    def pair(self, teacher, student):
+        pairs = _common(*([tuple(space) for _, space in found] for found in (teacher, student)))
+        if not pairs:
+            from_the_end = range(-min(len(teacher), len(student)), 0)
+            pairs = list(zip(from_the_end, from_the_end, strict=True))
+        return [teacher[index][0] for index, _ in pairs], [student[index][0] for _, index in pairs]
 
-    Raises:
-        ValueError: If there are none.
-    """
-    paths = [path for path, layer in _all_layers(model) if isinstance(layer, _ATTENTION_LAYERS)]
-    if not paths:
-        raise ValueError(
-            f'"auto" found no MultiHeadAttention in the {side} model {model.name!r}: name the '
-            "layers with teacher_layer_name and student_layer_name."
-        )
-    return paths
+    def choices(self, found):
+        return [[path for path, _ in found]]
 
 
-def hidden_states(model, side="model"):
-    """Finds the hidden states of a transformer: what enters each block, and what leaves the last.
-
-    A block is the layer around one attention layer, or around self- and cross-attention together;
-    where attention stands in the model itself, the attention layer.
+class _OneStage(_Stages):
+    """One of the paired stages.
 
     Args:
-        model: A `keras.Model`.
-        side: What to call the model in errors.
-
-    Returns:
-        List of paths, from the embeddings to the last hidden state.
-
-    Raises:
-        ValueError: If there is no attention, or what leaves the last block can't be found.
+        pick: Function from the number of stages to the index of one.
     """
-    attention = attention_layers(model, side)
-    known = dict(_all_layers(model))
-    blocks = list(dict.fromkeys(_block_of(path, attention, known) for path in attention))
-    last = blocks[-1]
-    if isinstance(known[last], _ATTENTION_LAYERS):
-        last = _last_sequence(model, last, side)
-    return [*(f"{path}:input" for path in blocks), last]
+
+    def __init__(self, pick: Callable[[int], int]):
+        self._pick = pick
+
+    def pair(self, teacher, student):
+        return tuple(paths[self._pick(len(paths))] for paths in super().pair(teacher, student))
+
+    def choices(self, found):
+        return [path for path, _ in found]
 
 
-def _block_of(path, attention, known):
-    def held(container):
-        return sum(other.startswith(f"{container}/") for other in attention)
+class _OneStageOrEmbedding(_OneStage):
+    """One of the paired stages, or the input of the last dense layers if a model has no space."""
 
-    block = path
-    while "/" in block:
-        around = block.rpartition("/")[0]
-        # A layer that holds more attention than the block does is a stack of blocks.
-        if isinstance(known[around], keras.Model) or (block != path and held(around) > held(block)):
-            break
-        block = around
-    return block
+    @staticmethod
+    def candidates(model, branch):
+        found, first_error = {}, None
+        for what, find in (("stages", _Stages.candidates), ("embedding", _embedding)):
+            try:
+                found[what] = find(model, branch)
+            except ValueError as error:
+                first_error = first_error or error
+        if not found:
+            raise first_error
+        return found
 
-
-def _last_sequence(model, attention, side):
-    """Returns what enters the pooling, or else the last layer that outputs a sequence."""
-    layers = list(_model_layers(model))
-    paths = [path for path, _ in layers]
-    after = layers[paths.index(attention) :] if attention in paths else []
-    shape = _described_shape(after[0][1]) if after else None
-    found = None
-    for path, layer in after:
-        entered, left = _described_shape(layer, "input"), _described_shape(layer)
-        is_sequence = left is not None and len(left) == 3 and left[-1] == shape[-1]
-        if is_sequence and not isinstance(layer, keras.layers.Dropout):
-            found = path
-        if shape is not None and entered == shape and left is not None and len(left) == 2:
-            return f"{path}:input"
-    if found is None:
+    def pair(self, teacher, student):
+        if "stages" in teacher and "stages" in student:
+            return super().pair(teacher["stages"], student["stages"])
+        if "embedding" in teacher and "embedding" in student:
+            return teacher["embedding"], student["embedding"]
         raise ValueError(
-            f'"auto" can\'t tell what leaves the last attention block of the {side} model '
-            f"{model.name!r}: name the layers with teacher_layer_name and student_layer_name."
+            '"auto" found nothing that both models have, a stage over space or a Dense layer: '
+            "name the layers with teacher_layer_name and student_layer_name. "
+            f"Received: teacher={teacher}, student={student}"
         )
-    return found
+
+    def choices(self, found):
+        embedding = [found["embedding"]] if "embedding" in found else []
+        return super().choices(found.get("stages", [])) + embedding
 
 
-def _all_layers(model, prefix=""):
-    for name, layer in children(model).items():
-        yield prefix + name, layer
-        yield from _all_layers(layer, f"{prefix}{name}/")
+class _Preactivations(_Stages):
+    """The inputs of the activations of the paired stages."""
+
+    @staticmethod
+    def candidates(model, branch):
+        stages = spatial_stages(model, branch, with_preactivation=True)
+        return [list(stage) for stage in stages]
+
+    def pair(self, teacher, student):
+        return tuple(
+            _with_suffix(paths, "preactivation") for paths in super().pair(teacher, student)
+        )
+
+    def choices(self, found):
+        return [_with_suffix(paths, "preactivation") for paths in super().choices(found)]
 
 
-def _model_layers(model, prefix=""):
-    for layer in model.layers:
-        path = prefix + layer.name
-        if isinstance(layer, keras.Model):
-            yield from _model_layers(layer, f"{path}/")
-        else:
-            yield path, layer
+class _Graph(_Stages):
+    """The last two paired stages, and the input and output of the classifier."""
+
+    @staticmethod
+    def candidates(model, branch):
+        return {"stages": _Stages.candidates(model, branch), "head": _classifier(model, branch)}
+
+    def pair(self, teacher, student):
+        stages = super().pair(teacher["stages"], student["stages"])
+        heads = teacher["head"], student["head"]
+        return tuple(
+            [*paths[-2:], f"{head}:input", head] for paths, head in zip(stages, heads, strict=True)
+        )
+
+    def choices(self, found):
+        head = found["head"]
+        return [[*super().choices(found["stages"])[0], f"{head}:input", head]]
 
 
-def _described_shape(layer, what="output"):
-    try:
-        return tuple(getattr(layer, what).shape)
-    except (AttributeError, ValueError):
-        return None
+class _Scores:
+    """Spreads the student's attention layers evenly over the teacher's, last to last.
+
+    Args:
+        suffix: What is tapped of an attention layer.
+    """
+
+    candidates = staticmethod(attention_layers)
+
+    def __init__(self, suffix: str):
+        self._suffix = suffix
+
+    def pair(self, teacher, student):
+        count = min(len(teacher), len(student))
+        chosen = (
+            [paths[(index + 1) * len(paths) // count - 1] for index in range(count)]
+            for paths in (teacher, student)
+        )
+        return tuple(_with_suffix(paths, self._suffix) for paths in chosen)
+
+    def choices(self, found):
+        return [_with_suffix(found, self._suffix)]
 
 
-def _common(first, second):
+class _HiddenStates:
+    """Spreads the student's blocks evenly over the teacher's, embeddings and last to their like."""
+
+    candidates = staticmethod(hidden_states)
+
+    def pair(self, teacher, student):
+        count = min(len(teacher), len(student)) - 1
+        return tuple(
+            [paths[index * (len(paths) - 1) // count] for index in range(count + 1)]
+            for paths in (teacher, student)
+        )
+
+    def choices(self, found):
+        return [found]
+
+
+class _Unpaired:
+    """All candidates of each model, whatever those of the other are.
+
+    Args:
+        candidates: Function from a model and the name of its branch to a path or a list of paths.
+    """
+
+    def __init__(self, candidates: Callable):
+        self.candidates = candidates
+
+    def pair(self, teacher, student):
+        return teacher, student
+
+    def choices(self, found):
+        return [found]
+
+
+def _common(first: list, second: list) -> list[tuple[int, int]]:
     """Finds the longest common subsequence, as late in both as it can be.
-
-    Args:
-        first: List.
-        second: List.
 
     Returns:
         List of tuples of an index in `first` and one in `second`.
@@ -217,206 +271,75 @@ def _common(first, second):
     return longest[-1][-1]
 
 
-class _Stages:
-    """Pairs the stages: in order, by their size in space; from the last one back if none agree."""
-
-    survey = staticmethod(
-        lambda model, side: [list(stage) for stage in spatial_stages(model, side)]
-    )
-
-    def pair(self, *sides):
-        pairs = _common(*([tuple(space) for _, space in side] for side in sides))
-        if not pairs:
-            pairs = list(zip(*(range(-min(map(len, sides)), 0) for _ in sides), strict=True))
-        chosen = zip(*pairs, strict=True)
-        return tuple(
-            [side[index][0] for index in indices]
-            for side, indices in zip(sides, chosen, strict=True)
-        )
-
-    def choices(self, surveyed):
-        return [[path for path, _ in surveyed]]
+def _with_suffix(paths: list[str], suffix: str) -> list[str]:
+    return [f"{path}:{suffix}" for path in paths]
 
 
-class _OneStage(_Stages):
-    """One of the paired stages."""
-
-    def __init__(self, pick):
-        self._pick = pick
-
-    def pair(self, *sides):
-        return tuple(side[self._pick(len(side))] for side in super().pair(*sides))
-
-    def choices(self, surveyed):
-        return [path for path, _ in surveyed]
-
-
-class _OneStageOrEmbedding(_OneStage):
-    """One of the paired stages, or what enters the last dense layers if a model has no space."""
-
-    @staticmethod
-    def survey(model, side):
-        found, missing = {}, None
-        for what, survey in (("stages", _Stages.survey), ("embedding", _embedding)):
-            try:
-                found[what] = survey(model, side)
-            except ValueError as error:
-                missing = missing or error
-        if not found:
-            raise missing
-        return found
-
-    def pair(self, *sides):
-        for what in ("stages", "embedding"):
-            offered = [side[what] for side in sides if what in side]
-            if len(offered) == len(sides):
-                return super().pair(*offered) if what == "stages" else tuple(offered)
-        raise ValueError(
-            '"auto" found nothing that both models have, a stage over space or a Dense layer: '
-            "name the layers with teacher_layer_name and student_layer_name. "
-            f"Teacher: {sides[0]}, Student: {sides[1]}."
-        )
-
-    def choices(self, surveyed):
-        embedding = [surveyed["embedding"]] if "embedding" in surveyed else []
-        return super().choices(surveyed.get("stages", [])) + embedding
-
-
-class _Preactivations(_Stages):
-    """What enters the activations of the paired stages."""
-
-    survey = staticmethod(
-        lambda model, side: [list(stage) for stage in spatial_stages(model, side, True)]
-    )
-
-    def pair(self, *sides):
-        return tuple([f"{path}:preactivation" for path in side] for side in super().pair(*sides))
-
-    def choices(self, surveyed):
-        return [[f"{path}:preactivation" for path, _ in surveyed]]
-
-
-class _Graph(_Stages):
-    """The last two paired stages, what enters the classifier, and what leaves it."""
-
-    @staticmethod
-    def survey(model, side):
-        return {"stages": _Stages.survey(model, side), "head": _classifier(model, side)}
-
-    def pair(self, *sides):
-        stages = super().pair(*(side["stages"] for side in sides))
-        heads = [side["head"] for side in sides]
-        return tuple(
-            [*paths[-2:], f"{head}:input", head] for paths, head in zip(stages, heads, strict=True)
-        )
-
-    def choices(self, surveyed):
-        head = surveyed["head"]
-        return [[*super().choices(surveyed["stages"])[0], f"{head}:input", head]]
-
-
-class _Scores:
-    """Spreads the student's attention layers evenly over the teacher's, last to last.
-
-    Args:
-        suffix: What is tapped of an attention layer.
-    """
-
-    survey = staticmethod(lambda model, side: attention_layers(model, side))
-
-    def __init__(self, suffix):
-        self._suffix = suffix
-
-    def pair(self, *sides):
-        count = min(map(len, sides))
-        chosen = (
-            [side[(index + 1) * len(side) // count - 1] for index in range(count)] for side in sides
-        )
-        return tuple([f"{path}:{self._suffix}" for path in side] for side in chosen)
-
-    def choices(self, surveyed):
-        return [[f"{path}:{self._suffix}" for path in surveyed]]
-
-
-class _HiddenStates:
-    """Spreads the student's blocks evenly over the teacher's, embeddings and last to their like."""
-
-    survey = staticmethod(lambda model, side: hidden_states(model, side))
-
-    def pair(self, *sides):
-        blocks = [len(side) - 1 for side in sides]
-        count = min(blocks)
-        return tuple(
-            [side[index * total // count] for index in range(count + 1)]
-            for side, total in zip(sides, blocks, strict=True)
-        )
-
-    def choices(self, surveyed):
-        return [surveyed]
-
-
-class _EachOnItsOwn:
-    """What one model offers is what is tapped of it, whatever the other offers.
-
-    Args:
-        survey: Function from a model and the name of its side to a path or a list of paths.
-    """
-
-    def __init__(self, survey):
-        self.survey = survey
-
-    def pair(self, *sides):
-        return sides
-
-    def choices(self, surveyed):
-        return [surveyed]
-
-
-def _ends(model, side):
-    spatial_stages(model, side)
+def _ends(model, branch):
+    # Raises where nothing has a spatial axis.
+    spatial_stages(model, branch)
     features = features_of(model)
-    # One branch of several, whose outputs are joined, is no end.
-    joins = (keras.layers.Concatenate,)
-    joined = [each for each in features if each.merge and isinstance(each.merge.layer, joins)]
-    paths = [each.step.path for each in features if shows_activation(each.step)]
-    paths = [path for path in paths if path not in {each.step.path for each in joined}] or paths
+    # One of several paths whose outputs are concatenated is no end.
+    joined = {
+        each.step.path
+        for each in features
+        if each.merge and isinstance(each.merge.layer, keras.layers.Concatenate)
+    }
+    paths = [each.step.path for each in features if outputs_activation(each.step)]
+    paths = [path for path in paths if path not in joined] or paths
     paths = paths or [each.step.path for each in features]
     return list(dict.fromkeys([*paths[:2], *paths[-2:]]))
 
 
-def _embedding(model, side):
-    return f"{_classifier(model, side)}:input"
+def _last_stage(model, branch):
+    return spatial_stages(model, branch)[-1][0]
 
 
-def _classifier(model, side):
-    found = [path for path, layer in _all_layers(model) if isinstance(layer, keras.layers.Dense)]
+def _embedding(model, branch):
+    return f"{_classifier(model, branch)}:input"
+
+
+def _classifier(model, branch):
+    layers = layers_by_path(model).items()
+    found = [path for path, layer in layers if isinstance(layer, keras.layers.Dense)]
     if not found:
         raise ValueError(
-            f'"auto" found no Dense layer in the {side} model {model.name!r}: name the layers '
+            f'"auto" found no Dense layer in the {branch} model {model.name!r}: name the layers '
             "with teacher_layer_name and student_layer_name."
         )
     return found[-1]
 
 
-def _class_maps(model, side):
-    last, _ = spatial_stages(model, side)[-1]
-    return [last, f"{_classifier(model, side)}:kernel"]
+def _class_maps(model, branch):
+    return [_last_stage(model, branch), f"{_classifier(model, branch)}:kernel"]
+
+
+def _last_attention(model, branch):
+    return attention_layers(model, branch)[-1]
+
+
+def _middle(count):
+    return (count - 1) // 2
+
+
+def _last(count):
+    return -1
 
 
 _RULES = {
     "stages": _Stages(),
-    "middle_stage": _OneStage(lambda count: (count - 1) // 2),
-    "last_stage": _OneStage(lambda count: -1),
-    "middle_stage_or_embedding": _OneStageOrEmbedding(lambda count: (count - 1) // 2),
-    "last_stage_or_embedding": _OneStageOrEmbedding(lambda count: -1),
-    "each_last_stage": _EachOnItsOwn(lambda model, side: spatial_stages(model, side)[-1][0]),
+    "middle_stage": _OneStage(_middle),
+    "last_stage": _OneStage(_last),
+    "middle_stage_or_embedding": _OneStageOrEmbedding(_middle),
+    "last_stage_or_embedding": _OneStageOrEmbedding(_last),
+    "each_last_stage": _Unpaired(_last_stage),
     "preactivations": _Preactivations(),
-    "ends": _EachOnItsOwn(_ends),
-    "embedding": _EachOnItsOwn(_embedding),
+    "ends": _Unpaired(_ends),
+    "embedding": _Unpaired(_embedding),
     "graph": _Graph(),
-    "class_maps": _EachOnItsOwn(_class_maps),
+    "class_maps": _Unpaired(_class_maps),
     "scores": _Scores("scores"),
     "raw_scores": _Scores("raw_scores"),
     "hidden_states": _HiddenStates(),
-    "last_attention": _EachOnItsOwn(lambda model, side: attention_layers(model, side)[-1]),
+    "last_attention": _Unpaired(_last_attention),
 }

@@ -1,10 +1,12 @@
-"""The teacher in inference form: convolutions that do the work of the normalization after them."""
+"""Batch-norm folding: convolutions that apply the batch normalization after them."""
+
+from collections.abc import Iterable
 
 import keras
 from keras import ops
 
 from keras_distill._compat import all_layers, functional_of, nodes_of
-from keras_distill.features.substitute_weights import Reweighted
+from keras_distill.features.substitute_weights import SubstituteWeights
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D,
@@ -15,14 +17,14 @@ _CONVOLUTIONS = (
 )
 
 
-def folded_calls(model, tapped=()):
-    """Finds the convolutions that can do the work of the batch normalization after them.
+def folded_calls(model: keras.Model, tapped: Iterable[tuple] = ()) -> dict:
+    """Finds the batch normalizations that can be folded into the convolution before them.
 
     In inference a batch normalization multiplies each channel by a constant and adds another,
     which the kernel and the bias of the convolution before it can do at no cost. The weights are
     read each time, so that they may change.
 
-    A pair is folded only where the model's own graph shows that nothing else sees the
+    A pair is folded only where the model's own graph shows that nothing else uses the
     convolution's output: in Functional and Sequential models and those nested in them, for layers
     of Keras in float32 that are called once, without activation between them, and not tapped
     between them.
@@ -43,7 +45,7 @@ def folded_calls(model, tapped=()):
         for tensor in node.input_tensors:
             consumers.setdefault(id(tensor), []).append(node.operation)
     outputs = {id(tensor) for graph in graphs for tensor in graph.outputs}
-    seen = {(id(layer), what) for layer, what in tapped}
+    taps = {(id(layer), what) for layer, what in tapped}
     calls = {}
     for node in nodes:
         layer, tensor = node.operation, node.output_tensors[0]
@@ -51,9 +53,9 @@ def folded_calls(model, tapped=()):
         if id(tensor) in outputs or len(after) != 1 or not _are_foldable(layer, after[0]):
             continue
         pair = (layer, after[0])
-        is_alone = all(uses[id(part)] == 1 and id(part) not in hidden for part in pair)
+        is_private = all(uses[id(part)] == 1 and id(part) not in hidden for part in pair)
         between = {(id(layer), "output"), (id(layer), "preactivation"), (id(after[0]), "input")}
-        if is_alone and not between & seen:
+        if is_private and not between & taps:
             calls |= {layer: _folded_call(*pair), after[0]: _pass_on}
     return calls
 
@@ -70,7 +72,7 @@ def _graphs(model):
 
 
 def _hidden_layers(nodes):
-    """Identities of the layers inside layers whose own calls no graph shows."""
+    """Returns the identities of the layers inside layers that have no graph."""
     hidden = set()
     for node in nodes:
         layer = node.operation
@@ -110,8 +112,8 @@ def _folded_call(convolution, normalization):
         # A depthwise kernel ends in (channels, multiplier), in the order of the output's channels.
         depthwise = hasattr(convolution, "depth_multiplier")
         scale = ops.reshape(scale, kernel.shape[-2:]) if depthwise else scale
-        seen = Reweighted(convolution, kernel * scale, bias)
-        return type(convolution).call(seen, inputs)
+        folded = SubstituteWeights(convolution, kernel * scale, bias)
+        return type(convolution).call(folded, inputs)
 
     return call
 

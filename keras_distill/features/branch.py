@@ -69,7 +69,7 @@ class Side:
         self.model = model
         self.input_function = input_function
         self.gives_input_gradient = gives_input_gradient
-        self.extractor = FeatureExtractor(model, paths, side=name, folds=name == "teacher")
+        self.extractor = FeatureExtractor(model, paths, branch=name, folds=name == "teacher")
         self.shapes = None
         self.output_activation = final_activation(model)
         self._output_activations = output_activations(model)

@@ -1,11 +1,14 @@
-"""Layer paths to a multi-output model: predictions and tapped features in one forward pass."""
+"""Multi-output feature extraction: a model's output and tapped layers in one forward pass."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from keras_distill._compat import set_mask
 from keras_distill.arguments import check_flag, check_model, check_text, shown
 from keras_distill.features.batch_norm_folding import folded_calls
-from keras_distill.features.hooks import SUFFIXES, check_observable, recording
+from keras_distill.features.hooks import SUFFIXES, check_tappable, recording
 from keras_distill.features.layer_paths import layers_along, symbolic
 from keras_distill.losses.logits import activation_of
 
@@ -14,7 +17,7 @@ class FeatureExtractor:
     """Runs a model once and returns its output together with the features of tapped layers.
 
     Works for Functional, Sequential, nested and subclassed models alike, since it records what
-    the layers see while the model runs, in place of rebuilding the model's graph. Nothing of it
+    the layers compute while the model runs, and doesn't rebuild the model's graph. Nothing of it
     stays in the model, and several threads may run extractors on one model, or the model itself.
 
     Args:
@@ -30,7 +33,7 @@ class FeatureExtractor:
             `":raw_scores"`, the same before the softmax, 0 at padded queries and masked keys;
             `":query"`, `":key"`, `":value"`, its projected vectors, shape
             `(batch, length, heads, size)`.
-        side: What to call the model in errors: `"teacher"` or `"student"`.
+        branch: What to call the model in errors: `"teacher"` or `"student"`.
         folds: Whether inference runs with batch normalizations folded into the convolutions
             before them, where that is harmless. It is faster, and equal up to the rounding of
             float32.
@@ -48,9 +51,11 @@ class FeatureExtractor:
     ```
     """
 
-    def __init__(self, model, paths, side="model", folds=False):
+    def __init__(
+        self, model: keras.Model, paths: Sequence[str], branch: str = "model", folds: bool = False
+    ):
         self.model = check_model("model", model)
-        self.side = check_text("side", side)
+        self.branch = check_text("branch", branch)
         check_flag("folds", folds)
         self.paths = _checked_paths(paths)
         self._taps = {}
@@ -59,7 +64,7 @@ class FeatureExtractor:
             self._taps[path] = (layer, what)
         self._folded = folded_calls(model, self._taps.values()) if folds else {}
 
-    def __call__(self, inputs, training=False):
+    def __call__(self, inputs: Any, training: bool = False) -> tuple[Any, dict[str, Any]]:
         """Runs the model once.
 
         Args:
@@ -77,7 +82,7 @@ class FeatureExtractor:
             output = self.model(inputs, training=training)
         return output, {path: self._pick(path, records) for path in self.paths}
 
-    def symbolic_features(self):
+    def symbolic_features(self) -> dict[str, Any] | None:
         """Returns a dictionary from path to symbolic tensor, or `None` where a layer has none."""
         tensors = {}
         for path, (layer, what) in self._taps.items():
@@ -89,8 +94,8 @@ class FeatureExtractor:
                 return None
         return tensors
 
-    def activation_at(self, path):
-        """Names the activation of a tapped layer, `None` where something else of it is tapped.
+    def activation_at(self, path: str) -> str | None:
+        """Returns the activation's name of a layer whose output is tapped, `None` for other taps.
 
         Args:
             path: One of the layer paths.
@@ -103,36 +108,36 @@ class FeatureExtractor:
         if what == "kernel":
             return keras.ops.convert_to_tensor(layer.kernel)
         record = records[layer]
-        seen = record.seen[what]
-        if not seen and record.is_hidden:
-            raise ValueError(_runs_in_own_graph(f"{path!r} of the {self.side}", "has a loop"))
-        if len(seen) != 1:
+        kept = record.kept[what]
+        if not kept and record.is_hidden:
+            raise ValueError(_runs_in_own_graph(f"{path!r} of the {self.branch}", "has a loop"))
+        if len(kept) != 1:
             raise ValueError(
-                f"Layer {path!r} of the {self.side} is called {len(seen)} times in one forward "
+                f"Layer {path!r} of the {self.branch} is called {len(kept)} times in one forward "
                 "pass, so that it has no single output: tap a layer that is called once."
             )
         mask = record.masks.get(what)
         if hasattr(mask, "shape"):
-            set_mask(seen[0], mask)
-        return seen[0]
+            set_mask(kept[0], mask)
+        return kept[0]
 
     def _resolve(self, path):
         layer_path, colon, what = path.partition(":")
         if colon and what not in SUFFIXES:
             raise ValueError(
-                f"Unknown suffix {':' + what!r} in the {self.side}'s layer path {path!r}. "
+                f"Unknown suffix {':' + what!r} in a layer path of the {self.branch}. "
                 f"Allowed: {', '.join(':' + suffix for suffix in SUFFIXES)}, or none for the "
-                "layer's output."
+                f"layer's output. Received: layer path {path!r}"
             )
-        *around, layer = layers_along(self.model, layer_path, self.side)
-        _check_can_be_seen(layer_path, [self.model, *around], what, self.side)
+        *around, layer = layers_along(self.model, layer_path, self.branch)
+        _check_is_reached(layer_path, [self.model, *around], what, self.branch)
         if getattr(layer, "data_format", None) == "channels_first":
             raise ValueError(
-                f"Layer {path!r} of the {self.side} has data_format='channels_first'. Features are "
+                f"Layer {path!r} of the {self.branch} has data_format='channels_first'. Features are "
                 "compared with their channels last: rebuild the model with "
                 "data_format='channels_last'."
             )
-        check_observable(layer, what, f"{path!r} of the {self.side}")
+        check_tappable(layer, what, f"{path!r} of the {self.branch}")
         return layer, what or "output"
 
 
@@ -143,8 +148,8 @@ def _checked_paths(paths):
     return list(dict.fromkeys(paths))
 
 
-def _check_can_be_seen(path, around, what, side):
-    """Refuses what runs out of sight, in a loop or a `tf.function` of a layer around it."""
+def _check_is_reached(path, around, what, branch):
+    """Refuses a layer that runs in a loop, or in a `tf.function`, of a layer around it."""
     loops = (keras.layers.RNN, keras.layers.TimeDistributed)
     for depth, layer in enumerate(around):
         if what == "kernel":
@@ -152,14 +157,16 @@ def _check_can_be_seen(path, around, what, side):
         if isinstance(layer, loops):
             loop = "/".join(path.split("/")[:depth])
             raise ValueError(
-                f"Layer {path!r} of the {side} runs once per time step, in the loop of the "
+                f"Layer {path!r} of the {branch} runs once per time step, in the loop of the "
                 f"{type(layer).__name__} {loop!r}, so that it has no single output: tap {loop!r} "
                 "in its place, a recurrent layer with return_sequences=True where each step "
                 "counts."
             )
         if hasattr(layer.call, "get_concrete_function"):
             raise ValueError(
-                _runs_in_own_graph(f"{path!r} of the {side}", f"of {layer.name!r} is a tf.function")
+                _runs_in_own_graph(
+                    f"{path!r} of the {branch}", f"of {layer.name!r} is a tf.function"
+                )
             )
 
 
@@ -197,7 +204,14 @@ class FeatureModel(keras.Model):
     ```
     """
 
-    def __init__(self, model, paths, name=None, trainable=True, dtype=None):
+    def __init__(
+        self,
+        model: keras.Model,
+        paths: Sequence[str],
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+    ):
         check_model("model", model)
         if not _checked_paths(paths):
             raise ValueError(f"paths is empty: give at least one layer path. Received: {paths=}")
@@ -209,23 +223,23 @@ class FeatureModel(keras.Model):
         if inputs is not None:
             self(keras.tree.map_structure(_like, inputs))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
         """Returns a dictionary from path to feature."""
         return self.extractor(inputs, training=bool(training))[1]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any):
         """Builds the other model."""
         if not self.model.built:
             self.model.build(input_shape)
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict:
         """Returns the constructor's arguments, the other model among them."""
         model = keras.saving.serialize_keras_object(self.model)
         return {**super().get_config(), "model": model, "paths": self.extractor.paths}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict, custom_objects: dict | None = None) -> "FeatureModel":
         """Returns the model that `get_config` described."""
         deserialize = keras.saving.deserialize_keras_object
         config = {

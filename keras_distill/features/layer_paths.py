@@ -1,34 +1,37 @@
-"""Layer paths, names joined by `/` through nested models, and the symbolic ends of a model."""
+"""Layer paths: names joined by `/` through nested models; symbolic inputs and outputs."""
 
 import difflib
+from typing import Any
 
 import keras
 
 from keras_distill._compat import inner_layers
 
 
-def layer_at(model, path, side="model"):
+def layer_at(model: keras.layers.Layer, path: str, branch: str = "model") -> keras.layers.Layer:
     """Returns the layer that a path names.
 
     Args:
         model: A `keras.Model` or layer.
         path: A layer name, or names joined by `/` through nested models and layers; the name of
             the attribute works too in a subclassed model.
-        side: What to call the model in errors.
+        branch: What to call the model in errors: `"teacher"` or `"student"`.
 
     Raises:
         ValueError: If there is none; the error lists the closest paths.
     """
-    return layers_along(model, path, side)[-1]
+    return layers_along(model, path, branch)[-1]
 
 
-def layers_along(model, path, side="model"):
+def layers_along(
+    model: keras.layers.Layer, path: str, branch: str = "model"
+) -> list[keras.layers.Layer]:
     """Returns the list of layers that the parts of a path name, from outer to inner.
 
     Args:
         model: As for `layer_at`.
         path: As for `layer_at`.
-        side: As for `layer_at`.
+        branch: As for `layer_at`.
 
     Raises:
         ValueError: As for `layer_at`.
@@ -37,33 +40,43 @@ def layers_along(model, path, side="model"):
     for part in path.split("/"):
         layer = children(layers[-1]).get(part) or _attribute_layer(layers[-1], part)
         if layer is None:
-            raise ValueError(_unknown(model, path, side))
+            raise ValueError(_unknown(model, path, branch))
         layers.append(layer)
     return layers[1:]
 
 
-def layer_paths(model, prefix=""):
-    """Yields the path of every layer of a model, nested ones included.
+def layer_paths(model: keras.layers.Layer) -> list[str]:
+    """Returns the path of every layer of a model, nested ones included.
+
+    Args:
+        model: A `keras.Model` or layer.
+
+    Returns:
+        List of paths, outer layers before what they contain.
+    """
+    return list(layers_by_path(model))
+
+
+def layers_by_path(model: keras.layers.Layer, prefix: str = "") -> dict[str, keras.layers.Layer]:
+    """Returns a dictionary from path to layer of every layer of a model, nested ones included.
 
     Args:
         model: A `keras.Model` or layer.
         prefix: Path of the model itself, ending in `/`.
-
-    Yields:
-        Paths, outer layers before what they contain.
     """
+    found = {}
     for name, layer in children(model).items():
         if not isinstance(layer, keras.layers.InputLayer):
-            yield prefix + name
-            yield from layer_paths(layer, f"{prefix}{name}/")
+            found |= {prefix + name: layer, **layers_by_path(layer, f"{prefix}{name}/")}
+    return found
 
 
-def children(layer):
+def children(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
     """Returns a dictionary from name to layer of the layers directly inside a layer."""
     return {child.name: child for child in inner_layers(layer)}
 
 
-def symbolic(model, what):
+def symbolic(model: keras.Model, what: str) -> Any:
     """Returns the structure of a model's symbolic inputs or outputs, `None` if it has none.
 
     Args:
@@ -83,12 +96,13 @@ def _attribute_layer(layer, name):
     return child if isinstance(child, keras.layers.Layer) else None
 
 
-def _unknown(model, path, side):
-    known = list(layer_paths(model))
+def _unknown(model, path, branch):
+    known = layer_paths(model)
     close = difflib.get_close_matches(path, known, n=5, cutoff=0.5)
     close += [other for other in known if other.split("/")[-1] == path.split("/")[-1]]
     nearest = list(dict.fromkeys(close)) or known[:10]
     return (
-        f"The {side} model {model.name!r} has no layer {path!r}. "
-        f"Closest: {', '.join(map(repr, nearest)) or 'it has no layers yet'}."
+        f"The {branch} model {model.name!r} has no such layer. "
+        f"Closest: {', '.join(map(repr, nearest)) or 'it has no layers yet'}. "
+        f"Received: layer path {path!r}"
     )

@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from keras_distill.features.graphs import Step, dependencies_of, longest_line, steps_of
-from keras_distill.features.hooks import has_activation, recording
+from keras_distill.features.hooks import recording
+from keras_distill.features.inner_hooks import has_activation
 from keras_distill.features.layer_paths import symbolic
 
 _ACTIVATION_LAYERS = (
@@ -22,7 +23,7 @@ _ACTIVATION_LAYERS = (
 _MERGES = (keras.layers.Add, keras.layers.Concatenate)
 
 
-def spatial_stages(model, side="model", with_preactivation=False):
+def spatial_stages(model, branch="model", with_preactivation=False):
     """Finds the last activation of each spatial stage.
 
     A stage is a run of layers along the model's main line whose outputs have the same size in
@@ -33,7 +34,7 @@ def spatial_stages(model, side="model", with_preactivation=False):
 
     Args:
         model: A Functional or Sequential `keras.Model`.
-        side: What to call the model in errors.
+        branch: What to call the model in errors: `"teacher"` or `"student"`.
         with_preactivation: Whether the last activation is chosen whose input can be tapped, in a
             branch or not.
 
@@ -47,14 +48,14 @@ def spatial_stages(model, side="model", with_preactivation=False):
     for space, run in itertools.groupby(features_of(model), key=lambda feature: feature.space):
         run = list(run)
         if with_preactivation:
-            active = [each.step for each in run if shows_activation(each.step, True)]
+            active = [each.step for each in run if outputs_activation(each.step, True)]
             chosen += [(step.path, space) for step in active[-1:]]
         else:
             chosen.append((_end_of(run).path, space))
     if not chosen:
         what = "activation over space" if with_preactivation else "layer with a spatial axis"
         raise ValueError(
-            f'"auto" found no {what} in the {side} model {model.name!r}. It '
+            f'"auto" found no {what} in the {branch} model {model.name!r}. It '
             "looks at Functional and Sequential models: name the layers with teacher_layer_name "
             "and student_layer_name."
         )
@@ -64,7 +65,7 @@ def spatial_stages(model, side="model", with_preactivation=False):
 def _end_of(run):
     """Returns the step of a stage's features that is the stage's output."""
     merges = [each for each in run if isinstance(each.step.layer, _MERGES)]
-    ends = [each for each in run if each in merges or shows_activation(each.step)]
+    ends = [each for each in run if each in merges or outputs_activation(each.step)]
     ends = [each for each in ends if each.is_whole]
     if not ends and not run[-1].is_whole:
         ends = merges
@@ -96,7 +97,7 @@ def features_of(model):
     """Returns the list of a model's `Feature` objects, in the order of the network.
 
     Args:
-        model: A `keras.Model`; one without a graph shows none.
+        model: A `keras.Model`; one without a graph has none.
     """
     steps = steps_of(model)
     line = longest_line(steps)
@@ -122,7 +123,7 @@ def features_of(model):
     return features
 
 
-def shows_activation(step, with_preactivation=False):
+def outputs_activation(step, with_preactivation=False):
     """Tells whether a step's output is that of an activation, or a concatenation of such.
 
     Args:
@@ -135,9 +136,9 @@ def shows_activation(step, with_preactivation=False):
     if _is_activation(layer):
         return True
     if isinstance(layer, keras.layers.Concatenate):
-        return bool(step.inputs) and all(shows_activation(each) for each in step.inputs)
+        return bool(step.inputs) and all(outputs_activation(each) for each in step.inputs)
     passes_on = len(step.inputs) == 1 and not _makes_features(layer)
-    return passes_on and not hasattr(layer, "kernel") and shows_activation(step.inputs[0])
+    return passes_on and not hasattr(layer, "kernel") and outputs_activation(step.inputs[0])
 
 
 def _spatial(steps, line, model):
@@ -160,7 +161,7 @@ def _traced_shapes(model, layers):
         with recording([(layer, "output") for layer in layers]) as records:
             model(inputs, training=False)
         for index, layer in enumerate(layers):
-            outputs = records[layer].seen["output"]
+            outputs = records[layer].kept["output"]
             if len(outputs) == 1:
                 shapes[index] = tuple(outputs[0].shape)
         return 0

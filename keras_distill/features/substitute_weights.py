@@ -1,16 +1,20 @@
-"""A layer with other weights, for its own class's `call`."""
+"""A layer with substitute weights, for the `call` of its class."""
+
+from typing import Any
+
+import keras
 
 
-class Reweighted:
-    """A layer as its own class's `call` sees it, with another kernel and bias.
+class SubstituteWeights:
+    """A layer with another kernel and bias, which the `call` of its class takes for the layer.
 
     Args:
         layer: The layer.
-        kernel: Tensor in the place of its kernel.
-        bias: Tensor in the place of its bias, or `None`.
+        kernel: Tensor in place of its kernel.
+        bias: Tensor in place of its bias, or `None`.
     """
 
-    def __init__(self, layer, kernel, bias):
+    def __init__(self, layer: keras.layers.Layer, kernel: Any, bias: Any):
         self._layer = layer
         self.kernel = kernel
         self.bias = bias

@@ -258,7 +258,7 @@ def effective(layer):
         ({"frequency": 3, "end_step": 10}, ValueError, "no choice is made at end_step=10"),
         ({"initial_sparsity": 0.1}, ValueError, "initial_sparsity needs end_step"),
         ({"initial_sparsity": 0.6, "end_step": 9}, ValueError, r"initial_sparsity must be in \[0"),
-        ({"layers": ["frist"]}, ValueError, "no layer 'frist'. Closest: 'first'"),
+        ({"layers": ["frist"]}, ValueError, "no such layer. Closest: 'first'"),
         ({"layers": ["dropout"]}, ValueError, "'dropout' is a Dropout, whose kernel can't be"),
         ({"layers": "first"}, TypeError, "layers must be a list of names"),
         ({"layers": []}, ValueError, "layers must name at least one layer"),

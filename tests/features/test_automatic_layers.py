@@ -6,6 +6,8 @@ import pytest
 
 from keras_distill import Distiller, architectures, losses
 from keras_distill.features import automatic_layers
+from keras_distill.features.stages import spatial_stages
+from keras_distill.features.transformer_blocks import hidden_states
 
 layers = keras.layers
 
@@ -34,7 +36,7 @@ def encoder(blocks, heads=2):
 
 def test_the_last_activation_of_each_stage_is_found():
     model = architectures.resnet20((32, 32, 3))
-    stages = automatic_layers.spatial_stages(model)
+    stages = spatial_stages(model)
     assert [space for _, space in stages] == [(32, 32), (16, 16), (8, 8)]
     for path, space in stages:
         layer = model.get_layer(path)
@@ -45,7 +47,7 @@ def test_the_last_activation_of_each_stage_is_found():
 
 
 def test_stages_within_nested_models_are_found():
-    paths = [path for path, _ in automatic_layers.spatial_stages(nested())]
+    paths = [path for path, _ in spatial_stages(nested())]
     assert paths == ["backbone/stage1_out", "backbone/stage2_out"]
 
 
@@ -57,7 +59,7 @@ def test_stages_of_a_nested_model_of_any_size_are_found_by_a_trace():
     image = keras.Input((12, 12, 3))
     pooled = layers.GlobalAveragePooling2D()(backbone(image))
     model = keras.Model(image, layers.Dense(3)(pooled))
-    stages = automatic_layers.spatial_stages(model)
+    stages = spatial_stages(model)
     assert stages == [("backbone/first", (12, 12)), ("backbone/second", (6, 6))]
 
 
@@ -146,12 +148,12 @@ def test_hidden_states_are_what_enters_the_blocks_and_what_leaves_the_last():
     functional = encoder(2)
     names = ["attention_0:input", "attention_1:input"]
     pooling = functional.layers[-2]
-    assert automatic_layers.hidden_states(functional) == [*names, f"{pooling.name}:input"]
+    assert hidden_states(functional) == [*names, f"{pooling.name}:input"]
     custom = of_blocks(Block(name="first"), Block(2, name="second"))
-    assert automatic_layers.hidden_states(custom) == ["first:input", "second:input", "second"]
+    assert hidden_states(custom) == ["first:input", "second:input", "second"]
     stacked = of_blocks(Stack(2, name="stack"))
     expected = ["stack/block_0:input", "stack/block_1:input", "stack/block_1"]
-    assert automatic_layers.hidden_states(stacked) == expected
+    assert hidden_states(stacked) == expected
 
 
 def test_the_last_hidden_states_of_a_tagger_are_the_last_sequence_of_their_width():
@@ -161,7 +163,7 @@ def test_the_last_hidden_states_of_a_tagger_are_the_last_sequence_of_their_width
     x = layers.LayerNormalization(name="norm")(layers.Add()([x, attended]))
     x = layers.Dropout(0.1)(x)
     tagger = keras.Model(tokens, layers.Dense(5, name="tags")(x))
-    assert automatic_layers.hidden_states(tagger) == ["attention:input", "norm"]
+    assert hidden_states(tagger) == ["attention:input", "norm"]
 
 
 def test_hidden_states_are_spread_evenly_embeddings_to_embeddings_and_last_to_last():
@@ -302,7 +304,7 @@ def unet(depth, filters=2, size=16):
 
 
 def test_the_stages_of_a_u_net_come_in_the_order_of_the_network():
-    assert automatic_layers.spatial_stages(unet(2)) == [
+    assert spatial_stages(unet(2)) == [
         ("down0", (16, 16)),
         ("down1", (8, 8)),
         ("bottom", (4, 4)),
@@ -337,9 +339,9 @@ def inception(filters=2):
 
 def test_the_merged_output_is_chosen_and_no_branch_of_an_inception_block():
     model = inception()
-    assert automatic_layers.spatial_stages(model) == [("mixed1", (8, 8)), ("reduced", (4, 4))]
-    assert automatic_layers.survey("ends", model)[-1] == "reduced"
-    paths = [path for path, _ in automatic_layers.survey("preactivations", model)]
+    assert spatial_stages(model) == [("mixed1", (8, 8)), ("reduced", (4, 4))]
+    assert automatic_layers.candidates("ends", model)[-1] == "reduced"
+    paths = [path for path, _ in automatic_layers.candidates("preactivations", model)]
     assert paths == ["before", "small"]
 
 
@@ -350,7 +352,7 @@ def test_the_sum_of_a_residual_block_is_chosen_and_no_activation_within():
         y = layers.ReLU(name=f"relu{index}")(layers.BatchNormalization()(x))
         x = layers.Add(name=f"sum{index}")([x, layers.Conv2D(2, 3, padding="same")(y)])
     model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
-    assert automatic_layers.spatial_stages(model) == [("sum1", (8, 8))]
+    assert spatial_stages(model) == [("sum1", (8, 8))]
 
 
 def squeezed(filters=2):
@@ -367,12 +369,12 @@ def squeezed(filters=2):
 
 
 def test_maps_of_one_pixel_are_no_stage(make_cnn):
-    assert automatic_layers.spatial_stages(squeezed()) == [("after", (8, 8))]
+    assert spatial_stages(squeezed()) == [("after", (8, 8))]
     chosen = automatic_layers.choose("last_stage", squeezed(), make_cnn(2))
     assert chosen == ("after", "stage1")
     inputs = keras.Input((1, 1, 3))
     pixel = keras.Model(inputs, layers.Conv2D(2, 1, activation="relu", name="only")(inputs))
-    assert automatic_layers.spatial_stages(pixel) == [("only", (1, 1))]
+    assert spatial_stages(pixel) == [("only", (1, 1))]
 
 
 def test_a_layer_that_is_called_twice_is_no_stage():
@@ -380,7 +382,7 @@ def test_a_layer_that_is_called_twice_is_no_stage():
     inputs = keras.Input((8, 8, 2))
     x = layers.ReLU(name="first")(inputs)
     model = keras.Model(inputs, shared(shared(x)))
-    assert automatic_layers.spatial_stages(model) == [("first", (8, 8))]
+    assert spatial_stages(model) == [("first", (8, 8))]
 
 
 def vector_rnn(units=6):

@@ -131,7 +131,10 @@ def test_all_layer_paths_can_be_tapped(x):
 
 
 def test_an_unknown_path_lists_the_closest():
-    with pytest.raises(ValueError, match=r"no layer 'hidden'. Closest: .*'backbone/hidden'"):
+    with pytest.raises(
+        ValueError,
+        match=r"no such layer. Closest: .*'backbone/hidden'.*Received: layer path 'hidden'",
+    ):
         FeatureExtractor(nested_functional(), ["hidden"])
 
 
@@ -157,7 +160,7 @@ def test_a_layer_in_a_loop_over_time_is_refused_by_name(path, loop):
     x = layers.TimeDistributed(layers.Dense(4, name="inner"), name="steps")(inputs)
     model = keras.Model(inputs, layers.GRU(3, name="gru")(x))
     with pytest.raises(ValueError, match=f"'{path}' of the student runs once per .*{loop}"):
-        FeatureExtractor(model, [path], side="student")
+        FeatureExtractor(model, [path], branch="student")
     kernel = {"gru/gru_cell": "gru/gru_cell:kernel", "steps/inner": "steps/inner:kernel"}[path]
     assert len(FeatureExtractor(model, [kernel])(np.ones((2, 5, 4), "float32"))[1]) == 1
 
@@ -183,7 +186,7 @@ def test_layers_within_a_tf_function_are_refused(x):
     with pytest.raises(
         ValueError, match=r"'first' of the student.*`call` of '\w+' is a tf.function"
     ):
-        FeatureExtractor(model, ["first"], side="student")
+        FeatureExtractor(model, ["first"], branch="student")
     with pytest.raises(ValueError, match=r"graph of its own.*Leave @tf.function away"):
         FeatureExtractor(Around(), ["first"])(x)
 

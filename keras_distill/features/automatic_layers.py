@@ -171,9 +171,8 @@ class _Preactivations(_Stages):
         return [list(stage) for stage in stages]
 
     def pair(self, teacher, student):
-        return tuple(
-            _with_suffix(paths, "preactivation") for paths in super().pair(teacher, student)
-        )
+        stages = super().pair(teacher, student)
+        return tuple(_with_suffix(paths, "preactivation") for paths in stages)
 
     def choices(self, found):
         return [_with_suffix(paths, "preactivation") for paths in super().choices(found)]

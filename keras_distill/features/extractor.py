@@ -133,8 +133,8 @@ class FeatureExtractor:
         _check_is_reached(layer_path, [self.model, *around], what, self.branch)
         if getattr(layer, "data_format", None) == "channels_first":
             raise ValueError(
-                f"Layer {path!r} of the {self.branch} has data_format='channels_first'. Features are "
-                "compared with their channels last: rebuild the model with "
+                f"Layer {path!r} of the {self.branch} has data_format='channels_first'. Features "
+                "are compared with their channels last: rebuild the model with "
                 "data_format='channels_last'."
             )
         check_tappable(layer, what, f"{path!r} of the {self.branch}")

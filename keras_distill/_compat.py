@@ -22,7 +22,7 @@ ELSEWHERE = (
     (
         f"{_TFMOT}.sparsity.keras.pruning_impl:Pruning",
         "_update_mask_sparsity_m_by_n",
-        "compression/pruned_layers.py",
+        "compression/pruning_schedule.py",
     ),
     (
         "tensorflow.lite:TFLiteConverter",

@@ -1,6 +1,5 @@
-"""Smaller students: quantized, pruned or clustered while they train."""
+"""Compression of students: quantization-aware training, pruning, clustering."""
 
-from keras_distill.compression.bridge import from_tf_keras, to_tf_keras
 from keras_distill.compression.cluster import cluster
 from keras_distill.compression.clustered_layers import (
     ClusteredConv1D,
@@ -9,6 +8,7 @@ from keras_distill.compression.clustered_layers import (
 )
 from keras_distill.compression.prune import prune
 from keras_distill.compression.pruned_layers import PrunedConv1D, PrunedConv2D, PrunedDense
+from keras_distill.compression.pruning_schedule import PruningSchedule
 from keras_distill.compression.quantize_aware import quantize_aware
 from keras_distill.compression.quantized_layers import (
     ActivationRange,
@@ -19,6 +19,7 @@ from keras_distill.compression.quantized_layers import (
 )
 from keras_distill.compression.strip import strip
 from keras_distill.compression.summary import CompressionSummary, KernelSummary, summarize
+from keras_distill.compression.tf_keras_conversion import from_tf_keras, to_tf_keras
 
 __all__ = [
     "ActivationRange",
@@ -30,6 +31,7 @@ __all__ = [
     "PrunedConv1D",
     "PrunedConv2D",
     "PrunedDense",
+    "PruningSchedule",
     "QuantizedConv1D",
     "QuantizedConv2D",
     "QuantizedDense",

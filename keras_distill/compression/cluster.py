@@ -1,6 +1,9 @@
-"""Clustering: a student whose kernels hold few different weights, which it learns."""
+"""Weight clustering: kernels that hold few different weights, which training learns."""
 
 import math
+from collections.abc import Sequence
+
+import keras
 
 from keras_distill.arguments import check_choice, check_count, check_finite_weights
 from keras_distill.compression import rewriting
@@ -8,8 +11,14 @@ from keras_distill.compression.clustered_layers import CLUSTERED, INITIALIZATION
 from keras_distill.compression.tfmot import require
 
 
-def cluster(student, clusters=16, initialization="kmeans++", *, layers=None):
-    """Makes a student whose kernels hold few different weights, which training learns.
+def cluster(
+    student: keras.Model,
+    clusters: int = 16,
+    initialization: str = "kmeans++",
+    *,
+    layers: Sequence[str] | None = None,
+) -> keras.Model:
+    """Returns a clustered copy of a student: its kernels hold few different, learned weights.
 
     The kernels of Conv1D, Conv2D and Dense layers are clustered, each with centroids of its own;
     other layers, and kernels that have no more weights than centroids, stay as they are. The file

@@ -1,4 +1,6 @@
-"""Layers whose kernels hold few different weights, which they learn."""
+"""Clustered layers: their kernels hold few different weights, which training learns."""
+
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -18,10 +20,11 @@ INITIALIZATIONS = {
 
 
 class _ClusteredKernel(CompressedKernel):
-    """Makes a layer compute with the centroids in the place of its kernel's weights.
+    """Kernel of centroids in the place of its weights, for a class of Keras that it comes before.
 
-    As in tensorflow-model-optimization each weight is that centroid which is nearest to it. A
-    centroid's gradient is the sum of its weights'; they have their own too, and change places.
+    As in tensorflow-model-optimization each weight becomes its nearest centroid. A centroid's
+    gradient is the sum of its weights' gradients; the weights learn too, and may move to another
+    centroid.
 
     Args:
         *args: Arguments of the layer's own class.
@@ -32,7 +35,7 @@ class _ClusteredKernel(CompressedKernel):
     compressed_as = "clustered"
     own_arguments = ("clusters",)
 
-    def __init__(self, *args, clusters, **kwargs):
+    def __init__(self, *args: Any, clusters: int, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.clusters = check_count("clusters", clusters, 2)
         self.centroids = None

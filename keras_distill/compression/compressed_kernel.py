@@ -1,19 +1,19 @@
-"""What pruned and clustered layers have in common."""
+"""Base of pruned and clustered layers."""
 
 import keras
 
 
 class CompressedKernel:
-    """Makes a layer compute with another kernel than the one that it trains.
+    """Base of layers that compute with another kernel than the one that they train.
 
-    A class that has it comes before a class of Keras, and has what it adds to the constructor in
-    `own_arguments`, and what it is, for errors, in `compressed_as`.
+    A subclass comes before a class of Keras. `own_arguments` are the arguments that it adds to that
+    class's constructor, and `compressed_as` says in errors what it is.
     """
 
     own_arguments = ()
 
     def save_own_variables(self, store):
-        """Saves all variables, of which the layer's own class knows the kernel and bias alone."""
+        """Saves all variables; the class of Keras would save only the kernel and the bias."""
         keras.layers.Layer.save_own_variables(self, store)
 
     def load_own_variables(self, store):
@@ -21,6 +21,6 @@ class CompressedKernel:
         keras.layers.Layer.load_own_variables(self, store)
 
     def plain_config(self):
-        """Returns the config of the layer of Keras that has this one's place when it is done."""
+        """Returns the config of the plain layer of Keras that replaces this one in the end."""
         config = self.get_config()
         return {name: config[name] for name in config if name not in self.own_arguments}

@@ -1,31 +1,34 @@
-"""Pruning: a student that loses its smallest weights while it learns."""
+"""Pruning: a student's smallest weights become zero while it trains."""
 
-import numbers
+from collections.abc import Sequence
 
-from keras_distill.arguments import check_choice, check_count, check_finite_weights, shown
+import keras
+
+from keras_distill.arguments import check_finite_weights
 from keras_distill.compression import rewriting
-from keras_distill.compression.pruned_layers import PRUNED, PruningPlan
+from keras_distill.compression.pruned_layers import PRUNED
+from keras_distill.compression.pruning_schedule import PruningSchedule
 from keras_distill.compression.tfmot import require
 
 
 def prune(
-    student,
-    sparsity=0.5,
-    pattern=None,
+    student: keras.Model,
+    sparsity: float = 0.5,
+    pattern: str | None = None,
     *,
-    begin_step=0,
-    end_step=None,
-    frequency=1,
-    initial_sparsity=0.0,
-    layers=None,
-):
-    """Makes a student whose smallest weights become zero while it trains.
+    begin_step: int = 0,
+    end_step: int | None = None,
+    frequency: int = 1,
+    initial_sparsity: float = 0.0,
+    layers: Sequence[str] | None = None,
+) -> keras.Model:
+    """Returns a pruned copy of a student: its smallest weights become zero while it trains.
 
     The kernels of Conv1D, Conv2D and Dense layers are pruned; other layers stay as they are, and
     so does a frozen one. The result is a `keras.Model` of its own, with a copy of the weights and
     the same names of layers: `Distiller` trains it with any loss, saves and resumes it. The steps
-    are counted in the layers (no callback is needed), from 1, in training alone. Mixed precision,
-    `jit_compile` and `tf.distribute` work. `strip` makes it a plain model afterwards.
+    are counted in the layers (no callback is needed), from 1, and only in training. Mixed
+    precision, `jit_compile` and `tf.distribute` work. `strip` makes it a plain model afterwards.
 
     Args:
         student: Built Functional or Sequential `keras.Model`, nested models included. Train it
@@ -33,7 +36,7 @@ def prune(
         sparsity: Share of each kernel's weights that become zero, in (0, 1).
         pattern: `None`, which takes the smallest weights anywhere in a kernel, or `"2:4"`: two of
             every four neighboring input channels, as sparse hardware wants it. These are chosen
-            once, in the first step; the other arguments of the schedule then have no place.
+            once, in the first step, and no other argument of the schedule is taken.
             Of channels beyond the last full four, two stay.
         begin_step: First step of the schedule.
         end_step: Step at which the sparsity is reached, after growing along a cubic curve from
@@ -72,10 +75,7 @@ def prune(
           compression", ICLR 2018 workshop.
         - Mishra et al., "Accelerating Sparse Deep Neural Networks", 2021 (2:4).
     """
-    begin_step, end_step, frequency = _checked_steps(begin_step, end_step, frequency)
-    _check_shares(sparsity, initial_sparsity, end_step)
-    plan = PruningPlan(sparsity, pattern, begin_step, end_step, frequency, initial_sparsity)
-    _check_pattern(plan)
+    schedule = PruningSchedule(sparsity, pattern, begin_step, end_step, frequency, initial_sparsity)
     require("tensorflow_model_optimization")
     rewriting.refuse_compressed(student)
     chosen = rewriting.chosen_layers(student, layers, PRUNED)
@@ -84,47 +84,8 @@ def prune(
     def replace(layer):
         if layer not in chosen:
             return None
-        config = {**layer.get_config(), "plan": plan, "calls_per_step": chosen[layer]}
+        config = {**layer.get_config(), "schedule": schedule, "calls_per_step": chosen[layer]}
         return PRUNED[type(layer)].from_config(config)
 
     pruned, _ = rewriting.rewrite(student, replace)
     return pruned
-
-
-def _checked_steps(begin_step, end_step, frequency):
-    begin_step = check_count("begin_step", begin_step, 0)
-    frequency = check_count("frequency", frequency)
-    if end_step is None:
-        return begin_step, end_step, frequency
-    end_step = check_count("end_step", end_step, begin_step + 1)
-    if (end_step - begin_step) % frequency:
-        raise ValueError(
-            f"With frequency={frequency} from begin_step={begin_step} on no choice is made at "
-            f"end_step={end_step}, so the sparsity wouldn't be reached: give an end_step that is a "
-            "multiple of frequency after begin_step."
-        )
-    return begin_step, end_step, frequency
-
-
-def _check_shares(sparsity, initial_sparsity, end_step):
-    for name, value in (("sparsity", sparsity), ("initial_sparsity", initial_sparsity)):
-        if not isinstance(value, numbers.Real) or isinstance(value, bool):
-            raise TypeError(f"{name} must be a number. Received: {name}={shown(value)}")
-    if not 0 < sparsity < 1:
-        raise ValueError(f"sparsity must be in (0, 1). Received: sparsity={shown(sparsity)}")
-    if not 0 <= initial_sparsity < sparsity:
-        raise ValueError(
-            f"initial_sparsity must be in [0, sparsity = {sparsity}). Received: "
-            f"initial_sparsity={shown(initial_sparsity)}"
-        )
-    if initial_sparsity and end_step is None:
-        raise ValueError("initial_sparsity needs end_step, the step at which sparsity is reached.")
-
-
-def _check_pattern(plan):
-    check_choice("pattern", plan.pattern, (None, "2:4"))
-    if plan.pattern is not None and plan != PruningPlan(pattern=plan.pattern):
-        raise ValueError(
-            'The pattern "2:4" has a sparsity of 0.5 from the first step on: leave sparsity and '
-            "the schedule out."
-        )

@@ -1,123 +1,43 @@
-"""Layers whose kernels lose their smallest weights while they train."""
+"""Pruned layers: their smallest weights become zero while they train."""
 
 import dataclasses
+from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from keras_distill import _compat
-from keras_distill.arguments import check_count, shown
+from keras_distill.arguments import check_count
 from keras_distill.compression.compressed_kernel import CompressedKernel
-from keras_distill.compression.tfmot import require
-
-
-@dataclasses.dataclass(frozen=True)
-class PruningPlan:
-    """When, and how far, a kernel is pruned.
-
-    Args:
-        sparsity: Share of zeros at the end.
-        pattern: `None`, or `"2:4"`.
-        begin_step: First step of the schedule.
-        end_step: Its last step, or `None` for a constant sparsity.
-        frequency: Steps between two choices of the weights.
-        initial_sparsity: Share of zeros at `begin_step`, if there is an end.
-    """
-
-    sparsity: float = 0.5
-    pattern: str | None = None
-    begin_step: int = 0
-    end_step: int | None = None
-    frequency: int = 1
-    initial_sparsity: float = 0.0
-
-    @property
-    def decisive_step(self):
-        """The step from which on the kernel has the sparsity that was asked for."""
-        if self.pattern is not None:
-            return 1
-        return self.end_step or self.begin_step or self.frequency
-
-    def schedule(self):
-        """Returns the schedule of tensorflow-model-optimization."""
-        schedules = require("tensorflow_model_optimization").sparsity.keras
-        if self.end_step is None:
-            return schedules.ConstantSparsity(
-                self.sparsity, self.begin_step, frequency=self.frequency
-            )
-        return schedules.PolynomialDecay(
-            self.initial_sparsity,
-            self.sparsity,
-            self.begin_step,
-            self.end_step,
-            frequency=self.frequency,
-        )
-
-    def pruning(self, step, kernel, mask, threshold):
-        """Returns the pruning of tensorflow-model-optimization, of one kernel.
-
-        Args:
-            step: Tensor, number of the training step.
-            kernel: `tf.Variable`.
-            mask: `tf.Variable` of the same shape: 1 where a weight stays.
-            threshold: `tf.Variable`, smallest magnitude that stays.
-        """
-        return _pruning_class()(
-            lambda: step,
-            [(kernel, mask, threshold)],
-            self.schedule(),
-            block_size=(1, 1),
-            block_pooling_type="AVG",
-            sparsity_m_by_n=None if self.pattern is None else (2, 4),
-        )
-
-
-def _pruning_class():
-    require("tensorflow_model_optimization")
-
-    class Pruning(_compat.pruning_class()):
-        """Takes one-dimensional convolutions too, as the planes that TensorFlow Lite makes them."""
-
-        def _update_mask_sparsity_m_by_n(self, weights, m_by_n=(2, 4)):
-            planes = weights[None] if weights.shape.rank == 3 else weights
-            return tf.reshape(super()._update_mask_sparsity_m_by_n(planes, m_by_n), weights.shape)
-
-    return Pruning
-
-
-def _plan(plan):
-    """Returns the plan that a layer was given, or one of its arguments in a dictionary."""
-    fields = {field.name for field in dataclasses.fields(PruningPlan)}
-    if isinstance(plan, dict) and set(plan) <= fields:
-        return PruningPlan(**plan)
-    if not isinstance(plan, PruningPlan):
-        raise TypeError(
-            "plan must be a PruningPlan, or a dictionary of its arguments "
-            f"({', '.join(sorted(fields))}). Received: plan={shown(plan)}"
-        )
-    return plan
+from keras_distill.compression.pruning_schedule import PruningSchedule, schedule_of
 
 
 class _PrunedKernel(CompressedKernel):
-    """Makes a layer compute with the unmasked weights of its kernel.
+    """Kernel whose masked weights are zero, for a class of Keras that it comes before.
 
     As in tensorflow-model-optimization every weight has a gradient, and at each step the masked
     ones are set back to zero: one that would grow beyond others can come back.
 
     Args:
         *args: Arguments of the layer's own class.
-        plan: `PruningPlan`, or a dictionary of its arguments.
+        schedule: `PruningSchedule`, or a dictionary of its arguments; those that it leaves out
+            have their defaults, so that `{}` makes half of the weights zero from the start.
         calls_per_step: How often the layer is called in one step, more than once if it is shared.
         **kwargs: Arguments of the layer's own class.
     """
 
     compressed_as = "pruned"
-    own_arguments = ("plan", "calls_per_step")
+    own_arguments = ("schedule", "calls_per_step")
 
-    def __init__(self, *args, plan, calls_per_step=1, **kwargs):
+    def __init__(
+        self,
+        *args: Any,
+        schedule: PruningSchedule | dict[str, Any],
+        calls_per_step: int = 1,
+        **kwargs: Any,
+    ):
         super().__init__(*args, **kwargs)
-        self.plan = _plan(plan)
+        self.schedule = schedule_of(schedule)
         self.calls_per_step = check_count("calls_per_step", calls_per_step)
         self.pruning_mask = None
 
@@ -163,14 +83,17 @@ class _PrunedKernel(CompressedKernel):
     def _prune(self):
         self.pruning_calls.assign_add(1)
         variables = _compat.kernel_variable(self), self.pruning_mask, self.pruning_threshold
-        pruning = self.plan.pruning(self.pruning_step, *map(_compat.tf_variable, variables))
+        pruning = self.schedule.pruning(self.pruning_step, *map(_compat.tf_variable, variables))
         pruning.conditional_mask_update()
         pruning.weight_mask_op()
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        plan = dataclasses.asdict(self.plan)
-        return {**super().get_config(), "plan": plan, "calls_per_step": self.calls_per_step}
+        return {
+            **super().get_config(),
+            "schedule": dataclasses.asdict(self.schedule),
+            "calls_per_step": self.calls_per_step,
+        }
 
 
 @keras.saving.register_keras_serializable("keras_distill")

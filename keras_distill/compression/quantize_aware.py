@@ -1,8 +1,10 @@
-"""Quantization-aware training: a student that learns with the rounding that awaits it."""
+"""Quantization-aware training: a student that trains with the rounding of int8."""
+
+from typing import Any
 
 import keras
 
-from keras_distill._compat import all_layers, layer_behind, nodes_of
+from keras_distill._compat import all_layers, nodes_of
 from keras_distill.arguments import check_finite_weights
 from keras_distill.compression.quantized_layers import (
     ActivationRange,
@@ -12,7 +14,7 @@ from keras_distill.compression.quantized_layers import (
     QuantizedDepthwiseConv2D,
     SequenceNormalization,
 )
-from keras_distill.compression.rewriting import graph_of
+from keras_distill.compression.rewriting import clone, copied_input, graph_of
 from keras_distill.tflite.inputs import check_shapes, samples_of
 
 _kl = keras.layers
@@ -56,8 +58,8 @@ _FUSED = ("relu", "relu6", "linear")
 _ACTIVATIONS = (*_FUSED, "softmax", "sigmoid", "tanh")
 
 
-def quantize_aware(student, representative_data=None):
-    """Makes a student that trains with the rounding of int8, and exports with what it learned.
+def quantize_aware(student: keras.Model, representative_data: Any = None) -> keras.Model:
+    """Returns a quantization-aware copy of a student: it trains with the rounding of int8.
 
     Kernels are rounded to 8 bits, per channel in convolutions and with one scale in dense layers;
     activations are rounded where int8 rounds them, over ranges that training learns. The gradient
@@ -104,7 +106,7 @@ def quantize_aware(student, representative_data=None):
     check_finite_weights(student)
     has_data = representative_data is not None
     arrays = _samples(student, representative_data) if has_data else None
-    quantized = _Rewriter(graph, nodes, consumers).rewrite()
+    quantized = _Rewriter(student.name, graph, nodes, consumers).rewrite()
     if has_data:
         _calibrate(quantized, arrays)
     return quantized
@@ -189,66 +191,70 @@ class _Rewriter:
     """Builds the quantized model along the graph of the student.
 
     Args:
+        name: Name of the student.
         graph: Functional model.
         nodes: Its nodes, each after those that it depends on.
         consumers: Dictionary from a tensor's identity to the operations that take it.
     """
 
-    def __init__(self, graph, nodes, consumers):
+    def __init__(self, name, graph, nodes, consumers):
+        self._model_name = name
         self._graph = graph
         self._nodes = nodes
         self._consumers = consumers
         self._outputs = {id(tensor) for tensor in graph.outputs}
-        self._layers = {}
-        self._tensors = {}
+        self._layers = []
+        self._ranged_inputs = {}
         self._names = {node.operation.name for node in nodes}
 
     def rewrite(self):
         """Returns the quantized model, with the student's weights."""
-        inputs = keras.tree.map_structure(self._input, self._graph.input)
-        for node in self._nodes:
-            if not node.is_input:
-                self._call(node)
-        outputs = keras.tree.map_structure(
-            lambda tensor: self._tensors[id(tensor)], self._graph.output
+        inputs = keras.tree.map_structure(copied_input, self._graph.input)
+        for tensor in keras.tree.flatten(inputs):
+            if keras.backend.is_float_dtype(tensor.dtype):
+                self._ranged_inputs[id(tensor)] = self._ranged(tensor, tensor.name)
+        calls = (node for node in self._nodes if not node.is_input)
+        cloned = clone(
+            self._graph,
+            self._model_name,
+            inputs,
+            self._new_layer,
+            lambda layer, *args, **kwargs: self._call(next(calls), layer, args, kwargs),
         )
-        model = keras.Model(inputs, outputs, name=self._graph.name)
-        for old, new in self._layers.values():
+        model = keras.Model(inputs, self._with_ranges(cloned.output), name=cloned.name)
+        for old, new in self._layers:
             new.set_weights(old.get_weights())
             new.trainable = old.trainable
         return model
 
-    def _input(self, tensor):
-        layer = layer_behind(tensor)
-        new = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=layer.name)
-        is_float = keras.backend.is_float_dtype(tensor.dtype)
-        self._tensors[id(tensor)] = self._ranged(new, layer.name) if is_float else new
-        return new
-
-    def _call(self, node):
-        layer = node.operation
-        args, kwargs = node.arguments.fill_in(self._tensors)
-        outputs = self._new_layer(layer)(*args, **kwargs)
-        own = _activation(layer) if type(layer) in _WITH_KERNEL else "linear"
-        if own not in _FUSED:
-            # Int8 rounds what goes into such an activation too.
-            outputs = self._ranged(outputs, layer.name)
-            outputs = _kl.Activation(own, name=self._name(f"{layer.name}_{own}"))(outputs)
-        [old] = node.output_tensors
-        self._tensors[id(old)] = (
-            self._ranged(outputs, layer.name) if self._is_rounded(node) else outputs
+    def _with_ranges(self, structure):
+        """Returns tensors with each input replaced by its rounded values."""
+        return keras.tree.map_structure(
+            lambda value: self._ranged_inputs.get(id(value), value), structure
         )
 
+    def _call(self, node, layer, args, kwargs):
+        """Calls a new layer as a node of the student calls the old one, and rounds its outputs."""
+        args, kwargs = self._with_ranges((args, kwargs))
+        outputs = layer(*args, **kwargs)
+        old = node.operation
+        own = _activation(old) if type(old) in _WITH_KERNEL else "linear"
+        if own not in _FUSED:
+            # Int8 rounds what goes into such an activation too.
+            outputs = self._ranged(outputs, old.name)
+            outputs = _kl.Activation(own, name=self._name(f"{old.name}_{own}"))(outputs)
+        return self._ranged(outputs, old.name) if self._is_rounded(node) else outputs
+
     def _new_layer(self, layer):
-        if id(layer) not in self._layers:
-            config = layer.get_config()
-            kind = _WITH_KERNEL.get(type(layer), type(layer))
-            if kind is _kl.BatchNormalization and layer.input_spec.ndim == 3:
-                kind = SequenceNormalization
-            if kind is not type(layer) and _activation(layer) not in _FUSED:
-                config["activation"] = "linear"
-            self._layers[id(layer)] = layer, kind.from_config(config)
-        return self._layers[id(layer)][1]
+        config = layer.get_config()
+        kind = _WITH_KERNEL.get(type(layer), type(layer))
+        if kind is _kl.BatchNormalization and layer.input_spec.ndim == 3:
+            kind = SequenceNormalization
+        if kind is not type(layer) and _activation(layer) not in _FUSED:
+            config["activation"] = "linear"
+        new = kind.from_config(config)
+        self._layers.append((layer, new))
+        return new
 
     def _is_rounded(self, node):
         """Whether int8 rounds what comes out of a layer: not where it does two layers in one."""

@@ -1,4 +1,6 @@
-"""Layers that compute in training what their int8 counterparts will compute on the device."""
+"""Quantized layers: they train with the rounding that int8 has on the device."""
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -41,7 +43,7 @@ def round_kernel(kernel, per_channel=True, channel_axes=1):
 
 
 class _RoundedKernel:
-    """Makes a layer compute with its kernel rounded to 8 bits."""
+    """Call with the kernel rounded to 8 bits, for a class of Keras that it comes before."""
 
     _per_channel = True
     _channel_axes = 1
@@ -80,7 +82,7 @@ class QuantizedConv1D(keras.layers.Conv1D):
 class SequenceNormalization(keras.layers.BatchNormalization):
     """`BatchNormalization` of sequences, computed on planes of height 1 as `QuantizedConv1D` is.
 
-    So the converter sees that the two belong together, and makes one operator of them.
+    The converter then fuses both into one operator.
     """
 
     def build(self, input_shape):
@@ -117,7 +119,7 @@ class QuantizedDense(_RoundedKernel, keras.layers.Dense):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class ActivationRange(keras.layers.Layer):
-    """Rounds activations to 8 bits, over a range that it learns while it trains.
+    """Rounding of activations to 8 bits, over a range that training learns.
 
     The range is a moving average of the batches' smallest and largest values; the first batch, or
     calibration, sets it. Zero is always in it, as padding needs it.
@@ -129,7 +131,7 @@ class ActivationRange(keras.layers.Layer):
     # What the export looks for.
     holds_range = True
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.is_calibrating = False

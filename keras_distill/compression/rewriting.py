@@ -1,11 +1,11 @@
-"""Models made anew along their graphs, with other layers in the place of some."""
+"""Clones of models with some layers replaced."""
 
 import collections
 
 import keras
 
 from keras_distill._compat import all_layers, functional_of, layer_behind, nodes_of
-from keras_distill.arguments import shown
+from keras_distill.arguments import check_model, shown
 from keras_distill.features.layer_paths import layer_at
 
 
@@ -20,9 +20,7 @@ def graph_of(model, name="student"):
         TypeError: If it is no `keras.Model`.
         ValueError: If it doesn't show its graph.
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"{name} must be a keras.Model, got {type(model).__name__}.")
-    graph = functional_of(model)
+    graph = functional_of(check_model(name, model))
     if graph is None or not model.built:
         raise ValueError(
             f"The {name} {model.name!r} ({type(model).__name__}) doesn't show its graph: give a "
@@ -118,7 +116,7 @@ def refuse_compressed(model):
 
 
 def rewrite(model, replace):
-    """Builds a model of its own with the same graph, names and weights, and some other layers.
+    """Clones a model with its names and weights, and replaces some of its layers.
 
     Args:
         model: Built Functional or Sequential `keras.Model`.
@@ -144,9 +142,8 @@ def rewrite(model, replace):
 
     def build(nested):
         graph = graph_of(nested)
-        inputs = keras.tree.map_structure(_input, graph.input)
-        outputs = graph._run_through_graph(inputs, operation_fn=new)
-        return keras.Model(inputs, outputs, name=nested.name)
+        inputs = keras.tree.map_structure(copied_input, graph.input)
+        return clone(graph, nested.name, inputs, new)
 
     result = build(model)
     layers = {old: new for old, new in made.items() if isinstance(old, keras.layers.Layer)} | {
@@ -162,7 +159,32 @@ def rewrite(model, replace):
     return result, layers
 
 
-def _input(tensor):
+def clone(graph, name, inputs, clone_function, call_function=None):
+    """Clones a Functional model as an uncompiled `keras.Model`.
+
+    Args:
+        graph: Result of `graph_of`.
+        name: Name of the clone.
+        inputs: Its inputs, in the structure of `graph.input`.
+        clone_function: Function from a layer, or model, to the new one.
+        call_function: Function that calls a new layer; see `keras.models.clone_model`.
+    """
+    # A clone is compiled, and of a class of its own, as the original is: this one is not.
+    original = keras.Model(graph.input, graph.output, name=name)
+    return keras.models.clone_model(
+        original,
+        input_tensors=inputs,
+        clone_function=clone_function,
+        call_function=call_function,
+    )
+
+
+def copied_input(tensor):
+    """Returns a new input like one of a model.
+
+    Args:
+        tensor: Symbolic input.
+    """
     layer = layer_behind(tensor)
     return keras.Input(
         batch_shape=tensor.shape,

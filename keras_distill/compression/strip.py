@@ -1,4 +1,4 @@
-"""The plain model that is left when compression has done its work."""
+"""Plain Keras layers in the place of compressed ones."""
 
 import warnings
 
@@ -12,12 +12,12 @@ from keras_distill.compression.pruned_layers import PRUNED
 _PLAIN = {made: plain for kinds in (PRUNED, CLUSTERED) for plain, made in kinds.items()}
 
 
-def strip(model):
-    """Returns a compressed model with plain layers alone.
+def strip(model: keras.Model) -> keras.Model:
+    """Returns a compressed model with plain Keras layers.
 
     Pruned weights are exactly zero in it, and clustered kernels hold their centroids. It computes
-    what the compressed model does in inference, needs this library no more, and is what to save,
-    export and measure.
+    what the compressed model does in inference and needs this library no more: save, export and
+    measure this one.
 
     Args:
         model: Result of `prune` or `cluster`, trained.
@@ -52,7 +52,7 @@ def strip(model):
 
 
 def plain_model(model):
-    """Returns a model with plain layers alone: itself, if it has no others.
+    """Returns a model with plain Keras layers: itself, if it has no others.
 
     Args:
         model: A `keras.Model`.
@@ -76,12 +76,12 @@ def _compressed_layers(model):
 
 
 def _warn_if_early(layer):
-    plan = getattr(layer, "plan", None)
-    if plan is not None and layer.trainable and int(layer.pruning_step) < plan.decisive_step:
+    schedule = getattr(layer, "schedule", None)
+    if schedule is not None and layer.trainable and int(layer.pruning_step) < schedule.final_step:
         share = float(keras.ops.mean(keras.ops.equal(layer.kernel, 0.0)))
         warnings.warn(
             f"The layer {layer.name!r} was trained for {int(layer.pruning_step)} steps, and its "
-            f"sparsity of {plan.sparsity:.0%} is reached at step {plan.decisive_step}: "
+            f"sparsity of {schedule.sparsity:.0%} is reached at step {schedule.final_step}: "
             f"it has {share:.0%} now.",
             stacklevel=3,
         )

@@ -1,7 +1,8 @@
-"""What compression left of a model: zeros, patterns, different weights, bytes."""
+"""Compression summary: zeros, patterns and different weights of kernels, bytes of a model."""
 
 import dataclasses
 import gzip
+import os
 import pathlib
 
 import keras
@@ -13,7 +14,7 @@ from keras_distill.compression.strip import plain_model
 
 @dataclasses.dataclass(frozen=True)
 class KernelSummary:
-    """What is in one kernel.
+    """Summary of a kernel: zeros, 2:4 pattern, different weights.
 
     Args:
         layer: Path of the layer's variable.
@@ -33,7 +34,7 @@ class KernelSummary:
 
 @dataclasses.dataclass(frozen=True)
 class CompressionSummary:
-    """What is in a model's kernels, and what it takes to keep it; prints as a table.
+    """Summary of a model's kernels and its size in bytes; prints as a table.
 
     Args:
         kernels: Tuple of `KernelSummary`; empty for a file.
@@ -62,12 +63,12 @@ class CompressionSummary:
         return "\n".join([*(lines if self.kernels else ()), sizes])
 
 
-def summarize(model):
-    """Counts what compression left: zeros and different weights of each kernel, and bytes.
+def summarize(model: keras.Model | str | os.PathLike) -> CompressionSummary:
+    """Summary of compression: zeros and different weights of each kernel, and bytes.
 
     Args:
         model: Built `keras.Model`, compressed, stripped or plain; or the path of any file, such
-            as a `.tflite` file, of which the sizes alone are told.
+            as a `.tflite` file, for its sizes only.
 
     Returns:
         `CompressionSummary`, which prints as a table.
@@ -95,7 +96,7 @@ def summarize(model):
         content = path.read_bytes()
         return CompressionSummary((), len(content), _compressed(content))
     if not isinstance(model, keras.Model):
-        raise TypeError(f"model must be a keras.Model or a path, got {type(model).__name__}.")
+        raise TypeError(f"model must be a keras.Model or a path. Received: model={shown(model)}")
     if not model.built:
         raise ValueError(f"The model {model.name!r} isn't built: call it on data first.")
     model = plain_model(model)

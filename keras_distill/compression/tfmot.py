@@ -1,14 +1,15 @@
-"""tensorflow-model-optimization and tf_keras, imported where they are needed, without a trace."""
+"""tensorflow-model-optimization and tf_keras, imported on demand, without side effects."""
 
 import importlib
 import os
+import types
 
 import tensorflow as tf
 
 _SWITCH = "TF_USE_LEGACY_KERAS"
 
 
-def require(module):
+def require(module: str) -> types.ModuleType:
     """Imports a module of the packages of the extra `compress`.
 
     Importing tensorflow-model-optimization turns `tf.keras` into tf_keras, here and in every

@@ -128,6 +128,20 @@ def test_it_begins_as_the_student_nearly_and_with_its_weights(name, make):
     assert 0 < error < 0.04 * np.ptp(expected)
 
 
+def test_it_has_the_name_of_the_student():
+    student = keras.Sequential([keras.Input((4,)), layers.Dense(2)], name="small")
+    assert quantize_aware(student).name == "small"
+
+
+def test_an_input_that_is_an_output_too_is_rounded():
+    inputs = keras.Input((4,), name="same")
+    model = keras.Model(inputs, [layers.Dense(2)(inputs), inputs])
+    quantized = quantize_aware(model, np.linspace(-1, 1, 8, dtype="float32").reshape(2, 4))
+    x = np.full((1, 4), 0.3, "float32")
+    found = np.asarray(quantized(x)[1])
+    assert 0 < np.abs(found - x).max() <= 1.01 / 255
+
+
 def test_training_moves_the_copy_and_not_the_student(make):
     model = make("residual")
     before = [weight.copy() for weight in model.get_weights()]

@@ -68,7 +68,7 @@ def test_a_schedule_that_did_not_end_warns():
 def test_plain_models_are_refused():
     with pytest.raises(ValueError, match="neither pruned nor clustered"):
         strip(sequential())
-    with pytest.raises(TypeError, match=r"model must be a keras\.Model, got str"):
+    with pytest.raises(TypeError, match=r"model must be a keras\.Model\. Received: model='model'"):
         strip("model")
 
 

@@ -39,7 +39,25 @@ bias_regularizer activity_regularizer kernel_constraint bias_constraint lora_ran
 quantization_config strides padding data_format dilation_rate groups depth_multiplier
 depthwise_initializer depthwise_regularizer depthwise_constraint units filters
 kernel_size""".split()
-_PLAN = compression.pruned_layers.PruningPlan
+
+# What a dictionary leaves out has its default.
+_SCHEDULE = Rule(lambda value: isinstance(value, dict) and not value)
+_SCHEDULE_RULES = {
+    "sparsity": number(0, 1, low_is_allowed=False),
+    "pattern": NONE | one_of("2:4"),
+    "begin_step": count(low=0, high=10),
+    "end_step": NONE | count(low=0),
+    "frequency": count(high=10),
+    "initial_sparsity": number(0, 0.5),
+}
+_SCHEDULE_GIVEN = {
+    "sparsity": 0.5,
+    "pattern": None,
+    "begin_step": 0,
+    "end_step": 10,
+    "frequency": 1,
+    "initial_sparsity": 0.0,
+}
 
 
 def _layers():
@@ -53,37 +71,26 @@ def _layers():
         yield _layer(f"Clustered{kind}", {**given, "clusters": 4}, {"clusters": count(low=2)})
         yield _layer(
             f"Pruned{kind}",
-            {**given, "plan": _PLAN(), "calls_per_step": 1},
-            {"calls_per_step": count()},
+            {**given, "schedule": compression.PruningSchedule(), "calls_per_step": 1},
+            {"calls_per_step": count(), "schedule": _SCHEDULE},
         )
     yield _layer("QuantizedDepthwiseConv2D", {"kernel_size": 2}, {})
 
 
 CALLS = [
     Call(
+        "compression.PruningSchedule",
+        lambda place: (compression.PruningSchedule, dict(_SCHEDULE_GIVEN)),
+        _SCHEDULE_RULES,
+        module="compression",
+    ),
+    Call(
         "compression.prune",
         lambda place: (
             compression.prune,
-            {
-                "student": place.student(),
-                "sparsity": 0.5,
-                "pattern": None,
-                "begin_step": 0,
-                "end_step": 10,
-                "frequency": 1,
-                "initial_sparsity": 0.0,
-                "layers": ["stage2"],
-            },
+            {"student": place.student(), **_SCHEDULE_GIVEN, "layers": ["stage2"]},
         ),
-        {
-            "sparsity": number(0, 1, low_is_allowed=False),
-            "pattern": NONE | one_of("2:4"),
-            "begin_step": count(low=0, high=10),
-            "end_step": NONE | count(low=0),
-            "frequency": count(high=10),
-            "initial_sparsity": number(0, 0.5),
-            "layers": _LAYERS.named("layer"),
-        },
+        {**_SCHEDULE_RULES, "layers": _LAYERS.named("layer")},
         _forward,
         seconds=40,
         module="compression",

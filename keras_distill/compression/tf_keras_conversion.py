@@ -1,12 +1,14 @@
-"""Models carried from Keras 3 to tf_keras, which other tools ask for, and back."""
+"""Conversion of models between Keras 3 and tf_keras."""
 
 import collections
 import inspect
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_distill import _compat
+from keras_distill.arguments import check_model, shown
 from keras_distill.compression.tfmot import require
 
 _LAYERS = (
@@ -19,12 +21,12 @@ _LAYERS = (
     "SimpleRNN Softmax SpatialDropout1D SpatialDropout2D Subtract "
     "UnitNormalization UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D"
 ).split()
-# Those of the same name that compute the same; hard_sigmoid, for one, doesn't.
+# Those that compute the same in both; hard_sigmoid, for one, doesn't.
 _ACTIVATIONS = (
     "elu exponential gelu leaky_relu linear relu relu6 selu sigmoid silu softmax softplus softsign "
     "swish tanh"
 ).split()
-_PARTS = ("initializers", "regularizers", "constraints")
+_FUNCTION_MODULES = ("initializers", "regularizers", "constraints")
 # How a layer computes, or draws random numbers, but not what; and what a built model shows itself.
 _WITHOUT_MEANING = (
     "batch_input_shape dtype flash_attention implementation key_shape query_shape seed trainable "
@@ -37,14 +39,14 @@ _Graph = collections.namedtuple("_Graph", "inputs outputs calls")
 _Call = collections.namedtuple("_Call", "layer args kwargs outputs")
 
 
-def to_tf_keras(model):
-    """Carries a model of Keras 3 to tf_keras (Keras 2), with its weights.
+def to_tf_keras(model: keras.Model) -> Any:
+    """Converts a model of Keras 3 to tf_keras (Keras 2), with its weights.
 
-    Tools for TensorFlow models, such as tensorflow-model-optimization, take models of tf_keras
-    alone. The whole graph is carried: nested models, layers that are called twice, several inputs
-    and outputs, names, regularizers, what is trainable. What can't be carried exactly is refused,
-    and both models are compared on random inputs, layer by layer. Seeds of random numbers aren't
-    carried. In training the two differ where the two Keras do: the moving variance of a batch
+    Some tools for TensorFlow models, such as tensorflow-model-optimization, take only models of
+    tf_keras. The whole graph is converted: nested models, layers that are called twice, several
+    inputs and outputs, names, regularizers, what is trainable. What has no equal is refused, and
+    both models are compared on random inputs, layer by layer. Seeds of random numbers are left
+    out. In training the two differ where the two Keras do: the moving variance of a batch
     normalization is that of the sample in tf_keras (n - 1), that of the batch in Keras 3 (n).
 
     Args:
@@ -56,25 +58,24 @@ def to_tf_keras(model):
     Raises:
         ImportError: If the extra `compress` isn't installed.
         TypeError: If `model` isn't a `keras.Model`.
-        ValueError: If a layer, an argument or a function of it can't be carried, or the two
+        ValueError: If a layer, an argument or a function of it can't be converted, or the two
             models differ; the error names the layer.
 
     Example:
 
     ```python
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu")])
-    carried = to_tf_keras(model)
+    converted = to_tf_keras(model)
     x = np.random.rand(2, 8).astype("float32")
-    np.testing.assert_allclose(carried(x), model(x), atol=1e-6)
+    np.testing.assert_allclose(converted(x), model(x), atol=1e-6)
     ```
     """
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"model must be a keras.Model, got {type(model).__name__}.")
-    return _Carrier(keras, require("tf_keras"), _graph_of_keras).carry(model)
+    check_model("model", model)
+    return _Converter(keras, require("tf_keras"), _graph_of_keras).convert(model)
 
 
-def from_tf_keras(model):
-    """Carries a model of tf_keras (Keras 2) to Keras 3, with its weights; see `to_tf_keras`.
+def from_tf_keras(model: Any) -> keras.Model:
+    """Converts a model of tf_keras (Keras 2) to Keras 3, with its weights; see `to_tf_keras`.
 
     Args:
         model: Built Functional or Sequential `tf_keras.Model`, in float32, of plain layers: strip
@@ -86,23 +87,24 @@ def from_tf_keras(model):
     Raises:
         ImportError: If the extra `compress` isn't installed.
         TypeError: If `model` isn't a `tf_keras.Model`.
-        ValueError: If a layer, an argument or a function of it can't be carried, or the two
+        ValueError: If a layer, an argument or a function of it can't be converted, or the two
             models differ; the error names the layer.
 
     Example:
 
     ```python
     model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, "relu")])
-    carried = from_tf_keras(to_tf_keras(model))
-    assert [layer.name for layer in carried.layers][1:] == [model.layers[0].name]
+    converted = from_tf_keras(to_tf_keras(model))
+    assert [layer.name for layer in converted.layers][1:] == [model.layers[0].name]
     ```
     """
     tf_keras = require("tf_keras")
     if not isinstance(model, tf_keras.Model):
         raise TypeError(
-            f"model must be a tf_keras.Model, got {type(model).__module__}.{type(model).__name__}."
+            f"model must be a tf_keras.Model. Received: model={shown(model)}, a "
+            f"{type(model).__module__}.{type(model).__name__}"
         )
-    return _Carrier(tf_keras, keras, _graph_of_tf_keras).carry(model)
+    return _Converter(tf_keras, keras, _graph_of_tf_keras).convert(model)
 
 
 def _graph_of_keras(model):
@@ -134,7 +136,7 @@ def _nodes_of(graph, model):
     return _compat.nodes_of(graph)
 
 
-class _Carrier:
+class _Converter:
     """Builds a model of one Keras along the graph of a model of the other.
 
     Args:
@@ -150,7 +152,7 @@ class _Carrier:
         self._kinds = {getattr(source.layers, name): name for name in _LAYERS}
         self._layers = {}
 
-    def carry(self, model):
+    def convert(self, model):
         """Returns the new model, compared with the old one."""
         new = self._model(model)
         self._layers[id(model)] = model, new
@@ -204,13 +206,13 @@ class _Carrier:
         if kind is None:
             raise ValueError(
                 f"The layer {layer.name!r} ({type(layer).__module__}.{type(layer).__name__}) can't "
-                f"be carried. These layers of {self._source.__name__} can: {', '.join(_LAYERS)}, "
+                f"be converted. These layers of {self._source.__name__} can: {', '.join(_LAYERS)}, "
                 "and models of them."
             )
         if layer.compute_dtype != "float32":
             raise ValueError(
                 f"The layer {layer.name!r} ({kind}) computes in {layer.compute_dtype}: only "
-                "float32 can be carried."
+                "float32 can be converted."
             )
         where = f"the layer {layer.name!r} ({kind})"
         target = getattr(self._target.layers, kind)
@@ -219,47 +221,47 @@ class _Carrier:
     def _config(self, source, target, config, where):
         """Returns the arguments that a class of the target takes, for those of the source."""
         known, defaults = _arguments(target), _arguments(source)
-        carried = {}
+        arguments = {}
         for name, value in config.items():
             if name in _WITHOUT_MEANING:
                 continue
             new = name if name in known else _RENAMED.get(name)
             if new in known:
-                carried[new] = self._value(value, new, f"{name} of {where}")
+                arguments[new] = self._value(value, new, f"{name} of {where}")
             elif value is not None and value != defaults.get(name, False):
                 raise ValueError(
-                    f"The argument {name}={value!r} of {where} can't be carried: "
+                    f"The argument {name}={value!r} of {where} can't be converted: "
                     f"{self._target.__name__}.{target.__name__} takes none like it."
                 )
-        return carried
+        return arguments
 
     def _value(self, value, name, where):
         if "activation" in name:
             if value is not None and value not in _ACTIVATIONS:
                 raise ValueError(
-                    f"The {where} is {value!r}, which can't be carried. These can: "
+                    f"The {where} is {value!r}, which can't be converted. These can: "
                     f"{', '.join(_ACTIVATIONS)}."
                 )
             return value
         if isinstance(value, (np.ndarray, np.generic)):
             return value.tolist()
         if isinstance(value, dict):
-            return self._part(value, where)
+            return self._function(value, where)
         if isinstance(value, (list, tuple)):
             # tf_keras writes the axis of a batch normalization as a list of one.
             return value[0] if name == "axis" and len(value) == 1 else tuple(value)
         return value
 
-    def _part(self, value, where):
+    def _function(self, value, where):
         """Returns the initializer, regularizer or constraint that a serialized one is."""
         kind = value.get("class_name", "")
-        part = str(value.get("module")).rpartition(".")[2]
+        module = str(value.get("module")).rpartition(".")[2]
         classes = [
-            getattr(getattr(k, part, None), kind, None) for k in (self._source, self._target)
+            getattr(getattr(k, module, None), kind, None) for k in (self._source, self._target)
         ]
         is_custom = value.get("registered_name") not in (None, kind)
-        if part not in _PARTS or None in classes or is_custom:
-            raise ValueError(f"The {where} is {kind or value!r}, which can't be carried.")
+        if module not in _FUNCTION_MODULES or None in classes or is_custom:
+            raise ValueError(f"The {where} is {kind or value!r}, which can't be converted.")
         return classes[1](**self._config(*classes, value["config"], where))
 
     def _set_weights(self, layer):
@@ -271,12 +273,14 @@ class _Carrier:
         if shapes[0] != shapes[1]:
             raise ValueError(
                 f"The layer {old.name!r} has weights of the shapes {shapes[0]}, and in "
-                f"{self._target.__name__} {shapes[1]}: it can't be carried."
+                f"{self._target.__name__} {shapes[1]}: it can't be converted."
             )
         new.set_weights(weights)
 
     def _compare(self, graph, inputs, compared):
         """Checks on random inputs that every layer's outputs are the same."""
+        if not compared:
+            return
         old_inputs = keras.tree.flatten(graph.inputs)
         x = [_sample(tensor, graph) for tensor in old_inputs]
         old = self._source.Model(old_inputs, [outputs for _, outputs, _ in compared])

@@ -153,9 +153,7 @@ def contestants(pair, folder):
 
     cache = TeacherCache.build(folder, pair.teacher, (x, y), ours, batch_size=BATCH, verbose=0)
     inference = FeatureModel(pair.teacher, [pair.teacher_layer])
-    inference.extractor = Distiller(
-        pair.teacher, clone(pair.student), ours
-    )._sides.teacher.extractor
+    inference.extractor = Distiller(pair.teacher, clone(pair.student), ours)._edge.source.extractor
     return {
         "teacher alone": lambda: pair.teacher.predict(data, verbose=0),
         "teacher alone, normalization folded": lambda: inference.predict(data, verbose=0),

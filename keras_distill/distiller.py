@@ -8,26 +8,24 @@ from keras import ops
 
 from keras_distill import _compat
 from keras_distill.arguments import check_flag
-from keras_distill.cache import TeacherCache
-from keras_distill.cache.branch import CachedSide
-from keras_distill.features.batches import indices_of, inputs_of, is_joined
-from keras_distill.features.branch import NoSide, Side, Sides, check_input_function, spec_of
+from keras_distill.features.batches import check_input_function, indices_of, inputs_of, spec_of
+from keras_distill.features.branch_kinds import branch_of
 from keras_distill.losses.loss import flat_shapes
 from keras_distill.training import checks, replicas
-from keras_distill.training.edge import Objective, weighed
+from keras_distill.training.edge import Edge, weighed
 from keras_distill.training.freezing import WithFrozenTeacher, check_shares_nothing
 from keras_distill.training.labels import BatchLabels
 from keras_distill.training.outputs import Outputs
 from keras_distill.training.saving import SavesItsModels
+from keras_distill.training.tutorial import refuse_tutorial_arguments, tutorial_settings
 from keras_distill.training.validation import (
     check_arguments,
+    check_branches,
+    check_jit,
     check_metrics,
-    check_models,
     check_names,
     checked_loss,
     checked_student_loss_weight,
-    refuse_tutorial_arguments,
-    tutorial_settings,
     warn_about_from_logits,
 )
 
@@ -59,8 +57,10 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
     Args:
         teacher: Trained `keras.Model`, which stays as it is: `teacher.trainable` becomes `False`,
             which `teacher.trainable = True` undoes, for it and for its copies. Or a
-            `TeacherCache`, whose batches come from `cache.join(dataset)`. `None` if no loss needs
-            one.
+            `TeacherCache`, whose batches come from `cache.join(dataset)`. Or a function from a
+            batch, in NumPy arrays, to logits, or to a dictionary with `"logits"` and features by
+            the names that losses tap: a PyTorch or ONNX model, a `.tflite` file, a service.
+            `None` if no loss needs one.
         student: `keras.Model` to train. `distiller.student` stays a plain Keras model.
         distillation_losses: A distillation loss, its name (`"kd"`), or a list of them.
         distillation_loss_weights: One number, or `keras.optimizers.schedules`
@@ -118,13 +118,14 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         check_names(name, label_key)
         if isinstance(distillation_losses, (list, tuple)) and not distillation_losses:
             raise ValueError("distillation_losses is empty: give at least one distillation loss.")
-        objective = Objective(
-            [] if is_tutorial_form else distillation_losses, distillation_loss_weights
-        )
+        edge = Edge([] if is_tutorial_form else distillation_losses, distillation_loss_weights)
         check_input_function(sample_index, "sample_index")
-        check_models(teacher, student, teacher_input, student_input, not objective.needs_teacher)
+        source = branch_of(teacher, "teacher", teacher_input)
+        target = branch_of(student, "student", student_input)
+        check_branches(source, target, teacher_is_optional=not edge.needs_teacher)
         check_shares_nothing(teacher, student)
-        student = objective.bind(teacher, student)
+        edge.connect(source, target)
+        student = target.model
         # Both models cast their own inputs, each by its own policy.
         kwargs = {"dtype": student.dtype_policy, "autocast": False, **kwargs}
         super().__init__(name=name, **kwargs)
@@ -139,26 +140,23 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         self.sample_index = sample_index
         self._is_tutorial_form = is_tutorial_form
         self._freeze_teacher()
-        self._set_objective(objective)
+        self.supports_jit = source.supports_jit
+        self._set_edge(edge)
         self.student_loss_tracker = keras.metrics.Mean(name="student_loss")
         self.distillation_loss_tracker = keras.metrics.Mean(name="distillation_loss")
         self.total_loss_tracker = keras.metrics.Mean(name="total_loss")
-        self.built = student.built and not self._sides.are_unknown
+        self.built = student.built and not edge.are_shapes_unknown
 
-    def _set_objective(self, objective):
-        self._objective = objective
-        self.distillation_layers = objective.layers
-        self._sides = Sides(
-            self._side("teacher", self.teacher, self.teacher_input),
-            self._side("student", self.student, self.student_input),
-        )
-        if all(side.symbolic_inputs is not None for side in self._sides):
+    def _set_edge(self, edge):
+        self._edge = edge
+        self.distillation_layers = edge.layers
+        if all(branch.symbolic_inputs is not None for branch in (edge.source, edge.target)):
             self._learn_shapes()
 
     @property
     def distillation_losses(self):
         """List of the distillation losses, which are set when the distiller is made."""
-        return self._objective.losses
+        return self._edge.losses
 
     @distillation_losses.setter
     def distillation_losses(self, losses):
@@ -174,11 +172,11 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
 
         What is assigned counts from the next step that is made ready, as of the next `fit`.
         """
-        return self._objective.weights
+        return self._edge.weights
 
     @distillation_loss_weights.setter
     def distillation_loss_weights(self, weights):
-        self._objective.weights = self._objective.checked_weights(weights)
+        self._edge.weights = self._edge.checked_weights(weights)
         self._forget_steps()
 
     @property
@@ -198,49 +196,37 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         """Has the next `fit` or `evaluate` trace its step again, with the settings as they are."""
         self.train_function = self.test_function = None
 
-    def _side(self, name, model, input_function):
-        if model is None:
-            return NoSide()
-        if isinstance(model, TeacherCache):
-            return CachedSide(model, self._objective.losses)
-        paths, gives_gradient = self._objective.paths(name), self._objective.needs_input_gradient
-        return Side(name, model, paths, input_function, gives_gradient)
-
     def _learn_shapes(self, x=None):
-        """Finds the shapes of both sides and builds the losses, before either model runs."""
-        for side in self._sides:
-            known = x is None or side.symbolic_inputs is not None
-            side.learn_shapes(None if known else side.inputs_of(x))
+        """Finds the shapes of both branches and builds the losses, before either model runs."""
+        for branch in (self._edge.source, self._edge.target):
+            is_described = x is None or branch.symbolic_inputs is not None
+            branch.learn_shapes(None if is_described else x)
         self._build_losses(x)
 
     def _learn_from(self, teacher, student, x):
-        """Finds the shapes of both sides and builds the losses, in the first step."""
-        self._sides.teacher.learn_from(teacher)
-        self._sides.student.learn_from(student)
+        """Finds the shapes of both branches and builds the losses, in the first step."""
+        self._edge.source.learn_from(teacher)
+        self._edge.target.learn_from(student)
         self._build_losses(keras.tree.map_structure(spec_of, x))
-        warn_about_from_logits(getattr(self, "loss", None), self._sides.student.output_activation)
+        warn_about_from_logits(getattr(self, "loss", None), self._edge.target.output_activation)
         self._check_outputs(student.output)
 
     def _build_losses(self, x):
         # Layers may only have been made now, when both models were built.
         check_shares_nothing(self.teacher, self.student)
-        self._objective.prepare(*self._sides)
-        self._sides.batch_spec = x
+        self._edge.build()
+        self._edge.batch_spec = x
         self.built = self.student.built
 
     def _check_outputs(self, output=None):
         """Checks that each loss suits what the student outputs, once its loss is known."""
-        if self._sides.are_unknown or not self.compiled:
+        if self._edge.are_shapes_unknown or not self.compiled:
             return
-        shapes = self._sides.student.shapes.output
         if output is None:
-            sizes = [shape[1:] for shape in flat_shapes(shapes)]
+            sizes = [shape[1:] for shape in flat_shapes(self._edge.target.shapes.output)]
             output = [keras.KerasTensor((None, *size)) for size in sizes]
             output = output if len(output) > 1 else output[0]
-        kinds = self._outputs.kinds(output)
-        self._objective.check_outputs(kinds, shapes)
-        if isinstance(self._sides.teacher, CachedSide):
-            self._sides.teacher.check_kinds(kinds)
+        self._edge.check_outputs(self._outputs.kinds(output))
 
     def prepare(self, x):
         """Builds what depends on the data, for subclassed models, before the first step.
@@ -250,7 +236,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         Args:
             x: A batch of inputs.
         """
-        if self._sides.are_unknown:
+        if self._edge.are_shapes_unknown:
             self._learn_shapes(keras.tree.map_structure(spec_of, x))
 
     def compile(
@@ -289,6 +275,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         """
         loss = checked_loss(loss, student_loss_fn)
         check_metrics(metrics)
+        check_jit(kwargs.get("jit_compile"), self._edge.source)
         check_flag("validate_with_teacher", validate_with_teacher)
         settings = {"validate_with_teacher": validate_with_teacher}
         if self._is_tutorial_form:
@@ -307,27 +294,27 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         self.validate_with_teacher = validate_with_teacher
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
         self._own_compile_settings = settings
-        warn_about_from_logits(loss, self._sides.student.output_activation)
+        warn_about_from_logits(loss, self._edge.target.output_activation)
         self._outputs = Outputs(self.student, loss)
         self._check_outputs()
-        if self.built and not self._sides.are_unknown and self.optimizer is not None:
+        if self.built and not self._edge.are_shapes_unknown and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
     def _use_tutorial_form(self, distillation_loss_fn, alpha, temperature):
         settings, loss = tutorial_settings(distillation_loss_fn, alpha, temperature)
-        objective = Objective(loss)
-        objective.bind(self.teacher, self.student)
-        self._set_objective(objective)
+        edge = Edge(loss)
+        edge.connect(
+            branch_of(self.teacher, "teacher", self.teacher_input),
+            branch_of(self.student, "student", self.student_input),
+        )
+        self._set_edge(edge)
         self.student_loss_weight = self.alpha = settings["alpha"]
         self.temperature = settings["temperature"]
         return settings
 
     def call(self, inputs, training=None, **kwargs):
         """Returns the student's predictions."""
-        inputs = inputs_of(inputs)
-        if self.student_input is not None:
-            inputs = self._sides.student.inputs_of(inputs)
-        return self.student(inputs, training=training, **kwargs)
+        return self.student(self._edge.target.inputs_of(inputs), training=training, **kwargs)
 
     @property
     def losses(self):
@@ -341,7 +328,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         compiled = _compat.compiled_metrics(self)
         # Metrics that saw no labels yet have no result.
         ready = [m for m in super().metrics if m is not compiled or compiled.built]
-        return ready + self._objective.trackers
+        return ready + self._edge.trackers
 
     @property
     def _uses_teacher(self):
@@ -360,14 +347,14 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         Returns:
             Scalar tensor.
         """
-        teacher = self._observe_teacher(x)
-        student = self._sides.student.observe(inputs_of(x), training)
+        teacher = self._forward_of_teacher(x)
+        student = self._edge.target.forward(x, training)
         total, _ = self._total(teacher, student, x, y, sample_weight, training)
         return total
 
     def _total(self, teacher, student, x, y, sample_weight, training):
-        """Returns the total loss and a dictionary of its parts, from what both models showed."""
-        if teacher is not None and self._sides.are_unknown:
+        """Returns the total loss and a dictionary of its parts, from one pass of both models."""
+        if teacher is not None and self._edge.are_shapes_unknown:
             self._learn_from(teacher, student, inputs_of(x))
         step = self.optimizer.iterations
         labels = self._labels(y, student.output, sample_weight)
@@ -381,18 +368,17 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
             parts["student_loss"] = ops.cast(value, "float32") * replicas.replicas()
         total = parts["student_loss"]
         if teacher is not None:
-            values = self._objective.values(
+            values = self._edge.values(
                 teacher,
                 student,
-                self._sides,
                 labels,
                 under_xla=self.is_under_xla,
                 indices=indices_of(x, self.sample_index),
                 step=step,
                 training=training,
             )
-            parts |= dict(zip(self._objective.names, values, strict=True))
-            parts["distillation_loss"] = self._objective.total(values, step)
+            parts |= dict(zip(self._edge.names, values, strict=True))
+            parts["distillation_loss"] = self._edge.total(values, step)
             total = weighed(total, parts["distillation_loss"], self.student_loss_weight, step)
         # Where no teacher was asked, the projectors weren't called: they hold no loss of this step.
         for loss in self.losses if teacher is not None else self.student.losses:
@@ -419,11 +405,8 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
             self._labels(y, y_pred, sample_weight).update_metrics(compiled)
         return self.get_metrics_result()
 
-    def _observe_teacher(self, x):
-        if not self._uses_teacher:
-            return None
-        is_cached = isinstance(self.teacher, TeacherCache)
-        return self._sides.teacher.observe(x if is_cached else inputs_of(x), False)
+    def _forward_of_teacher(self, x):
+        return self._edge.source.forward(x, training=False) if self._uses_teacher else None
 
     def describe(self):
         """Returns a table, as text, of the losses, their weights and the layers that they tap.
@@ -431,14 +414,14 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         It says what `"auto"` chose. Shapes are unknown before the first step of a subclassed
         model.
         """
-        return self._objective.describe(*self._sides)
+        return self._edge.describe()
 
     def train_step(self, data):
         """Updates the student, and the projectors, on one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        teacher = self._observe_teacher(x)
+        teacher = self._forward_of_teacher(x)
         with tf.GradientTape() as tape:
-            student = self._sides.student.observe(inputs_of(x), True)
+            student = self._edge.target.forward(x, training=True)
             total, parts = self._total(teacher, student, x, y, sample_weight, True)
             scaled = self.optimizer.scale_loss(total / replicas.replicas())
         weights = self.trainable_weights
@@ -453,15 +436,15 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
     def test_step(self, data):
         """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with_teacher = self._uses_teacher and self.validate_with_teacher
-        if isinstance(self.teacher, TeacherCache) and not is_joined(x):
-            with_teacher = False
-        teacher = self._observe_teacher(x) if with_teacher else None
-        student = self._sides.student.observe(inputs_of(x), False)
+        with_teacher = (
+            self._uses_teacher and self.validate_with_teacher and self._edge.source.has_batch(x)
+        )
+        teacher = self._forward_of_teacher(x) if with_teacher else None
+        student = self._edge.target.forward(x, training=False)
         _, parts = self._total(teacher, student, x, y, sample_weight, False)
         logs = self._logs(x, y, student.output, sample_weight, parts)
         if not with_teacher:
-            unknown = {"distillation_loss", *self._objective.names}
+            unknown = {"distillation_loss", *self._edge.names}
             logs = {name: value for name, value in logs.items() if name not in unknown}
         return replicas.as_averaged(logs)
 
@@ -485,13 +468,13 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
             self.student_loss_tracker,
             self.distillation_loss_tracker,
             self.total_loss_tracker,
-            *self._objective.trackers,
+            *self._edge.trackers,
         ]
 
     @property
     def watched_trackers(self):
         """Metrics of the distillation losses, whose values must be finite."""
-        return self._objective.trackers
+        return self._edge.trackers
 
     def build(self, input_shape):
         """Builds the student."""

@@ -1,65 +1,84 @@
-"""The teacher's side of a distillation whose teacher is a cache."""
+"""The branch of a cache: it reads the teacher's outputs in place of running a teacher."""
 
 from keras_distill._compat import set_mask
-from keras_distill.cache.batch import CachedBatch
-from keras_distill.cache.targets import filled, reduction_of
+from keras_distill.cache.targets import check_cacheable, filled
+from keras_distill.features.batches import is_cached
+from keras_distill.features.branch import Branch
 
 
-class CachedSide:
-    """What a cache holds, in the place of a teacher that runs.
+class CacheBranch(Branch):
+    """A `TeacherCache` in the place of a teacher that runs.
 
     Args:
-        cache: `TeacherCache`.
-        losses: List of distillation losses, their layers chosen.
+        source: `TeacherCache`.
+        name: As for `Branch`.
+        input_function: As for `Branch`; only `None` is allowed.
 
     Raises:
-        ValueError: If the cache doesn't hold what a loss needs.
+        ValueError: If there is an input function.
     """
 
     symbolic_inputs = ()
-    model = None
+    computes = False
 
-    def __init__(self, cache, losses):
-        self._cache = cache
-        self.output_activation = cache.output_activation(None)
-        self.shapes = CachedObservation(cache, lambda target: (None, *target.shape))
-        for loss in losses:
-            self.shapes.pick(getattr(loss, "teacher_layer_name", None), loss)
+    def __init__(self, source, name="teacher", input_function=None):
+        super().__init__(source, name, input_function)
+        if input_function is not None:
+            raise ValueError(
+                f"{name}_input has no place beside a TeacherCache: give it to TeacherCache.build."
+            )
+        self.output_activation = source.output_activation(None)
+        self.shapes = CachedForward(source, lambda target: (None, *target.shape))
 
-    def inputs_of(self, x):
-        """Returns `x`."""
-        return x
+    def tap(self, wanted):
+        """Checks that the cache holds what the losses tap."""
+        for layer_name, loss in wanted:
+            self.shapes.pick(layer_name, loss)
+
+    def check_serves(self, loss):
+        """Checks that a loss needs no more of the teacher than tensors of each sample."""
+        check_cacheable(loss)
+
+    def check_kinds(self, kinds):
+        """Checks that the largest logits suffice, where no more is kept."""
+        if "sigmoid" in kinds and any(target.top_k is not None for target in self.source.targets):
+            raise ValueError(
+                "The student learns independent labels, and of the teacher's outputs this cache "
+                "keeps only the largest, as of exclusive classes: build one with top_k=None. "
+                f"Received: top_k={self.source.made_of['top_k']}"
+            )
+
+    def has_batch(self, x):
+        """Returns whether a batch is joined with a cache."""
+        return is_cached(x)
+
+    def candidates(self, rule):
+        """Returns the teacher's candidates, which the cache remembers."""
+        if rule not in self.source.candidates:
+            raise ValueError(
+                f'"auto" found no layers for the rule {rule!r} in the {self.name}: name the layers '
+                "with teacher_layer_name and student_layer_name."
+            )
+        return self.source.candidates[rule]
 
     def activation_of(self, layer_name, loss=None):
-        """Names the activation of what a loss taps, or of what the cache keeps of it.
-
-        Args:
-            layer_name: What the loss taps.
-            loss: The loss, if the activation of what the cache keeps is asked for.
-        """
+        """Returns the activation of what a loss taps, or of what the cache keeps for it."""
         paths = layer_name if isinstance(layer_name, list) else [layer_name]
-        found = [self._cache.output_activation(path) for path in paths]
-        output_activation = found[0] if all(each == found[0] for each in found) else None
-        keeps_logits = loss is not None and reduction_of(loss, output_activation) == "logits"
-        return "linear" if keeps_logits else output_activation
+        found = [self.source.output_activation(path) for path in paths]
+        activation = found[0] if all(each == found[0] for each in found) else None
+        keeps_logits = loss is not None and loss.teacher_reduction(activation) == "logits"
+        return "linear" if keeps_logits else activation
 
-    def learn_shapes(self, inputs=None):
-        """They are known."""
+    def learn_from(self, forward):
+        """Does nothing: the shapes are known."""
 
-    def learn_from(self, observation):
-        """There is nothing to learn."""
-
-    def observe(self, x, training):
-        """Returns what the cache holds of a batch.
-
-        Args:
-            x: `CachedBatch`.
-            training: Ignored.
+    def forward(self, x, training):
+        """Reads the teacher's outputs of a batch.
 
         Raises:
-            ValueError: If the batch isn't joined.
+            ValueError: If the batch isn't joined with a cache.
         """
-        if not isinstance(x, CachedBatch):
+        if not is_cached(x):
             raise ValueError(
                 "This distiller's teacher is a TeacherCache, so its batches must be joined with "
                 "it: distiller.fit(cache.join(dataset))."
@@ -69,34 +88,18 @@ class CachedSide:
                 "cache.join(dataset) of single samples gives single samples, and fit takes "
                 "batches: cache.join(dataset).shuffle(10_000).batch(32)."
             )
-        return CachedObservation(self._cache, lambda target: self._unpacked(target, x.targets))
+        return CachedForward(self.source, lambda target: self._unpacked(target, x.targets))
 
-    def _unpacked(self, target, targets):
+    def _unpacked(self, target, arrays):
         """Returns a tensor with the Keras mask that the teacher's had."""
-        tensor, mask = target.unpack(targets), self._cache.mask_of(target)
+        tensor, mask = target.unpack(arrays), self.source.mask_of(target)
         if mask is not None:
-            set_mask(tensor, mask.unpack(targets))
+            set_mask(tensor, mask.unpack(arrays))
         return tensor
 
-    def check_kinds(self, kinds):
-        """Checks that what the cache keeps suits the student's outputs.
 
-        Args:
-            kinds: List with the kind of each output, as in `LossContext`.
-
-        Raises:
-            ValueError: If it keeps the largest logits alone, and an output is independent labels.
-        """
-        if "sigmoid" in kinds and any(target.top_k is not None for target in self._cache.targets):
-            raise ValueError(
-                "The student learns independent labels, and of the teacher's outputs this cache "
-                "keeps the largest alone, as of exclusive classes: build one with top_k=None. "
-                f"Received: top_k={self._cache.made_of['top_k']}"
-            )
-
-
-class CachedObservation:
-    """What a cache holds of a batch, picked as from an `Observation`.
+class CachedForward:
+    """What a cache keeps of a batch, picked as from a `Forward`.
 
     Args:
         cache: `TeacherCache`.
@@ -109,24 +112,18 @@ class CachedObservation:
         self._cache = cache
         self._value = value
 
-    def pick(self, layer_name, loss=None):
-        """Returns what a loss taps, reduced as it may be.
+    def pick(self, layer_name, loss):
+        """Returns what a loss taps, reduced as the cache keeps it.
 
         Args:
             layer_name: `None` for the output, a path or a list of paths.
-            loss: The loss.
+            loss: `DistillationLoss`.
 
         Raises:
             ValueError: If the cache doesn't hold it.
         """
         if isinstance(layer_name, list):
             return [self.pick(path, loss) for path in layer_name]
-        wanted = (
-            reduction_of(loss, self._cache.output_activation(layer_name))
-            if loss is not None
-            else ""
-        )
-        values = [
-            self._value(target) for target in self._cache.targets_for(layer_name, wanted, loss)
-        ]
+        wanted = loss.teacher_reduction(self._cache.output_activation(layer_name))
+        values = [self._value(each) for each in self._cache.targets_for(layer_name, wanted, loss)]
         return filled(self._cache.outputs, values) if layer_name is None else values[0]

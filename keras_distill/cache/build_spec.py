@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_distill import losses as losses_module
 from keras_distill.arguments import check_choice, check_count, shown
 from keras_distill.cache import manifest, shards
 from keras_distill.cache.arguments import another_sample, check_augment, check_seed, spec_text
@@ -16,21 +15,21 @@ from keras_distill.cache.builder import batches_per_shard, check_reproducible, f
 from keras_distill.cache.fingerprint import differ
 from keras_distill.cache.samples import Samples, seeded
 from keras_distill.cache.targets import DTYPES, TeacherTargets, tapped_paths
-from keras_distill.features import automatic_layers
-from keras_distill.features.branch import Side
+from keras_distill.features.branch_kinds import branch_of
+from keras_distill.losses.keras_loss import distillation_loss
 
 
 class BuildSpec:
     """The arguments of `TeacherCache.build`, checked and understood.
 
     Args:
-        teacher: `keras.Model`.
-        dataset: As for `TeacherCache.build`, like all that follow.
+        teacher: As for `TeacherCache.build`, like all that follow.
+        dataset: Data set.
         distillation_losses: A loss, its name, or a list of them.
         batch_size: Samples per step.
         dtype: Name of a type.
         top_k: Number of logits, or `None`.
-        teacher_input: Route.
+        teacher_input: Input function.
         augment: Function, or `None`.
         views: Number of views.
         seed: Integer.
@@ -55,7 +54,12 @@ class BuildSpec:
         seed,
         shard_size,
     ):
-        _check_teacher(teacher)
+        self._branch = branch_of(teacher, "teacher", teacher_input)
+        if not self._branch.computes:
+            raise ValueError(
+                "Teacher must be a keras.Model, or a function from a batch to logits. "
+                f"Received: teacher={shown(teacher)}"
+            )
         batch_size = check_count("batch_size", batch_size)
         views = check_count("views", views)
         top_k = None if top_k is None else check_count("top_k", top_k)
@@ -69,7 +73,7 @@ class BuildSpec:
                 "are the same."
             )
         self.augment = augment
-        self._of_losses(teacher, distillation_losses, teacher_input)
+        self._of_losses(distillation_losses)
         self.samples = Samples(dataset, _ranks(self._branch))
         self.samples.check_batch_size(batch_size)
         batch = tf.nest.map_structure(
@@ -81,7 +85,7 @@ class BuildSpec:
         of_sample = seeded(augment, seed, view=0)
         check_reproducible(self.samples, of_sample)
         made_of = {
-            "teacher weights": manifest.weights_checksum(teacher),
+            "teacher weights": manifest.weights_checksum(self._branch.model),
             "kept": sorted(name for target in kept.targets for name in target.arrays),
             "samples": self.samples.count,
             "inputs": spec_text(self.samples.inputs_spec),
@@ -113,15 +117,15 @@ class BuildSpec:
         # As json reads it, with lists for tuples, so that it compares equal.
         self.content = json.loads(json.dumps(self.content))
 
-    def _of_losses(self, teacher, losses, teacher_input):
+    def _of_losses(self, losses):
         several = isinstance(losses, (list, tuple))
-        chosen = [losses_module.get(loss) for loss in (losses if several else [losses])]
+        chosen = [distillation_loss(loss) for loss in (losses if several else [losses])]
         if not chosen:
             raise ValueError("distillation_losses is empty: give at least one distillation loss.")
-        self._candidates = automatic_layers.all_candidates(teacher)
+        self._candidates = self._branch.all_candidates()
         self._tapped = tapped_paths(chosen, self._candidates)
         self._paths = list(dict.fromkeys(path for _, path in self._tapped if path is not None))
-        self._branch = Side("teacher", teacher, self._paths, teacher_input)
+        self._branch.tap([(path, loss) for loss, path in self._tapped])
 
     def check_against(self, directory, recorded):
         """Checks that a cache, finished or not, is the one that is wanted.
@@ -184,11 +188,6 @@ def check_first(directory, recorded, samples, augment):
         wrong = np.flatnonzero(differ(found[:count], expected[:count]))
         if len(wrong):
             raise another_sample(directory, what, wrong[0])
-
-
-def _check_teacher(teacher):
-    if not isinstance(teacher, keras.Model):
-        raise ValueError(f"Teacher must be a keras.Model. Received: teacher={shown(teacher)}")
 
 
 def _ranks(branch):

@@ -4,9 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_distill.cache import shards
-from keras_distill.cache.batch import CachedBatch
 from keras_distill.cache.fingerprint import differ, fingerprints_of
 from keras_distill.cache.samples import seeded
+from keras_distill.features.batches import CachedBatch
 
 
 class Join:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_distill._compat import mask_of
 from keras_distill.arguments import shown
 from keras_distill.features import automatic_layers
-from keras_distill.losses.loss import DistillationLoss
+from keras_distill.features.branch import beyond_tensors
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
 
 DTYPES = ("float32", "float16", "bfloat16")
@@ -122,27 +122,16 @@ def check_cacheable(loss):
     """Checks that a loss needs no more of the teacher than tensors of each sample.
 
     Args:
-        loss: A distillation loss.
+        loss: `DistillationLoss`.
 
     Raises:
         ValueError: If it needs more.
     """
-    name = type(loss).__name__
-    advice = "Give Distiller the teacher itself for this loss."
-    if getattr(loss, "needs_input_gradient", False):
+    reason = beyond_tensors(loss)
+    if reason is not None:
         raise ValueError(
-            f"{name} needs gradients through the teacher, which no TeacherCache can keep. {advice}"
-        )
-    if getattr(loss, "needs_teacher_model", False):
-        raise ValueError(
-            f"{name} builds with the teacher's layers, which no TeacherCache keeps. {advice}"
-        )
-    tapped = getattr(loss, "teacher_layer_name", None)
-    kernels = [path for path in keras.tree.flatten(tapped) if path and path.endswith(":kernel")]
-    if kernels or getattr(loss, "automatic_layers", None) == "class_maps":
-        raise ValueError(
-            f"{name} taps a kernel of the teacher, and a TeacherCache keeps what belongs to a "
-            f"sample. {advice}"
+            f"{type(loss).__name__} {reason}, and a TeacherCache keeps only the tensors of each "
+            "sample. Give Distiller the teacher itself for this loss."
         )
 
 
@@ -185,13 +174,13 @@ def tapped_paths(losses, candidates):
     for loss in losses:
         check_cacheable(loss)
         resolved = [loss]
-        if isinstance(loss, DistillationLoss) and loss.has_automatic_layers:
+        if loss.has_automatic_layers:
             offered = automatic_layers.choices(
                 loss.automatic_layers, _candidates_of(loss, candidates)
             )
             resolved = [loss.with_layers(choice, choice) for choice in offered]
         for each in resolved:
-            tapped = getattr(each, "teacher_layer_name", None)
+            tapped = each.teacher_layer_name
             paths = tapped if isinstance(tapped, list) else [tapped]
             found += [(each, path) for path in paths]
     return found
@@ -206,22 +195,12 @@ def _candidates_of(loss, candidates):
     return candidates[loss.automatic_layers]
 
 
-def reduction_of(loss, output_activation):
-    """Names how a loss reduces what it taps of the teacher.
-
-    Args:
-        loss: A distillation loss, ours or of Keras.
-        output_activation: The activation of what it taps.
-    """
-    return loss.teacher_reduction(output_activation) if isinstance(loss, DistillationLoss) else ""
-
-
 class TeacherTargets:
-    """Takes the targets out of what one forward pass of the teacher shows.
+    """Takes the targets out of one forward pass of the teacher.
 
     Args:
         tapped: As `tapped_paths` returns.
-        branch: `Side` of the teacher.
+        branch: `Branch` of the teacher.
         batch: Structure of `tf.TensorSpec` of a batch of inputs.
         dtype: Type in which the targets are kept.
         top_k: How many of the largest logits are kept, or `None` for all.
@@ -257,12 +236,12 @@ class TeacherTargets:
             )
         for loss, path in self._tapped:
             output_activation = self._branch.activation_of(path)
-            if reduction_of(loss, output_activation) in _OUTPUTS:
+            if loss.teacher_reduction(output_activation) in _OUTPUTS:
                 check_top_k(loss, output_activation)
 
     def _reduced(self, inputs):
         """Runs the teacher; returns by path and reduction a dictionary from leaf to tensor."""
-        outputs = self._branch.observe(inputs, False)
+        outputs = self._branch.forward(inputs, training=False)
         if not self._losses:
             self._learn_from(outputs)
         kept = {}
@@ -274,7 +253,7 @@ class TeacherTargets:
                 else [output_activation] * len(tensors)
             )
             kept[path, reduction] = {
-                leaf: _reduce(loss, tensor, ends[leaf]) for leaf, tensor in enumerate(tensors)
+                leaf: loss.reduce_teacher(tensor, ends[leaf]) for leaf, tensor in enumerate(tensors)
             }
             masks = {leaf: mask_of(tensor) for leaf, tensor in enumerate(tensors)}
             masks = {leaf: mask for leaf, mask in masks.items() if mask is not None}
@@ -289,7 +268,7 @@ class TeacherTargets:
         for loss, path in self._tapped:
             output_activation = self._branch.activation_of(path)
             self._losses.setdefault(
-                (path, reduction_of(loss, output_activation)), (loss, output_activation)
+                (path, loss.teacher_reduction(output_activation)), (loss, output_activation)
             )
 
     def pack(self, inputs):
@@ -311,11 +290,6 @@ class TeacherTargets:
     def targets(self):
         """List of all targets."""
         return [target for targets in self.groups.values() for target in targets]
-
-
-def _reduce(loss, tensor, output_activation):
-    is_ours = isinstance(loss, DistillationLoss)
-    return loss.reduce_teacher(tensor, output_activation) if is_ours else tensor
 
 
 def _target(path, reduction, leaf, shape, dtype, top_k):

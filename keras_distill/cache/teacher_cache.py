@@ -16,6 +16,7 @@ from keras_distill.cache.arguments import (
     local_directory,
     spec_text,
 )
+from keras_distill.cache.branch import CacheBranch
 from keras_distill.cache.build_spec import BuildSpec, check_first
 from keras_distill.cache.builder import Builder
 from keras_distill.cache.join import Join
@@ -138,7 +139,7 @@ class TeacherCache:
         Args:
             directory: Folder of this machine or of a mounted disk, made if it doesn't exist. A
                 remote address, such as `"gs://..."`, is refused.
-            teacher: `keras.Model`.
+            teacher: `keras.Model`, or a function of a batch, as for `Distiller`.
             dataset: `tf.data.Dataset` of `(inputs, labels)`, `(inputs, labels, weights)` or inputs,
                 single samples or batches, whose order is the same each time that it is read
                 (shuffle what `join` returns) and which ends; or such a tuple of arrays. Labels are
@@ -336,6 +337,18 @@ class TeacherCache:
             )
             if not is_whole:
                 raise shards.damaged(path)
+
+    def make_branch(self, name="teacher", input_function=None):
+        """Returns the branch that reads the cache in the place of a teacher that runs.
+
+        Args:
+            name: `"teacher"`.
+            input_function: `None`; the cache was built with its own.
+
+        Raises:
+            ValueError: If there is an input function.
+        """
+        return CacheBranch(self, name, input_function)
 
     @property
     def targets(self):

@@ -43,6 +43,23 @@ def choose(rule: str, teacher: Any, student: Any) -> tuple:
     )
 
 
+def pair(rule: str, teacher: Any, student: Any) -> tuple:
+    """Pairs the layers of two models.
+
+    Args:
+        rule: As for `choose`.
+        teacher: The teacher's candidates.
+        student: The student's candidates.
+
+    Returns:
+        As `choose`.
+
+    Raises:
+        ValueError: If the two models have no layers that go together.
+    """
+    return _RULES[rule].pair(teacher, student)
+
+
 def candidates(rule: str, model: Any, branch: str = "model") -> Any:
     """Finds the layers of one model that a rule may choose from.
 

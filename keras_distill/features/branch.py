@@ -1,29 +1,19 @@
-"""One side of a distillation: a model, the inputs it takes of a batch, and what is tapped of it."""
+"""Branches: what gives, once per batch, an output and the tapped features."""
 
 import dataclasses
 from typing import Any
 
 import keras
-import tensorflow as tf
-from keras.optimizers.schedules import LearningRateSchedule
 
-from keras_distill.arguments import shown, takes
-from keras_distill.features import FeatureExtractor
-from keras_distill.features.layer_paths import symbolic
-from keras_distill.losses.logits import (
-    final_activation,
-    logits_of,
-    output_activations,
-    remembered_logits,
-)
+from keras_distill.arguments import shown
 
 
 @dataclasses.dataclass(frozen=True)
-class Observation:
-    """What one forward pass showed: the output, and the feature of each tapped path.
+class Forward:
+    """One forward pass of a branch: the output, and the feature of each tapped layer.
 
     Args:
-        output: Output of the model, any structure of tensors (or of shapes).
+        output: Output of the branch, any structure of tensors (or of shapes).
         features: Dictionary from layer path to tensor (or shape).
         input_gradient: Function from a function of logits to the gradient of the logits, weighted
             by its result, with respect to the input; `None` unless it was asked for.
@@ -37,8 +27,8 @@ class Observation:
         """Returns what a loss taps: the output for `None`, else one or several features.
 
         Args:
-            layer_name: What the loss taps.
-            loss: The loss, which only matters to a cache.
+            layer_name: A layer path, a list of them, or `None`.
+            loss: The loss, by which a cache picks what it keeps for that loss.
         """
         if layer_name is None:
             return self.output
@@ -47,278 +37,182 @@ class Observation:
         return [self.features[path] for path in layer_name]
 
 
-class Side:
-    """The teacher or the student of a distillation.
+class Branch:
+    """A source of outputs and features: a model, a cache, a function, or nobody.
+
+    A subclass overrides `forward`, and what differs from the defaults below, which are those of a
+    branch that knows its shapes from its first forward pass and has no layers to choose from.
 
     Args:
-        name: `"teacher"` or `"student"`.
-        model: The `keras.Model`.
-        paths: Layer paths to tap.
-        input_function: How the model's inputs are taken from a batch's `x`: `None` (as they are), a
-            callable on `x`, or a key of a dictionary batch.
-        gives_input_gradient: Whether observations hold the gradient with respect to the input.
+        source: What the branch runs or reads.
+        name: `"teacher"` or `"student"`: the name of the branch in errors.
+        input_function: How the branch's inputs are taken from a batch's `x`: `None` (as they
+            are), a function of `x`, or a key of a dictionary batch.
 
-    Raises:
-        ValueError: If a path is unknown.
-        TypeError: If `input_function` is none of the three.
+    Attributes:
+        model: The `keras.Model` that runs, or `None`.
+        shapes: `Forward` of shapes, or `None` while they are unknown.
+        output_activation: `"softmax"`, `"sigmoid"`, `"linear"`, or `None` if it isn't known.
+        output_names: List of the outputs' names, or `None`.
+        symbolic_inputs: The branch's own description of its inputs, or `None` if it has none.
+        supports_jit: Whether XLA can compile the forward pass.
+        computes: Whether outputs are computed of a batch's inputs, so that a cache can be built.
     """
 
-    def __init__(self, name, model, paths, input_function=None, gives_input_gradient=False):
-        check_input_function(input_function, f"{name}_input")
+    model = None
+    shapes = None
+    output_activation = None
+    output_names = None
+    symbolic_inputs = None
+    supports_jit = True
+    computes = True
+
+    def __init__(self, source, name="teacher", input_function=None):
+        self.source = source
         self.name = name
-        self.model = model
         self.input_function = input_function
-        self.gives_input_gradient = gives_input_gradient
-        self.extractor = FeatureExtractor(model, paths, branch=name, folds=name == "teacher")
-        self.shapes = None
-        self.output_activation = final_activation(model)
-        self._output_activations = output_activations(model)
 
-    def inputs_of(self, x):
-        """Returns the model's inputs, taken from a batch's `x`.
+    @classmethod
+    def accepts(cls, source):
+        """Returns whether this kind of branch can be made of `source`."""
+        return False
 
-        Args:
-            x: The batch's inputs, any structure of tensors.
-
-        Raises:
-            ValueError: If `input_function` is a key that the batch doesn't have.
-        """
-        return (
-            x if self.input_function is None else take(self.input_function, x, f"{self.name}_input")
-        )
-
-    def observe(self, x, training):
-        """Runs the model once on a batch.
+    def forward(self, x, training):
+        """Runs the branch once on a batch.
 
         Args:
-            x: The batch's inputs.
-            training: Whether the model runs in training mode.
+            x: The batch's `x`, joined with a cache or not.
+            training: Whether the branch runs in training mode.
 
         Returns:
-            `Observation` of tensors.
+            `Forward` of tensors.
         """
-        inputs = self.inputs_of(x)
-        if not self.gives_input_gradient:
-            return Observation(*self.extractor(inputs, training=training))
-        inputs = self._as_declared(inputs)
-        if len(keras.tree.flatten(inputs)) != 1 or not _is_floating(inputs):
-            raise ValueError(
-                f"The gradient with respect to the {self.name}'s input needs one input of floating "
-                f"point numbers, got {keras.tree.map_structure(_describe, inputs)}."
-            )
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(inputs)
-            output, features = self.extractor(inputs, training=training)
-            if not hasattr(output, "shape"):
-                raise ValueError(
-                    f"The gradient with respect to the {self.name}'s input needs one output, got "
-                    f"{keras.tree.map_structure(_describe, output)}."
-                )
-            logits = logits_of(output, "auto", self.output_activation)
+        raise NotImplementedError(f"{type(self).__name__} must override `forward`.")
 
-        def input_gradient(weigh):
-            return tape.gradient(logits, inputs, output_gradients=weigh(logits))
+    def tap(self, wanted):
+        """Prepares the branch for what losses tap of it.
 
-        return Observation(output, features, input_gradient)
+        Args:
+            wanted: List of tuples of a layer name, as of `Forward.pick`, and the loss that taps
+                it.
 
-    def _as_declared(self, inputs):
-        """Casts integer images to the floating point numbers that the model declares."""
-        declared = self.symbolic_inputs
-        if not hasattr(declared, "dtype") or not hasattr(inputs, "dtype"):
-            return inputs
-        is_cast = _is_floating(declared) and not _is_floating(inputs)
-        return keras.ops.cast(inputs, declared.dtype) if is_cast else inputs
+        Raises:
+            ValueError: If a layer is unknown, or the branch can't give it.
+        """
 
-    @property
-    def symbolic_inputs(self):
-        """The model's own description of its inputs, or `None` for a subclassed model."""
-        return symbolic(self.model, "input")
+    def check_serves(self, loss):
+        """Checks that the branch can be the source of a loss.
+
+        Args:
+            loss: `DistillationLoss`.
+
+        Raises:
+            ValueError: If it can't.
+        """
+
+    def check_kinds(self, kinds):
+        """Checks that the branch's output suits the kinds of the student's outputs.
+
+        Args:
+            kinds: List with the kind of each output, as in `LossContext`.
+
+        Raises:
+            ValueError: If it doesn't.
+        """
+
+    def has_batch(self, x):
+        """Returns whether the branch can give an output for a batch."""
+        return True
+
+    def candidates(self, rule):
+        """Returns the layers among which `"auto"` chooses.
+
+        Args:
+            rule: `DistillationLoss.automatic_layers`.
+
+        Raises:
+            ValueError: If the branch has no such layers.
+        """
+        raise ValueError(
+            f'"auto" chooses among the layers of a Keras model, and the {self.name} is none: name '
+            "the features with teacher_layer_name and student_layer_name. "
+            f"Received: {self.name}={shown(self.source)}"
+        )
+
+    def all_candidates(self):
+        """Returns a dictionary from each rule to its candidates, where it finds any."""
+        return {}
 
     def activation_of(self, layer_name, loss=None):
-        """Names the activation of what a loss taps, as in `LossContext`: a list for outputs.
+        """Returns the activation of what a loss taps, as in `LossContext`.
 
         Args:
-            layer_name: What the loss taps: `None` for the output, a path, or a list of paths.
-            loss: The loss, which only matters to a cache.
+            layer_name: As for `Forward.pick`.
+            loss: The loss, if the activation of what a cache keeps for it is asked for.
         """
-        if layer_name is None:
-            has_several = self._output_activations and len(self._output_activations) > 1
-            return self._output_activations if has_several else self.output_activation
-        paths = [layer_name] if isinstance(layer_name, str) else layer_name
-        found = {self.extractor.activation_at(path) for path in paths}
-        return found.pop() if len(found) == 1 else None
+        return self.output_activation if layer_name is None else None
 
     def learn_shapes(self, inputs=None):
-        """Finds the shapes of the output and of the tapped features before the model runs.
+        """Finds the shapes of the output and the features before the first batch.
 
         Args:
-            inputs: Structure of tensors or specifications with a batch axis, as the model takes
-                them; by default the model's own description.
+            inputs: Structure of tensors or specifications with a batch axis; by default the
+                branch's own description.
         """
-        self.shapes = self._described_shapes() if inputs is None else None
-        if self.shapes is not None:
-            return
-        inputs = self.symbolic_inputs if inputs is None else inputs
-        specs = keras.tree.map_structure(_batch_spec, inputs)
-        graph = tf.function(self.extractor).get_concrete_function(specs)
-        self.learn_from(Observation(*graph.structured_outputs))
 
-    def learn_from(self, observation):
-        """Finds the shapes, and whether the output is probabilities, from a forward pass.
+    def learn_from(self, forward):
+        """Finds the shapes in a forward pass.
 
         Args:
-            observation: `Observation` of tensors.
+            forward: `Forward` of tensors.
         """
-        self.shapes = Observation(
-            keras.tree.map_structure(_shape_of, observation.output),
-            {path: _shape_of(tensor) for path, tensor in observation.features.items()},
+        self.shapes = Forward(
+            keras.tree.map_structure(shape_of, forward.output),
+            {path: shape_of(tensor) for path, tensor in forward.features.items()},
         )
-        outputs = keras.tree.flatten(observation.output)
-        if (
-            self.output_activation is None
-            and len(outputs) == 1
-            and remembered_logits(outputs[0]) is not None
-        ):
-            self.output_activation = "softmax"
-
-    def _described_shapes(self):
-        """Returns the shapes that the model's own layers tell, `None` where they don't."""
-        output = symbolic(self.model, "output")
-        features = self.extractor.symbolic_features()
-        if output is None or features is None:
-            return None
-        shapes = {path: _shape_of(tensor) for path, tensor in features.items()}
-        # A nested model may be built for any size, and run at one that only a trace tells.
-        if any(None in shape[1:] for shape in shapes.values()):
-            return None
-        return Observation(keras.tree.map_structure(_shape_of, output), shapes)
 
 
-def check_input_function(input_function, argument):
-    """Checks how something is to be taken from a batch.
-
-    Args:
-        input_function: `None`, a callable, or a key.
-        argument: Name of the argument, for the error.
-
-    Raises:
-        TypeError: If `input_function` is none of the three.
-    """
-    is_function = callable(input_function) and not isinstance(
-        input_function, (type, LearningRateSchedule)
-    )
-    is_function = is_function and takes(input_function, 1)
-    if (
-        input_function is None
-        or is_function
-        or (isinstance(input_function, str) and input_function)
-    ):
-        return
-    raise TypeError(
-        f"{argument} must be a function of the batch's x, a key of a dictionary batch, or None. "
-        f"Received: {argument}={shown(input_function)}"
-    )
-
-
-def take(input_function, x, argument):
-    """Takes something from a batch's `x`.
-
-    Args:
-        input_function: A callable on `x`, or a key of a dictionary batch.
-        x: The batch's inputs, any structure of tensors.
-        argument: Name of the argument, for the error.
-
-    Raises:
-        ValueError: If `input_function` is a key that the batch doesn't have.
-    """
-    if callable(input_function):
-        return input_function(x)
-    if not isinstance(x, dict) or input_function not in x:
-        found = f"keys {sorted(x)}" if isinstance(x, dict) else type(x).__name__
-        raise ValueError(
-            f"{argument}={shown(input_function)} needs dictionary batches with that key. "
-            f"Received: {found}"
-        )
-    return x[input_function]
-
-
-class NoSide:
-    """The teacher of a distillation that has none: it shows nothing."""
+class NoBranch(Branch):
+    """Nobody: the teacher of losses that need none."""
 
     symbolic_inputs = ()
-    output_activation = None
-    model = None
+    shapes = Forward(None, {})
+    computes = False
 
-    def __init__(self):
-        self.shapes = Observation(None, {})
+    @classmethod
+    def accepts(cls, source):
+        """Returns whether there is no source."""
+        return source is None
 
-    def inputs_of(self, x):
-        """Returns `x`."""
-        return x
+    def forward(self, x, training):
+        """Returns a `Forward` of nothing."""
+        return self.shapes
 
-    def activation_of(self, layer_name, loss=None):
-        """Returns `None`: it has no layers."""
-
-    def learn_shapes(self, inputs=None):
-        """There are none to learn."""
-
-    def learn_from(self, observation):
-        """There is nothing to learn."""
-
-    def observe(self, x, training):
-        """Returns an `Observation` of nothing."""
-        return Observation(None, {})
+    def learn_from(self, forward):
+        """Does nothing: there are no shapes."""
 
 
-class Sides:
-    """The two sides, in an object whose attributes Keras does not track as layers.
+def beyond_tensors(loss):
+    """Returns what a loss needs of the teacher beyond one tensor per sample.
 
     Args:
-        teacher: `Side` or `NoSide`.
-        student: `Side`.
+        loss: `DistillationLoss`.
+
+    Returns:
+        The end of a sentence that begins with the loss's name; `None` if tensors suffice.
     """
-
-    def __init__(self, teacher, student):
-        self.teacher = teacher
-        self.student = student
-        self.batch_spec = None
-
-    def __iter__(self):
-        return iter((self.teacher, self.student))
-
-    @property
-    def are_unknown(self):
-        """Whether the shapes of a side are still to be learned."""
-        return self.teacher.shapes is None or self.student.shapes is None
+    if loss.needs_input_gradient:
+        return "needs gradients through the teacher"
+    if loss.needs_teacher_model:
+        return "builds with the teacher's layers"
+    paths = keras.tree.flatten(loss.teacher_layer_name)
+    if loss.automatic_layers == "class_maps" or any(
+        path is not None and path.endswith(":kernel") for path in paths
+    ):
+        return "taps a kernel of the teacher"
+    return None
 
 
-def spec_of(tensor):
-    """Returns a symbolic tensor of the shape and type of a batch, of any number of samples."""
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    return keras.KerasTensor((None, *tensor.shape[1:]), dtype)
-
-
-def read_spec(spec):
-    """Returns the structure of symbolic tensors that was written as shapes and types."""
-    if isinstance(spec, (list, tuple)):
-        return [read_spec(part) for part in spec]
-    if set(spec) == {"shape", "dtype"} and isinstance(spec["dtype"], str):
-        return keras.KerasTensor(spec["shape"], spec["dtype"])
-    return {key: read_spec(part) for key, part in spec.items()}
-
-
-def _is_floating(tensor):
-    return "float" in keras.backend.standardize_dtype(keras.tree.flatten(tensor)[0].dtype)
-
-
-def _describe(tensor):
-    return f"{keras.backend.standardize_dtype(tensor.dtype)} of shape {tuple(tensor.shape)}"
-
-
-def _shape_of(tensor):
+def shape_of(tensor):
+    """Returns the static shape of a tensor as a tuple."""
     return tuple(tensor.shape)
-
-
-def _batch_spec(tensor):
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    return tf.TensorSpec((None, *tensor.shape[1:]), dtype)

@@ -106,3 +106,22 @@ def _unknown(model, path, branch):
         f"Closest: {', '.join(map(repr, nearest)) or 'it has no layers yet'}. "
         f"Received: layer path {path!r}"
     )
+
+
+def output_names(model):
+    """Returns the names of a model's outputs in the order of `keras.tree.flatten`.
+
+    Args:
+        model: A `keras.Model`.
+
+    Returns:
+        List of names (the keys of a model that outputs a dictionary), or `None`.
+    """
+    try:
+        output = None if isinstance(model, keras.Sequential) else model.output
+    except (AttributeError, ValueError):
+        return None
+    if isinstance(output, dict):
+        return sorted(output)
+    names = getattr(model, "output_names", None)
+    return list(names) if names else None

@@ -65,8 +65,10 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     needs_teacher = True
     needs_input_gradient = False
     needs_teacher_model = False
+    compares_outputs = False
     built = False
     outputs = None
+    make_feature_model = None
 
     def __new__(cls, *args, **kwargs):
         """Remembers what the constructor is given, for `get_config`."""
@@ -132,17 +134,33 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         }
         return type(self).from_config({**self.get_config(), **names})
 
+    @property
+    def original(self):
+        """The loss as the user gave it."""
+        return self
+
+    def check_models(self, teacher, student):
+        """Checks the two models, once their shapes are known.
+
+        Args:
+            teacher: The teacher's `keras.Model`, or `None`.
+            student: The student's.
+
+        Raises:
+            ValueError: If they can't be paired.
+        """
+
     def adapt_student(self, teacher, student):
         """Returns the student to train, and the loss for it, for losses that change the student.
 
         Args:
-            teacher: The teacher model.
-            student: The student model.
+            teacher: The teacher's branch, which cuts its model at a layer.
+            student: The student's branch.
 
         Returns:
             Tuple of a `keras.Model` and a loss; by default the student and this loss as they are.
         """
-        return student, self
+        return student.model, self
 
     def shape_error(self, teacher_shape, student_shape, why):
         """Returns an error that names what was tapped of both sides, and its shapes.

@@ -1,4 +1,4 @@
-"""The weighted sum of distillation losses: one number per loss, one number in all."""
+"""Edges: weighted losses that carry knowledge from one branch to another."""
 
 import dataclasses
 import warnings
@@ -6,32 +6,34 @@ import warnings
 import keras
 from keras import ops
 
-from keras_distill import losses as losses_module
 from keras_distill._compat import mask_of
-from keras_distill.cache import TeacherCache
-from keras_distill.cache.targets import check_cacheable
-from keras_distill.features import automatic_layers
+from keras_distill.features import FeatureModel, automatic_layers
 from keras_distill.losses import schedule
 from keras_distill.losses.context import LossContext
-from keras_distill.losses.loss import DistillationLoss, flat_shapes, to_snake_case
+from keras_distill.losses.keras_loss import distillation_loss
+from keras_distill.losses.loss import flat_shapes
 from keras_distill.losses.masks import fits
 from keras_distill.losses.output_selection import names_of, select
-from keras_distill.losses.response.response_loss import ResponseLoss
 from keras_distill.training.checks import Checks
 from keras_distill.training.labels import per_labeled
-from keras_distill.training.outputs import output_names
 from keras_distill.training.replicas import replicas
 
 RESERVED_NAMES = ("loss", "student_loss", "distillation_loss", "total_loss")
 
 
-class Objective:
-    """Several distillation losses, each with a weight, a name and a metric.
+class Edge:
+    """Distillation losses from a source branch to a target branch.
+
+    Each loss has a weight, a name and a metric. The source gets no gradient from them.
 
     Args:
         losses: A distillation loss, its name, or a list of them, which may be empty. Losses of
             `keras.distillation` are accepted too.
         weights: A number or schedule per loss, not negative; by default 1 each.
+
+    Attributes:
+        source: `Branch` that teaches, once the edge is connected.
+        target: `Branch` that learns.
 
     Raises:
         TypeError: If a loss or weight is of the wrong type.
@@ -40,12 +42,20 @@ class Objective:
 
     def __init__(self, losses, weights=None):
         several = isinstance(losses, (list, tuple))
-        losses = [losses_module.get(loss) for loss in (losses if several else [losses])]
+        losses = [distillation_loss(loss) for loss in (losses if several else [losses])]
         # Layers that already belong to another distiller are trained there.
-        self.losses = [loss.clone() if _has_owner(loss) else loss for loss in losses]
+        self._losses = [loss.clone() if _has_owner(loss) else loss for loss in losses]
         self.weights = self.checked_weights(weights)
-        self.names = _unique_names(self.losses)
+        self.names = _unique_names(self._losses)
         self.trackers = [keras.metrics.Mean(name=name) for name in self.names]
+        self.source = self.target = None
+        # The shapes of a batch, where the branches learned theirs from one.
+        self.batch_spec = None
+
+    @property
+    def losses(self):
+        """List of the losses, as they were given, with their layers chosen."""
+        return [loss.original for loss in self._losses]
 
     def checked_weights(self, weights):
         """Returns a list with the weight of each loss.
@@ -58,17 +68,17 @@ class Objective:
             ValueError: If a weight is negative, or if their number isn't that of the losses.
         """
         if weights is None:
-            return [1.0] * len(self.losses)
+            return [1.0] * len(self._losses)
         if isinstance(weights, dict):
             raise TypeError(
                 "distillation_loss_weights must be a list with one number per loss, in the order "
                 f"of distillation_losses. Received: distillation_loss_weights={weights!r}"
             )
         weights = list(weights) if isinstance(weights, (list, tuple)) else [weights]
-        if len(weights) != len(self.losses):
+        if len(weights) != len(self._losses):
             raise ValueError(
                 f"Number of distillation_loss_weights ({len(weights)}) must match number of "
-                f"distillation_losses ({len(self.losses)})."
+                f"distillation_losses ({len(self._losses)})."
             )
         for index, weight in enumerate(weights):
             schedule.check_number(f"distillation_loss_weights[{index}]", weight, low=0)
@@ -77,125 +87,109 @@ class Objective:
     @property
     def needs_teacher(self):
         """Whether a loss needs a teacher, as all but a few do; so does the tutorial's form."""
-        return not self.losses or any(getattr(loss, "needs_teacher", True) for loss in self.losses)
-
-    @property
-    def needs_input_gradient(self):
-        """Whether a loss needs gradients with respect to the input."""
-        return any(getattr(loss, "needs_input_gradient", False) for loss in self.losses)
-
-    def bind(self, teacher, student):
-        """Chooses layers where that was left to us, and lets the losses adapt the student.
-
-        Args:
-            teacher: The teacher model, a `TeacherCache`, or `None`.
-            student: The student model.
-
-        Returns:
-            The student to train.
-
-        Raises:
-            ValueError: If a model has no suitable layers.
-        """
-        self._names = {"teacher": output_names(teacher), "student": output_names(student)}
-        original = student
-        for index, loss in enumerate(self.losses):
-            if isinstance(teacher, TeacherCache):
-                check_cacheable(loss)
-            if not isinstance(loss, DistillationLoss):
-                continue
-            if loss.has_automatic_layers:
-                loss = loss.with_layers(
-                    *automatic_layers.choose(loss.automatic_layers, teacher, original)
-                )
-            student, self.losses[index] = loss.adapt_student(teacher, student)
-        return student
-
-    def describe(self, teacher, student):
-        """Returns a table, as text, of what each loss taps of both sides.
-
-        Args:
-            teacher: `Side` of the teacher.
-            student: `Side` of the student.
-        """
-        lines = []
-        for loss, name, weight in zip(self.losses, self.names, self.weights, strict=True):
-            shown = f"by {type(weight).__name__}" if schedule.is_schedule(weight) else weight
-            lines.append(f"{name} ({type(loss).__name__}, weight {shown}):")
-            for side_name, side in (("teacher", teacher), ("student", student)):
-                if getattr(loss, "needs_input_gradient", False):
-                    lines.append(f"  {side_name} gradient of the output with respect to the input")
-                    continue
-                tapped = getattr(loss, f"{side_name}_layer_name", None)
-                for path in tapped if isinstance(tapped, list) else [tapped]:
-                    shape = "" if side.shapes is None else f" {side.shapes.pick(path, loss)}"
-                    lines.append(f"  {side_name} {path or 'output'}{shape}")
-        return "\n".join(lines)
-
-    def paths(self, side):
-        """Returns the layer paths that the losses tap of one side.
-
-        Args:
-            side: `"teacher"` or `"student"`.
-        """
-        tapped = [getattr(loss, f"{side}_layer_name", None) for loss in self.losses]
-        return [path for path in keras.tree.flatten(tapped) if path is not None]
+        return not self._losses or any(loss.needs_teacher for loss in self._losses)
 
     @property
     def layers(self):
         """List of the layers that the losses own (projectors)."""
-        return [layer for loss in self.losses for layer in getattr(loss, "own_layers", [])]
+        return [layer for loss in self._losses for layer in loss.own_layers]
 
-    def prepare(self, teacher, student):
-        """Checks shapes and builds the losses' variables.
+    @property
+    def are_shapes_unknown(self):
+        """Whether a branch is still to learn its shapes."""
+        return self.source.shapes is None or self.target.shapes is None
+
+    def connect(self, source, target):
+        """Connects two branches: chooses layers, adapts the student, and taps both branches.
 
         Args:
-            teacher: `Side` whose shapes are known.
-            student: `Side` whose shapes are known.
+            source: `Branch` of the teacher.
+            target: `ModelBranch` of the student, whose model a loss may replace.
+
+        Raises:
+            ValueError: If the source can't serve a loss, or a model has no suitable layers.
+        """
+        self.source, self.target = source, target
+        for index, loss in enumerate(self._losses):
+            source.check_serves(loss)
+            if loss.has_automatic_layers:
+                self._losses[index] = loss.with_layers(
+                    *automatic_layers.pair(
+                        loss.automatic_layers,
+                        source.candidates(loss.automatic_layers),
+                        target.candidates(loss.automatic_layers),
+                    )
+                )
+        for index, loss in enumerate(self._losses):
+            student, self._losses[index] = loss.adapt_student(source, target)
+            self._losses[index].make_feature_model = FeatureModel
+            if student is not target.model:
+                target.use(student)
+        source.tap([(loss.teacher_layer_name, loss) for loss in self._losses])
+        target.tap([(loss.student_layer_name, loss) for loss in self._losses])
+
+    def describe(self):
+        """Returns a table, as text, of what each loss taps of both branches."""
+        lines = []
+        for loss, name, weight in zip(self._losses, self.names, self.weights, strict=True):
+            shown = f"by {type(weight).__name__}" if schedule.is_schedule(weight) else weight
+            lines.append(f"{name} ({type(loss.original).__name__}, weight {shown}):")
+            for branch, tapped in zip(self._branches, _layer_names(loss), strict=True):
+                if loss.needs_input_gradient:
+                    what = "gradient of the output with respect to the input"
+                    lines.append(f"  {branch.name} {what}")
+                    continue
+                for path in tapped if isinstance(tapped, list) else [tapped]:
+                    shape = "" if branch.shapes is None else f" {branch.shapes.pick(path, loss)}"
+                    lines.append(f"  {branch.name} {path or 'output'}{shape}")
+        return "\n".join(lines)
+
+    @property
+    def _branches(self):
+        return self.source, self.target
+
+    def build(self):
+        """Checks shapes, once both branches know theirs, and builds the losses' variables.
 
         Raises:
             ValueError: If what a loss taps can't be compared.
         """
-        for loss in self.losses:
-            if getattr(loss, "needs_indices", False) and replicas() > 1:
+        for loss in self._losses:
+            if loss.needs_indices and replicas() > 1:
                 raise ValueError(
                     f"{type(loss).__name__} remembers samples, which only one replica can do, and "
                     f"the strategy has {replicas()}. Use samples=None to contrast within the "
                     "batch."
                 )
-            if isinstance(loss, DistillationLoss):
-                loss.prepare(*self._tapped(loss, teacher.shapes, student.shapes))
-                loss.check_activations(*self._activations(loss, teacher, student))
-            elif teacher.model is not None:
-                loss.validate_model_compatibility(teacher.model, student.model)
+            loss.prepare(*self._tapped(loss, self.source.shapes, self.target.shapes))
+            loss.check_activations(*self._activations(loss))
+            loss.check_models(self.source.model, self.target.model)
 
-    def check_outputs(self, kinds, shapes):
+    def check_outputs(self, kinds):
         """Checks that each loss suits the outputs of the student that take part in it.
 
         Args:
             kinds: List with the kind of each output, as in `Outputs.kinds`.
-            shapes: Structure of the outputs' shapes.
 
         Raises:
             ValueError: If one doesn't.
         """
-        names = [f"output {name!r}" for name in names_of(shapes, self._names["student"])]
+        shapes, known = self.target.shapes.output, self.target.output_names
+        names = [f"output {name!r}" for name in names_of(shapes, known)]
         names = names if len(names) > 1 else ["output"]
-        for loss in filter(_taps_output, self.losses):
-            outputs = loss.outputs if loss.outputs is None else _as_list(loss.outputs)
-            chosen = [
-                select(outputs, part, self._names["student"])
-                for part in (kinds, flat_shapes(shapes), names)
-            ]
-            loss.check_outputs(*chosen)
+        for loss in self._losses:
+            if loss.compares_outputs:
+                outputs = loss.outputs if loss.outputs is None else _as_list(loss.outputs)
+                parts = (kinds, flat_shapes(shapes), names)
+                loss.check_outputs(*(select(outputs, part, known) for part in parts))
+        self.source.check_kinds(kinds)
 
-    def values(self, teacher, student, sides, labels, under_xla=False, **known):
+    def values(self, source, target, labels, under_xla=False, **known):
         """Computes each loss of a batch, not yet weighted.
 
         Args:
-            teacher: `Observation` of the teacher.
-            student: `Observation` of the student.
-            sides: Object with the two `Side` objects, `teacher` and `student`.
+            source: `Forward` of the source.
+            target: `Forward` of the target.
             labels: `BatchLabels` of the batch.
             under_xla: Whether XLA compiles the step.
             **known: Further fields of `LossContext`: `indices`, `step`, `training`.
@@ -204,37 +198,37 @@ class Objective:
             List of scalar tensors in float32.
         """
         context = LossContext(
-            teacher_input_gradient=teacher.input_gradient,
-            student_input_gradient=student.input_gradient,
+            teacher_input_gradient=source.input_gradient,
+            student_input_gradient=target.input_gradient,
             **known,
         )
         values = []
-        for loss, name in zip(self.losses, self.names, strict=True):
+        for loss, name in zip(self._losses, self.names, strict=True):
             checks = Checks(under_xla)
-            tapped = self._tapped(loss, teacher, student)
-            masks = [_masks_of(side) for side in tapped]
+            tapped = self._tapped(loss, source, target)
+            masks = [_masks_of(part) for part in tapped]
+            activations = self._activations(loss, as_kept=True)
+            _warn_about_masks(loss, tapped, masks)
             of_loss = dataclasses.replace(
                 context,
-                **dict(zip(("teacher_mask", "student_mask"), masks, strict=True)),
-                **dict(zip(_ENDS, self._activations(loss, *sides, as_kept=True), strict=True)),
+                teacher_mask=masks[0],
+                student_mask=masks[1],
+                teacher_activation=activations[0],
+                student_activation=activations[1],
             )
-            of_labels = labels
-            if isinstance(loss, DistillationLoss):
-                _warn_about_masks(loss, tapped, masks)
-                of_loss, of_labels = self._with_labels(loss, of_loss, labels, checks)
+            of_loss, of_labels = self._with_labels(loss, of_loss, labels, checks)
             value = ops.cast(_value(loss, tapped, of_loss, of_labels), "float32")
-            message = f"The distillation loss {name!r} ({loss!r}) is not finite"
+            message = f"The distillation loss {name!r} ({loss.original!r}) is not finite"
             values.append(checks.finite(value, message))
         return values
 
     def _with_labels(self, loss, context, labels, checks):
         """Adds to a loss's context what it may know of the labels, and checks them."""
-        if _taps_output(loss) and loss.outputs is not None:
-            labels = labels.select(
-                lambda parts: select(loss.outputs, parts, self._names["student"])
-            )
+        if loss.compares_outputs and loss.outputs is not None:
+            known = self.target.output_names
+            labels = labels.select(lambda parts: select(loss.outputs, parts, known))
         known = {"sample_weight": labels.weights, "kinds": labels.kinds}
-        if len(labels.kinds) > 1 and not _taps_output(loss):
+        if len(labels.kinds) > 1 and not loss.compares_outputs:
             # It isn't known which of the outputs a layer belongs to.
             known = {"sample_weight": _one_per_sample(labels.weights)}
         if loss.needs_labels:
@@ -244,32 +238,28 @@ class Objective:
             known["indices"] = _checked_indices(context.indices, loss, checks)
         return dataclasses.replace(context, **known), labels
 
-    def _tapped(self, loss, teacher, student):
-        """Picks what a loss taps of both sides, from observations of tensors or of shapes."""
+    def _tapped(self, loss, source, target):
+        """Picks what a loss taps, from forward passes of tensors or of shapes."""
         picked = [
-            teacher.pick(getattr(loss, "teacher_layer_name", None), loss),
-            student.pick(getattr(loss, "student_layer_name", None)),
+            source.pick(loss.teacher_layer_name, loss),
+            target.pick(loss.student_layer_name, loss),
         ]
-        if not _taps_output(loss) or loss.outputs is None:
-            return picked
-        return [
-            None if side is None else select(loss.outputs, side, self._names[name])
-            for name, side in zip(self._names, picked, strict=True)
-        ]
+        return self._selected(loss, picked)
 
-    def _activations(self, loss, teacher, student, as_kept=False):
-        """Names the activations of what a loss taps; of what a cache keeps of it, if `as_kept`."""
-        names = [
-            teacher.activation_of(
-                getattr(loss, "teacher_layer_name", None), loss if as_kept else None
-            ),
-            student.activation_of(getattr(loss, "student_layer_name", None)),
-        ]
-        if not _taps_output(loss) or loss.outputs is None:
-            return names
+    def _activations(self, loss, as_kept=False):
+        """Returns the activations of what a loss taps; of what a cache keeps, if `as_kept`."""
+        names = zip(self._branches, _layer_names(loss), strict=True)
+        kept = loss if as_kept else None
+        return self._selected(loss, [branch.activation_of(name, kept) for branch, name in names])
+
+    def _selected(self, loss, parts):
+        """Selects the outputs that take part in a loss, of the source's and of the target's."""
+        if not loss.compares_outputs or loss.outputs is None:
+            return parts
+        names = [branch.output_names for branch in self._branches]
         return [
-            select(loss.outputs, ends, self._names[side]) if isinstance(ends, list) else ends
-            for side, ends in zip(self._names, names, strict=True)
+            part if part is None or isinstance(part, str) else select(loss.outputs, part, known)
+            for part, known in zip(parts, names, strict=True)
         ]
 
     def total(self, values, step=0):
@@ -301,14 +291,18 @@ def weighed(student_loss, distillation_loss, student_loss_weight, step):
     return weight * student_loss + (1.0 - weight) * distillation_loss
 
 
+def _layer_names(loss):
+    return loss.teacher_layer_name, loss.student_layer_name
+
+
 def _has_owner(loss):
-    return getattr(loss, "built", False) and bool(loss.own_layers)
+    return loss.built and bool(loss.own_layers)
 
 
 def _unique_names(losses):
     names = []
     for loss in losses:
-        base = getattr(loss, "name", None) or to_snake_case(type(loss).__name__)
+        base = loss.name
         if base in RESERVED_NAMES:
             raise ValueError(
                 f"A distillation loss can't be named {base!r}: that is one of the distiller's own "
@@ -321,20 +315,8 @@ def _unique_names(losses):
     return names
 
 
-def _taps_output(loss):
-    return isinstance(loss, ResponseLoss) and loss.student_layer_name is None
-
-
 def _value(loss, tapped, context, labels):
     """Computes one loss of a batch: the mean over the samples that it can judge."""
-    if not isinstance(loss, DistillationLoss):
-        loss.validate_outputs(*tapped)
-        value = loss.compute_loss(*tapped)
-        if len(value.shape):
-            raise ValueError(
-                f"{type(loss).__name__}.compute_loss must return a scalar, got shape {value.shape}."
-            )
-        return value
     loss.check_batches(*(_shapes_of(side) for side in tapped))
     values = loss.call(*tapped, context)
     if not len(values.shape):
@@ -394,6 +376,3 @@ def _one_per_sample(sample_weight):
         if weight is not None
     ]
     return sum(weights) / len(weights) if weights else None
-
-
-_ENDS = ("teacher_activation", "student_activation")

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_distill.features.layer_paths import output_names
 from keras_distill.losses.logits import output_activations
 from keras_distill.losses.loss import to_snake_case
 
@@ -90,25 +91,6 @@ class Outputs:
             return [value.get(name) for name in names]
         parts = list(value) if isinstance(value, (list, tuple)) else keras.tree.flatten(value)
         return parts if len(parts) == count else [value] * count
-
-
-def output_names(model):
-    """Returns the names of a model's outputs in the order of `keras.tree.flatten`.
-
-    Args:
-        model: A `keras.Model`, or anything else, which has none.
-
-    Returns:
-        List of names (the keys of a model that outputs a dictionary), or `None`.
-    """
-    try:
-        output = None if isinstance(model, keras.Sequential) else model.output
-    except (AttributeError, ValueError):
-        return None
-    if isinstance(output, dict):
-        return sorted(output)
-    names = getattr(model, "output_names", None)
-    return list(names) if names else None
 
 
 def _kind(loss, activation, tensor):

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_distill.features.branch import read_spec
+from keras_distill.features.batches import read_spec
 from keras_distill.losses import schedule
 from keras_distill.training.freezing import serialized
 
@@ -78,10 +78,10 @@ class SavesItsModels:
     def get_build_config(self):
         """Returns the shapes of a batch, where the models don't describe their inputs."""
         config = super().get_build_config() or {}
-        if self._sides.batch_spec is not None:
+        if self._edge.batch_spec is not None:
             config["batch_spec"] = keras.tree.map_structure(
                 lambda spec: {"shape": list(spec.shape), "dtype": spec.dtype},
-                self._sides.batch_spec,
+                self._edge.batch_spec,
             )
         return config
 

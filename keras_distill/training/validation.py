@@ -1,16 +1,12 @@
-"""What must agree between the two models, the labels' loss and the tutorial's loss."""
+"""Validation of the arguments of a distiller and of its `compile`."""
 
 import warnings
 
 import keras
 
 from keras_distill.arguments import check_text, shown, takes
-from keras_distill.cache import TeacherCache
 from keras_distill.losses import schedule
-from keras_distill.losses.response import SoftenedLoss, SoftTargets
 from keras_distill.training.outputs import CHOSEN_BY_SHAPE
-
-_KL_NAMES = ("kl_divergence", "kullback_leibler_divergence", "kld", "KLD", "KLDivergence")
 
 
 def check_arguments(is_tutorial_form, distillation_loss_weights, student_loss_weight):
@@ -91,7 +87,7 @@ def checked_loss(loss, student_loss_fn):
     name = "loss" if loss is not None else "student_loss_fn"
     given = student_loss_fn if loss is None else loss
     parts = keras.tree.flatten(given)
-    is_loss = parts and all(part is None or _is_loss(part) for part in parts)
+    is_loss = parts and all(part is None or is_keras_loss(part) for part in parts)
     if given is not None and (not is_loss or all(part is None for part in parts)):
         raise TypeError(
             f"{name} must be a keras.losses loss, its name, a function (y_true, y_pred), or a list "
@@ -100,7 +96,8 @@ def checked_loss(loss, student_loss_fn):
     return given
 
 
-def _is_loss(value):
+def is_keras_loss(value):
+    """Returns whether a value is a loss of `keras.losses`, its name, or a function of two."""
     if isinstance(value, str):
         return value.lower() in CHOSEN_BY_SHAPE or _is_known(value)
     if isinstance(value, keras.losses.Loss):
@@ -133,67 +130,52 @@ def checked_student_loss_weight(weight):
     return schedule.check_number("student_loss_weight", weight, low=0, high=1)
 
 
-def refuse_tutorial_arguments(**arguments):
-    """Refuses arguments of the tutorial's form beside `distillation_losses`.
+def check_branches(source, target, teacher_is_optional=False):
+    """Checks that a teacher and a student go together.
 
     Args:
-        **arguments: What `compile` was given, `None` for nothing.
+        source: `Branch` of the teacher.
+        target: `Branch` of the student.
+        teacher_is_optional: Whether there may be no teacher.
 
     Raises:
-        ValueError: If one is given.
+        ValueError: If the teacher is missing, the student isn't a Keras model, both are the same
+            model, or they take different inputs and nothing says how these are made.
     """
-    for name, value in arguments.items():
-        if value is not None:
-            raise ValueError(
-                f"This distiller already has distillation_losses, so {name} has no place: leave "
-                "one of them out. A loss has its own temperature, and student_loss_weight and "
-                f"distillation_loss_weights its share. Received: {name}={shown(value)}"
-            )
-
-
-def check_models(
-    teacher, student, teacher_input=None, student_input=None, teacher_is_optional=False
-):
-    """Checks that teacher and student are models, and take the same inputs unless told how.
-
-    Args:
-        teacher: The teacher, or a `TeacherCache`.
-        student: The student.
-        teacher_input: The distiller's `teacher_input`.
-        student_input: The distiller's `student_input`.
-        teacher_is_optional: Whether the teacher may be `None`.
-
-    Raises:
-        ValueError: If they aren't Keras models, are the same model, or take different inputs.
-    """
-    for side, model in (("Teacher", teacher), ("Student", student)):
-        if model is None and side == "Teacher" and teacher_is_optional:
-            continue
-        if side == "Teacher" and isinstance(model, TeacherCache):
-            continue
-        if not isinstance(model, keras.Model):
-            raise ValueError(
-                f"{side} must be a keras.Model. Received: {side.lower()}={shown(model)}"
-            )
-    if teacher is student:
+    if source.source is None and not teacher_is_optional:
+        raise ValueError("Teacher must be a keras.Model. Received: teacher=None")
+    if target.model is None:
+        raise ValueError(f"Student must be a keras.Model. Received: student={shown(target.source)}")
+    if source.source is target.source:
         raise ValueError(
             "Teacher and student are the same model. The teacher gets frozen: give a copy, for "
             "example keras.models.clone_model(...) with the weights set."
         )
-    if isinstance(teacher, TeacherCache):
-        if teacher_input is not None:
-            raise ValueError(
-                "teacher_input has no place beside a TeacherCache: give it to TeacherCache.build."
-            )
+    if source.input_function is not None or target.input_function is not None:
         return
-    if teacher is None or teacher_input is not None or student_input is not None:
-        return
-    shapes = [_input_shapes(model) for model in (teacher, student)]
+    shapes = [_input_shapes(branch.model) for branch in (source, target)]
     if None not in shapes and not _agree(*shapes):
         raise ValueError(
             "Teacher and student take inputs of different shapes. "
             f"Teacher: {shapes[0]}, Student: {shapes[1]}. Use teacher_input= or student_input= "
-            "to say how each side's inputs are made from a batch."
+            "to say how each model's inputs are made from a batch."
+        )
+
+
+def check_jit(jit_compile, source):
+    """Checks that XLA isn't asked to compile a teacher that runs outside of TensorFlow.
+
+    Args:
+        jit_compile: `compile`'s argument, or `None`.
+        source: `Branch` of the teacher.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if jit_compile is True and not source.supports_jit:
+        raise ValueError(
+            "XLA can't compile a step whose teacher is a function outside of TensorFlow: leave "
+            "jit_compile out, or build a TeacherCache of this teacher. Received: jit_compile=True"
         )
 
 
@@ -210,59 +192,6 @@ def _agree(first, second):
         and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
         for a, b in zip(first, second, strict=True)
     )
-
-
-def tutorial_settings(distillation_loss_fn, alpha=None, temperature=None):
-    """Returns what the tutorial's arguments of `compile` mean.
-
-    Args:
-        distillation_loss_fn: A Keras loss, its name, or a function of probabilities.
-        alpha: Weight of the student's loss, in [0, 1]; by default 0.1.
-        temperature: T; by default 3.
-
-    Returns:
-        Tuple of a dictionary of the arguments as they count, and of the distillation loss.
-
-    Raises:
-        TypeError: If one is of the wrong type.
-        ValueError: If one is missing or out of bounds.
-    """
-    if distillation_loss_fn is None:
-        raise ValueError(
-            "This distiller has no distillation loss. Give Distiller(distillation_losses=...), "
-            "for example SoftTargets(temperature=4.0), or compile(distillation_loss_fn=...)."
-        )
-    settings = {
-        "distillation_loss_fn": distillation_loss_fn,
-        "alpha": 0.1 if alpha is None else schedule.check_number("alpha", alpha, low=0, high=1),
-        "temperature": 3.0 if temperature is None else temperature,
-    }
-    return settings, soft_targets_from_keras_loss(distillation_loss_fn, settings["temperature"])
-
-
-def soft_targets_from_keras_loss(loss, temperature):
-    """Returns the distillation loss for the tutorial's `distillation_loss_fn`.
-
-    Args:
-        loss: A Keras loss, its name, or a function `(y_true, y_pred)` of probabilities.
-        temperature: T.
-
-    Returns:
-        `SoftTargets` for the Kullback-Leibler divergence, in any of its forms, and for the
-        categorical cross-entropy; else `SoftenedLoss`.
-    """
-    if not _is_loss(loss):
-        raise TypeError(
-            "distillation_loss_fn must be a keras.losses loss, its name, or a function "
-            f"(y_true, y_pred). Received: distillation_loss_fn={shown(loss)}"
-        )
-    if isinstance(loss, keras.losses.KLDivergence) or loss is keras.losses.kl_divergence:
-        return SoftTargets(temperature)
-    if isinstance(loss, str) and loss in _KL_NAMES:
-        return SoftTargets(temperature)
-    if isinstance(loss, keras.losses.CategoricalCrossentropy) and not loss.label_smoothing:
-        return SoftTargets(temperature, divergence="cross_entropy")
-    return SoftenedLoss(loss, temperature)
 
 
 def warn_about_from_logits(loss, output_activation):

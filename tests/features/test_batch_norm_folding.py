@@ -173,8 +173,8 @@ def test_the_distillers_teacher_is_folded_and_its_losses_are_the_same():
     x, y = np.random.default_rng(0).random((8, 8, 8, 1), "float32"), np.arange(8) % 4
     distiller = Distiller(teacher, student, SoftTargets(4.0))
     distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    assert distiller._sides.teacher.extractor._folded
-    assert not distiller._sides.student.extractor._folded
+    assert distiller._edge.source.extractor._folded
+    assert not distiller._edge.target.extractor._folded
     found = distiller.evaluate(x, y, verbose=0, return_dict=True)["soft_targets"]
     expected = SoftTargets(4.0).compute_loss(teacher(x), student(x))
     np.testing.assert_allclose(found, expected, rtol=1e-4)

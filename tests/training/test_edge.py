@@ -126,7 +126,7 @@ def test_gradients_need_one_floating_input(crossentropy):
         "gat",
     )
     distiller.compile("sgd", crossentropy)
-    with pytest.raises(ValueError, match=r"one input of floating point numbers, got .*int"):
+    with pytest.raises(ValueError, match=r"one input of floating point numbers. Received: .*int"):
         distiller.fit(np.ones((4, 6), "int32"), np.zeros(4), verbose=0)
 
 

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from keras_distill.arguments import check_count, check_model, shown
-from keras_distill.features import FeatureModel
 from keras_distill.losses import functional, schedule
 from keras_distill.losses.adapters import ConvolutionStack
 from keras_distill.losses.layer_pairs import PairedLoss
@@ -131,7 +130,13 @@ class FactorTransfer(PairedLoss):
             )
         if all(leaf is None for leaf in keras.tree.flatten(x)):
             raise ValueError(f"x must hold the teacher's inputs. Received: x={shown(x)}")
-        features = FeatureModel(teacher, [self.teacher_layer_name])
+        if self.make_feature_model is None:
+            raise ValueError(
+                "The paraphraser is trained once its distiller is made, which finds the teacher's "
+                "layer: distiller.distillation_losses[0].pretrain(teacher, x). Received: a loss "
+                "that no distiller has."
+            )
+        features = self.make_feature_model(teacher, [self.teacher_layer_name])
         model = _Reconstruction(features, self._paraphraser)
         model.compile(optimizer)
         arrays = {"batch_size": batch_size} if hasattr(x, "shape") else {}

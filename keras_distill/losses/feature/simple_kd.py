@@ -2,9 +2,7 @@
 
 import keras
 
-from keras_distill._compat import functional_of, nodes_of
 from keras_distill.arguments import check_count, shown
-from keras_distill.features.layer_paths import layer_at
 from keras_distill.losses import functional
 from keras_distill.losses.adapters import normalization
 from keras_distill.losses.layer_pairs import PairedLoss
@@ -87,20 +85,20 @@ class SimpleKD(PairedLoss):
         """Returns the student with a projector and the teacher's classifier.
 
         Args:
-            teacher: The teacher model.
-            student: The student model. One that was adapted before is returned as it is.
+            teacher: The teacher's branch.
+            student: The student's branch. A model that was adapted before is returned as it is.
 
         Returns:
             Tuple of a Functional `keras.Model` that shares the student's layers up to the tapped
             one, and of the loss that taps its projector.
         """
         loss = self.with_layers(self.teacher_layer_name, _PROJECTOR)
-        if any(layer.name == _PROJECTOR for layer in student.layers):
-            return student, loss
-        features = _until(student, self.student_layer_name, "student")
-        target = _until(teacher, self.teacher_layer_name, "teacher")
+        if any(layer.name == _PROJECTOR for layer in student.model.layers):
+            return student.model, loss
+        features = student.cut_at(self.student_layer_name)
+        target = teacher.cut_at(self.teacher_layer_name)
         try:
-            classifier = _classifier(_after(teacher, self.teacher_layer_name))
+            classifier = _classifier(teacher.models_after(self.teacher_layer_name))
             predictions = classifier(_projector(features, target.shape, self.reduction))
         except ValueError as error:
             raise self.shape_error(
@@ -110,58 +108,13 @@ class SimpleKD(PairedLoss):
                 "classifier. They must hang on that layer alone, and take maps of the student's "
                 f"size, as a global pooling does ({error}).",
             ) from error
-        adapted = keras.Model(student.inputs, predictions, name=student.name)
+        adapted = keras.Model(student.model.inputs, predictions, name=student.model.name)
         classifier.trainable = False
         return adapted, loss
 
     def compare(self, teacher, student, context):
         """Computes the mean squared error of the features that enter the classifier."""
         return functional.mean_squared_error(*functional.match_space(teacher, student))
-
-
-def _until(model, path, side):
-    """Returns what leaves a layer, as a symbolic tensor in the graph of the whole model.
-
-    A nested model is cut at the layer, and called where the whole of it was.
-    """
-    name, _, rest = path.partition("/")
-    layer = layer_at(model, name, side)
-    node = _only_call(model, layer)
-    inner = functional_of(layer)
-    if node is None or (rest and inner is None):
-        raise ValueError(
-            f"SimpleKD cuts both models at a layer, so the {side} must be a Functional or "
-            "Sequential model, and so must be the models nested in it around the layer, each "
-            f"called once. Received: layer {path!r}, model {model.name!r}."
-        )
-    if not rest:
-        return node.output_tensors[0]
-    tensor = _until(layer, rest, side)
-    if tensor is inner.outputs[0]:
-        return node.output_tensors[0]
-    return keras.Model(inner.inputs, tensor, name=layer.name)(list(node.input_tensors))
-
-
-def _after(model, path):
-    """Returns the models that lead from a layer to the model's first output, the inner one first.
-
-    Args:
-        model: A model that `_until` has cut.
-        path: As for `_until`.
-    """
-    name, _, rest = path.partition("/")
-    layer = layer_at(model, name)
-    tensor = _only_call(model, layer).output_tensors[0]
-    inner = _after(layer, rest) if rest else []
-    output = functional_of(model).outputs[0]
-    return inner if tensor is output else [*inner, keras.Model(tensor, output)]
-
-
-def _only_call(model, layer):
-    """Returns the node of a model's graph that calls a layer, `None` if there isn't just one."""
-    graph = functional_of(model)
-    nodes = [] if graph is None else [each for each in nodes_of(graph) if each.operation is layer]
-    return nodes[0] if len(nodes) == 1 else None
 
 
 def _classifier(parts):

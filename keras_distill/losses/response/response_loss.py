@@ -45,6 +45,11 @@ class ResponseLoss(DistillationLoss):
         hint = schedule.layer_hint(from_logits)
         self.from_logits = check_choice("from_logits", from_logits, (True, False, "auto"), hint)
 
+    @property
+    def compares_outputs(self):
+        """Whether the loss compares outputs of the models, and not layers."""
+        return self.student_layer_name is None
+
     def compare(self, teacher_logits, student_logits, context):
         """Computes the loss from logits.
 

@@ -188,7 +188,9 @@ def _pretrain(place):
         "optimizer": "sgd",
         "verbose": 0,
     }
-    return FactorTransfer("stage1", "stage1", pretrained=True).pretrain, arguments
+    loss = FactorTransfer("stage1", "stage1", pretrained=True)
+    distiller = Distiller(place.teacher(), place.student(), loss)
+    return distiller.distillation_losses[0].pretrain, arguments
 
 
 def _pretrain_alone(place):

@@ -4,6 +4,7 @@ import argparse
 import functools
 import os
 import sys
+from collections.abc import Sequence
 
 from keras_distill.cli import device_commands
 from keras_distill.version import __version__
@@ -12,7 +13,7 @@ from keras_distill.version import __version__
 _NO_READER, _INTERRUPTED = 141, 130
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command keras-distill.
 
     Args:

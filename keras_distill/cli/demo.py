@@ -123,13 +123,13 @@ def run(data="digits", output="keras_distill_demo", seeds=5, data_dir=None, on_s
         ImportError: If the extra `demo` isn't installed.
     """
     if not isinstance(seeds, int) or seeds < 1:
-        raise ValueError(f"seeds must be an integer of at least 1, got {seeds!r}.")
+        raise ValueError(f"seeds must be an integer of at least 1. Received: seeds={seeds!r}")
     micro.require()
     visualization.require()
     announce = on_step or (lambda name: None)
     output = pathlib.Path(output)
     if output.exists() and not output.is_dir():
-        raise ValueError(f"output {str(output)!r} is a file: give a folder.")
+        raise ValueError(f"output must be a folder, not a file. Received: output={str(output)!r}")
     recipe = DIGITS if data == "digits" else LARGE
     announce("loading the images")
     everything = datasets.load(data, data_dir=data_dir, max_train=recipe.teacher_samples)

@@ -174,7 +174,9 @@ def _check_export(options):
     from keras_distill.tflite.analysis.boards import BOARDS
 
     if options.board is not None and options.board not in BOARDS:
-        raise ValueError(f"board must be one of {', '.join(BOARDS)}, got {options.board!r}.")
+        raise ValueError(
+            f"board must be one of {', '.join(BOARDS)}. Received: board={options.board!r}"
+        )
     command_input.check_file(options.model)
     packs = _packs(options)
     if packs and options.data is None:
@@ -243,7 +245,9 @@ def _given_labels(options, model):
     from keras_distill.tflite.deploy import labels
 
     if len(model.outputs) != 1:
-        raise ValueError(f"--labels is for a model with one output, not {len(model.outputs)}.")
+        raise ValueError(
+            f"--labels is for a model with one output. Received: {len(model.outputs)} outputs"
+        )
     given, shape = command_input.load_labels(options.labels), model.output_shape[1:]
     return given if None in shape else labels.checked(given, math.prod(shape))
 

@@ -3,7 +3,9 @@
 import base64
 import html
 import numbers
+import os
 import pathlib
+from collections.abc import Sequence
 
 from keras_distill.arguments import check_path
 from keras_distill.files import write_whole
@@ -37,7 +39,7 @@ figcaption { color: var(--soft); font-size: .9rem; max-width: 44rem; }
 """
 
 
-def write_report(path, title, sections):
+def write_report(path: str | os.PathLike, title: str, sections: Sequence[dict]) -> None:
     """Writes a report as one HTML file, with its pictures inside.
 
     The page asks for nothing from a network, follows the reader's light or dark setting and is

@@ -4,9 +4,11 @@ import contextlib
 import json
 import logging
 import numbers
+import os
 import re
 import threading
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,14 +33,14 @@ _RESCALING = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.B
 
 
 def export_tflite(
-    model,
-    path,
-    quantization=None,
-    representative_data=None,
-    target="mobile",
+    model: keras.Model,
+    path: str | os.PathLike,
+    quantization: str | None = None,
+    representative_data: Any = None,
+    target: str = "mobile",
     *,
-    time_limit=3600.0,
-):
+    time_limit: float = 3600.0,
+) -> TFLiteModel:
     """Converts a Keras model to a TensorFlow Lite file for a target.
 
     The batch is fixed to 1, only builtin operators are allowed, and the result is checked before it
@@ -113,10 +115,11 @@ def export_tflite(
 def _checked_path(path):
     path = check_path("path", path)
     if path.suffix != ".tflite":
-        raise ValueError(f"path must end in .tflite, got {str(path)!r}.")
+        raise ValueError(f"path must end in .tflite. Received: path={str(path)!r}")
     if not path.absolute().parent.is_dir():
         raise ValueError(
-            f"The output folder {str(path.absolute().parent)!r} doesn't exist: create it first."
+            f"The output folder {str(path.absolute().parent)!r} doesn't exist: create it first. "
+            f"Received: path={str(path)!r}"
         )
     return path
 
@@ -138,7 +141,8 @@ def _has_ranges(model, quantization):
     if quantization != "int8":
         raise ValueError(
             f"The model {model.name!r} was trained for int8: export it with quantization='int8', "
-            f"or export the model that it was made of with quantization={quantization!r}."
+            "or export the model that it was made from. "
+            f"Received: quantization={quantization!r}"
         )
     unknown = [layer.name for layer in ranges if not float(layer.updates)]
     if unknown:
@@ -155,7 +159,7 @@ def _samples_of(model, data, quantization):
         if quantization in ("int8", "int16x8"):
             raise ValueError(
                 f"quantization={quantization!r} needs representative_data: some hundred inputs "
-                "like those of training, scaled the same way."
+                "like those of training, scaled the same way. Received: representative_data=None"
             )
         return None
     arrays = inputs.samples_of(model, data, "representative_data", inputs.MAX_SAMPLES)

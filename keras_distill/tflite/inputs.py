@@ -49,7 +49,10 @@ def arrays_of(model, data, name, count=None):
     """
     arrays = flat_arrays(name, _in_order(model, data, name))
     if not arrays or any(array.size == 0 for array in arrays):
-        raise ValueError(f"{name} is empty: give some hundred inputs.")
+        raise ValueError(
+            f"{name} is empty: give some hundred inputs. Received: arrays of the shapes "
+            f"{[array.shape for array in arrays]}"
+        )
     counts = [array.shape[:1] for array in arrays]
     if len(set(counts)) > 1:
         raise ValueError(
@@ -104,7 +107,10 @@ def check_shapes(name, shapes, arrays):
         ValueError: If number or shapes differ.
     """
     if len(arrays) != len(shapes):
-        raise ValueError(f"The model has {len(shapes)} inputs, {name} has {len(arrays)}.")
+        raise ValueError(
+            f"The model has {len(shapes)} inputs: give one array for each. "
+            f"Received: {name} with {len(arrays)} arrays"
+        )
     for index, (shape, array) in enumerate(zip(shapes, arrays, strict=True)):
         wanted = tuple(shape)[1:]
         fits = len(wanted) == array.ndim - 1 and all(
@@ -112,8 +118,8 @@ def check_shapes(name, shapes, arrays):
         )
         if not fits:
             raise ValueError(
-                f"{name} for input {index} has the shape {array.shape}, the model takes "
-                f"{tuple(shape)}."
+                f"{name} must suit the model, whose input {index} is of shape {tuple(shape)}. "
+                f"Received: an array of shape {array.shape}"
             )
 
 
@@ -126,7 +132,8 @@ def _in_order(model, x, name):
     missing = [name for name in names if name not in x]
     if missing:
         raise ValueError(
-            f"The model {model.name!r} has the inputs {', '.join(names)}, the dictionary {name} "
-            f"has {shown(list(x))}: {', '.join(missing)} is missing."
+            f"The dictionary {name} must hold each input of the model {model.name!r}: "
+            f"{', '.join(names)}; {', '.join(missing)} is missing. "
+            f"Received: {name} with {shown(list(x))}"
         )
     return [x[name] for name in names]

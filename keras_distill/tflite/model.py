@@ -1,13 +1,27 @@
 """A TensorFlow Lite file: contents, predictions, lint, verification, report, projects."""
 
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
 from keras_distill.arguments import check_choice, check_finite, check_path
 from keras_distill.files import write_whole
 from keras_distill.tflite import formats
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import schema
-from keras_distill.tflite.analysis.tensor_info import info_of
+from keras_distill.tflite.analysis.tensor_info import TensorInfo, info_of
 from keras_distill.tflite.deploy import metadata as metadata_module
 from keras_distill.tflite.runtime import litert
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_distill.tflite.analysis.ethos_u import EthosUEstimate
+    from keras_distill.tflite.analysis.report import Report
+    from keras_distill.tflite.runtime.verify import Verification
 
 # Types of inputs that NumPy has too.
 _SAMPLED = "bool float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
@@ -38,7 +52,9 @@ class TFLiteModel:
     ```
     """
 
-    def __init__(self, path, quantization="auto", target="mobile"):
+    def __init__(
+        self, path: str | os.PathLike, quantization: str | None = "auto", target: str = "mobile"
+    ):
         check_choice("quantization", quantization, ("auto", *formats.QUANTIZATIONS))
         check_choice("target", target, formats.TARGETS)
         self.path = check_path("path", path)
@@ -64,27 +80,27 @@ class TFLiteModel:
         return f"<TFLiteModel {str(self.path)!r}: {kind}, {self.size:,} bytes, {ends}>"
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Size of the file in bytes."""
         return len(self.content)
 
     @property
-    def inputs(self):
+    def inputs(self) -> list[TensorInfo]:
         """List of `TensorInfo`, in the order of the Keras model's inputs."""
         return [info_of(tensor) for tensor in self.graph.inputs]
 
     @property
-    def outputs(self):
+    def outputs(self) -> list[TensorInfo]:
         """List of `TensorInfo`, in the order of the Keras model's outputs."""
         return [info_of(tensor) for tensor in self.graph.outputs]
 
     @property
-    def operators(self):
+    def operators(self) -> dict[str, int]:
         """Dictionary from the name of each builtin operator to how often it stands."""
         names = [operator.name for operator in self.graph.operators]
         return {name: names.count(name) for name in dict.fromkeys(names)}
 
-    def quantize_inputs(self, x):
+    def quantize_inputs(self, x: Any) -> list[np.ndarray]:
         """Returns inputs as the model takes them.
 
         Args:
@@ -109,20 +125,26 @@ class TFLiteModel:
                 )
         arrays = inputs.flat_arrays("x", x)
         if len(arrays) != len(self.inputs):
-            raise ValueError(f"The model has {len(self.inputs)} inputs, got {len(arrays)}.")
+            raise ValueError(
+                f"The model has {len(self.inputs)} inputs: give one array for each. "
+                f"Received: x with {len(arrays)} arrays"
+            )
         for array, info in zip(arrays, self.inputs, strict=True):
             if array.shape[1:] != info.shape[1:]:
                 raise ValueError(
-                    f"Input {info.name!r} takes samples of shape {info.shape[1:]}, got an array "
-                    f"of shape {array.shape}."
+                    f"Input {info.name!r} takes samples of shape {info.shape[1:]}. "
+                    f"Received: an array of shape {array.shape}"
                 )
             if len(array) == 0:
-                raise ValueError("There are no samples: the array of inputs is empty.")
+                raise ValueError(
+                    "There are no samples: give at least one. "
+                    f"Received: an array of shape {array.shape}"
+                )
         if any(info.is_quantized for info in self.inputs):
             check_finite("x", arrays)
         return [info.quantize(array) for array, info in zip(arrays, self.inputs, strict=True)]
 
-    def predict(self, x):
+    def predict(self, x: Any) -> np.ndarray | list[np.ndarray]:
         """Runs the model on LiteRT's reference kernels.
 
         Args:
@@ -139,7 +161,7 @@ class TFLiteModel:
         values = [info.dequantize(part) for part, info in zip(raw, self.outputs, strict=True)]
         return values[0] if len(values) == 1 else values
 
-    def lint(self):
+    def lint(self) -> list[lint_module.Finding]:
         """Lists what would fail, or be silently wrong, on the target.
 
         Returns:
@@ -147,7 +169,7 @@ class TFLiteModel:
         """
         return self.lint_for(self.target)
 
-    def lint_for(self, target):
+    def lint_for(self, target: str) -> list[lint_module.Finding]:
         """Lists what would fail, or be silently wrong, on another target.
 
         Args:
@@ -161,7 +183,7 @@ class TFLiteModel:
         """
         return lint_module.lint(self.graph, target, self.quantization)
 
-    def verify(self, model, x, y=None):
+    def verify(self, model: "keras.Model", x: Any, y: Any = None) -> "Verification":
         """Compares the Keras model, LiteRT and TensorFlow Lite Micro on real samples.
 
         Args:
@@ -181,7 +203,7 @@ class TFLiteModel:
 
         return verify(self, model, x, y)
 
-    def report(self):
+    def report(self) -> "Report":
         """Measures what the model needs of a device.
 
         Returns:
@@ -192,11 +214,18 @@ class TFLiteModel:
         return report(self)
 
     @property
-    def metadata(self):
+    def metadata(self) -> metadata_module.Metadata | None:
         """`Metadata` that the file carries (name, classes, scaling), or `None`."""
         return metadata_module.read(self.content)
 
-    def add_metadata(self, labels=(), mean=0.0, std=1.0, name=None, description=""):
+    def add_metadata(
+        self,
+        labels: Sequence[str] = (),
+        mean: float | Sequence[float] = 0.0,
+        std: float | Sequence[float] = 1.0,
+        name: str | None = None,
+        description: str = "",
+    ) -> metadata_module.Metadata:
         """Writes names of classes and scaling into the file, where phone tools look for them.
 
         In the published form of TensorFlow Lite Metadata, as MediaPipe and Android Studio read it
@@ -232,8 +261,8 @@ class TFLiteModel:
         """
         if len(self.inputs) != 1 or len(self.outputs) != 1:
             raise ValueError(
-                f"Metadata is for models with one input and one output, this one has "
-                f"{len(self.inputs)} and {len(self.outputs)}."
+                "Metadata is for models with one input and one output. Received: a model with "
+                f"{len(self.inputs)} and {len(self.outputs)}"
             )
         metadata = metadata_module.Metadata(
             name=self.path.stem if name is None else name,
@@ -248,7 +277,7 @@ class TFLiteModel:
         self.content = content
         return metadata
 
-    def estimate_ethos_u(self, accelerator="ethos-u55-128"):
+    def estimate_ethos_u(self, accelerator: str = "ethos-u55-128") -> "EthosUEstimate":
         """Estimates the model on Arm's Ethos-U, a neural processor beside some microcontrollers.
 
         Args:
@@ -266,7 +295,14 @@ class TFLiteModel:
 
         return estimate(self, accelerator)
 
-    def to_arduino(self, folder, labels=None, samples=None, name=None, library=None):
+    def to_arduino(
+        self,
+        folder: str | os.PathLike,
+        labels: Sequence[str] | None = None,
+        samples: Any = None,
+        name: str | None = None,
+        library: str | None = None,
+    ) -> pathlib.Path:
         """Writes an Arduino library with a sketch that checks itself on stored samples.
 
         `examples/<name>/read_input.ino` is yours: once you edit it, it is never written again. In
@@ -297,7 +333,13 @@ class TFLiteModel:
 
         return arduino.export(self, folder, labels, samples, name, library)
 
-    def to_cmake(self, folder, labels=None, samples=None, name=None):
+    def to_cmake(
+        self,
+        folder: str | os.PathLike,
+        labels: Sequence[str] | None = None,
+        samples: Any = None,
+        name: str | None = None,
+    ) -> pathlib.Path:
         """Writes a C++ project for Linux and Cortex-M that checks itself on stored samples.
 
         It is built with CMake against a checkout of TensorFlow Lite Micro.
@@ -323,7 +365,13 @@ class TFLiteModel:
 
         return cmake.export(self, folder, labels, samples, name)
 
-    def to_raspberry_pi(self, folder, labels=None, samples=None, name=None):
+    def to_raspberry_pi(
+        self,
+        folder: str | os.PathLike,
+        labels: Sequence[str] | None = None,
+        samples: Any = None,
+        name: str | None = None,
+    ) -> pathlib.Path:
         """Writes a Python runner that checks itself on stored samples.
 
         It needs numpy and ai-edge-litert only, and runs on any computer.
@@ -359,7 +407,13 @@ class TFLiteModel:
 
         return raspberry_pi.export(self, folder, labels, samples, name)
 
-    def to_android(self, folder, labels=None, samples=None, name=None):
+    def to_android(
+        self,
+        folder: str | os.PathLike,
+        labels: Sequence[str] | None = None,
+        samples: Any = None,
+        name: str | None = None,
+    ) -> pathlib.Path:
         """Writes a Kotlin class with its assets that checks itself on stored samples.
 
         Args:
@@ -382,7 +436,13 @@ class TFLiteModel:
 
         return android.export(self, folder, labels, samples, name)
 
-    def to_ios(self, folder, labels=None, samples=None, name=None):
+    def to_ios(
+        self,
+        folder: str | os.PathLike,
+        labels: Sequence[str] | None = None,
+        samples: Any = None,
+        name: str | None = None,
+    ) -> pathlib.Path:
         """Writes a Swift class with its resources that checks itself on stored samples.
 
         Args:

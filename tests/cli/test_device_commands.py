@@ -68,7 +68,7 @@ def test_export_takes_several_inputs_by_their_names(tmp_path):
 @pytest.mark.parametrize(
     ("y", "said"),
     [
-        (np.zeros(7, "int32"), "There are 60 samples in x, but 7 labels in y"),
+        (np.zeros(7, "int32"), "Received: 60 samples, 7 labels"),
         (np.full(60, np.nan), "y holds NaN or infinite values"),
         (np.array(["cat"] * 60), "y must hold numbers"),
     ],

@@ -23,11 +23,11 @@ class Board:
     flash: int
 
     @property
-    def usable_arena(self):
+    def usable_arena(self) -> int:
         """Bytes that an arena can take: half of the SRAM, the rest is the program's."""
         return self.sram // 2
 
-    def reason_against(self, arena_bytes, model_bytes):
+    def reason_against(self, arena_bytes: int, model_bytes: int) -> str:
         """Returns the reason why a model doesn't fit; an empty string if it does.
 
         Args:

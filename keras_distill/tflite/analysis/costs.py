@@ -22,7 +22,7 @@ class OperatorCost:
 
     name: str
     where: str
-    shape: tuple
+    shape: tuple[int, ...]
     macs: int
     constant_bytes: int
     output_bytes: int
@@ -87,7 +87,7 @@ class Lifetime:
         last: Step of the last operator that reads it; the number of operators for outputs.
     """
 
-    indices: tuple
+    indices: tuple[int, ...]
     size: int
     first: int
     last: int

@@ -79,7 +79,7 @@ def estimate(tflite_model, accelerator="ethos-u55-128"):
     if tflite_model.quantization not in ("int8", "int16x8"):
         raise ValueError(
             "An Ethos-U computes with integers only: export the model with quantization='int8' or "
-            f"'int16x8', this one has {tflite_model.quantization!r}."
+            f"'int16x8'. Received: a model with quantization={tflite_model.quantization!r}"
         )
     if importlib.util.find_spec("ethosu") is None:
         raise ImportError(

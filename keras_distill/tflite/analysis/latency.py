@@ -2,11 +2,15 @@
 
 import dataclasses
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_distill.arguments import check_count, shown
 from keras_distill.tflite.runtime import litert
+
+if TYPE_CHECKING:
+    from keras_distill.tflite.model import TFLiteModel
 
 _WARM_UP = 10
 _MOST_THREADS = 1024
@@ -37,7 +41,7 @@ class Latency:
         )
 
 
-def latency(model, threads=1):
+def latency(model: "TFLiteModel", threads: int = 1) -> Latency:
     """Measures the time of one inference on this computer.
 
     Args:

@@ -30,8 +30,8 @@ class Report:
         notes: What else was noticed.
     """
 
-    operators: dict
-    costs: tuple
+    operators: dict[str, int]
+    costs: tuple[costs.OperatorCost, ...]
     macs: int
     model_bytes: int
     flash_bytes: int
@@ -39,8 +39,8 @@ class Report:
     live_bytes: int | None
     persistent_bytes: int | None
     arena_constant: int | None
-    boards: dict
-    notes: tuple
+    boards: dict[str, str]
+    notes: tuple[str, ...]
 
     def __str__(self):
         arena = (

@@ -1,6 +1,7 @@
 """An input or output of a TensorFlow Lite model: its shape, type and quantization."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -18,17 +19,17 @@ class TensorInfo:
     """
 
     name: str
-    shape: tuple
+    shape: tuple[int, ...]
     dtype: str
     scale: float
     zero_point: int
 
     @property
-    def is_quantized(self):
+    def is_quantized(self) -> bool:
         """Whether the tensor holds quantized values."""
         return self.scale > 0
 
-    def quantize(self, values):
+    def quantize(self, values: Any) -> np.ndarray:
         """Returns float values in the tensor's type: round(x / scale) + zero point, clamped.
 
         Ties are rounded away from zero, as LiteRT's and TensorFlow Lite Micro's reference kernels
@@ -43,7 +44,7 @@ class TensorInfo:
         steps = np.where(np.isnan(steps), limits.min, steps)
         return np.clip(steps, limits.min, limits.max).astype(self.dtype)
 
-    def dequantize(self, values):
+    def dequantize(self, values: Any) -> np.ndarray:
         """Returns the tensor's values in float32."""
         values = np.asarray(values)
         if not self.is_quantized:

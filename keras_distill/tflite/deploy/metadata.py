@@ -37,9 +37,9 @@ class Metadata:
 
     name: str
     description: str
-    labels: tuple
-    mean: tuple
-    std: tuple
+    labels: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def add(content, outputs, shape, metadata):
@@ -114,9 +114,9 @@ def _checked(outputs, shape, given):
         labels_module.check_lines(labels)
     mean, std = (_numbers(name, getattr(given, name), shape[-1]) for name in ("mean", "std"))
     if len(mean) != len(std):
-        raise ValueError(f"mean and std are of one length, got {len(mean)} and {len(std)}.")
+        raise ValueError(f"mean and std must be equally long. Received: {len(mean)} and {len(std)}")
     if not all(value > 0 for value in std):
-        raise ValueError(f"std must be above 0, got {list(std)}.")
+        raise ValueError(f"std must be above 0. Received: std={list(std)}")
     check_text("name", given.name)
     name, description = (_text(name, getattr(given, name)) for name in ("name", "description"))
     return Metadata(name, description, labels=labels, mean=mean, std=std)

@@ -145,14 +145,14 @@ def _check_ends(tflite_model):
     counts = (len(tflite_model.inputs), len(tflite_model.outputs))
     if counts != (1, 1):
         raise ValueError(
-            "A project for a device takes a model with one input and one output, this one has "
-            f"{counts[0]} and {counts[1]}."
+            "A project for a device takes a model with one input and one output. Received: a "
+            f"model with {counts[0]} and {counts[1]}"
         )
     for side in (tflite_model.inputs[0], tflite_model.outputs[0]):
         if side.dtype not in DTYPES:
             raise ValueError(
-                f"Tensor {side.name!r} is of type {side.dtype}; a project for a device takes "
-                f"{', '.join(DTYPES)}."
+                f"A project for a device takes inputs and outputs of {', '.join(DTYPES)}. "
+                f"Received: tensor {side.name!r} of type {side.dtype}"
             )
 
 

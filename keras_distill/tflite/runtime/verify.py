@@ -40,10 +40,10 @@ class Verification:
     max_error_tflm: float | None
     max_steps_tflm: int | None
     share_beyond_tflm: float | None
-    notes: tuple
+    notes: tuple[str, ...]
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         """Whether the microcontroller computes what LiteRT does, but for rounding.
 
         That is within one quantization step; where many layers or time steps follow each other,
@@ -150,7 +150,10 @@ def labels_of(y, count):
     except (TypeError, ValueError) as error:
         raise ValueError(f"y must be an array of labels. Received: y={shown(y)}") from error
     if len(labels) != count:
-        raise ValueError(f"There are {count} samples in x, but {len(labels)} labels in y.")
+        raise ValueError(
+            "y must have one label per sample of x. "
+            f"Received: {count} samples, {len(labels)} labels"
+        )
     check_finite("y", [labels])
     is_one_hot = labels.ndim > 1 and labels.shape[-1] > 1
     return labels.argmax(-1) if is_one_hot else labels.reshape(count, -1)[:, 0]

@@ -1,4 +1,4 @@
-"""The automatic choice of layers."""
+"""Automatic choice of layers."""
 
 import keras
 import numpy as np
@@ -6,61 +6,9 @@ import pytest
 
 from keras_distill import Distiller, architectures, losses
 from keras_distill.features import automatic_layers
-from keras_distill.features.stages import spatial_stages
-from keras_distill.features.transformer_blocks import hidden_states
+from tests.features.models import encoder, nested, rnn
 
 layers = keras.layers
-
-
-def nested():
-    inner = architectures.small_cnn((16, 16, 3), 5, filters=(2, 3))
-    backbone = keras.Model(inner.inputs, inner.get_layer("stage2_out").output, name="backbone")
-    inputs = keras.Input((16, 16, 3))
-    x = layers.GlobalAveragePooling2D()(backbone(inputs))
-    return keras.Model(inputs, layers.Dense(4, name="head")(x))
-
-
-def rnn(units=6):
-    inputs = keras.Input((8, 8))
-    x = layers.GRU(units, return_sequences=True, name="gru")(inputs)
-    return keras.Model(inputs, layers.Dense(3, name="logits")(layers.GlobalAveragePooling1D()(x)))
-
-
-def encoder(blocks, heads=2):
-    tokens = keras.Input((6,), dtype="int32")
-    x = layers.Embedding(20, 8)(tokens)
-    for index in range(blocks):
-        x = x + layers.MultiHeadAttention(heads, 4, name=f"attention_{index}")(x, x)
-    return keras.Model(tokens, layers.Dense(3, name="logits")(layers.GlobalMaxPooling1D()(x)))
-
-
-def test_the_last_activation_of_each_stage_is_found():
-    model = architectures.resnet20((32, 32, 3))
-    stages = spatial_stages(model)
-    assert [space for _, space in stages] == [(32, 32), (16, 16), (8, 8)]
-    for path, space in stages:
-        layer = model.get_layer(path)
-        assert isinstance(layer, layers.ReLU)
-        later = model.layers[model.layers.index(layer) + 1 :]
-        same_size = [other for other in later if other.output.shape[1:-1] == space]
-        assert not any(isinstance(other, layers.ReLU) for other in same_size)
-
-
-def test_stages_within_nested_models_are_found():
-    paths = [path for path, _ in spatial_stages(nested())]
-    assert paths == ["backbone/stage1_out", "backbone/stage2_out"]
-
-
-def test_stages_of_a_nested_model_of_any_size_are_found_by_a_trace():
-    inputs = keras.Input((None, None, 3))
-    x = layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(inputs)
-    x = layers.Conv2D(4, 3, 2, padding="same", activation="relu", name="second")(x)
-    backbone = keras.Model(inputs, x, name="backbone")
-    image = keras.Input((12, 12, 3))
-    pooled = layers.GlobalAveragePooling2D()(backbone(image))
-    model = keras.Model(image, layers.Dense(3)(pooled))
-    stages = spatial_stages(model)
-    assert stages == [("backbone/first", (12, 12)), ("backbone/second", (6, 6))]
 
 
 def test_channels_first_is_refused():
@@ -110,62 +58,6 @@ def test_raw_scores_are_chosen_as_scores_are():
     ]
 
 
-class Block(layers.Layer):
-    """An encoder's block, or a decoder's with attention to itself and to a memory."""
-
-    def __init__(self, attentions=1, **kwargs):
-        super().__init__(**kwargs)
-        self.attentions = [layers.MultiHeadAttention(2, 4) for _ in range(attentions)]
-
-    def call(self, x):
-        for attention in self.attentions:
-            x = x + attention(x, x)
-        return x
-
-
-class Stack(layers.Layer):
-    """Several blocks in one layer."""
-
-    def __init__(self, blocks, **kwargs):
-        super().__init__(**kwargs)
-        self.blocks = [Block(2, name=f"block_{index}") for index in range(blocks)]
-
-    def call(self, x):
-        for block in self.blocks:
-            x = block(x)
-        return x
-
-
-def of_blocks(*blocks):
-    tokens = keras.Input((6,), dtype="int32")
-    x = layers.Embedding(20, 8)(tokens)
-    for block in blocks:
-        x = block(x)
-    return keras.Model(tokens, layers.Dense(3, name="logits")(x[:, 0]))
-
-
-def test_hidden_states_are_what_enters_the_blocks_and_what_leaves_the_last():
-    functional = encoder(2)
-    names = ["attention_0:input", "attention_1:input"]
-    pooling = functional.layers[-2]
-    assert hidden_states(functional) == [*names, f"{pooling.name}:input"]
-    custom = of_blocks(Block(name="first"), Block(2, name="second"))
-    assert hidden_states(custom) == ["first:input", "second:input", "second"]
-    stacked = of_blocks(Stack(2, name="stack"))
-    expected = ["stack/block_0:input", "stack/block_1:input", "stack/block_1"]
-    assert hidden_states(stacked) == expected
-
-
-def test_the_last_hidden_states_of_a_tagger_are_the_last_sequence_of_their_width():
-    tokens = keras.Input((6,), dtype="int32")
-    x = layers.Embedding(20, 8)(tokens)
-    attended = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
-    x = layers.LayerNormalization(name="norm")(layers.Add()([x, attended]))
-    x = layers.Dropout(0.1)(x)
-    tagger = keras.Model(tokens, layers.Dense(5, name="tags")(x))
-    assert hidden_states(tagger) == ["attention:input", "norm"]
-
-
 def test_hidden_states_are_spread_evenly_embeddings_to_embeddings_and_last_to_last():
     teacher, student = encoder(4), encoder(2)
     chosen = automatic_layers.choose("hidden_states", teacher, student)
@@ -174,24 +66,6 @@ def test_hidden_states_are_spread_evenly_embeddings_to_embeddings_and_last_to_la
         ["attention_0:input", "attention_2:input", last[0]],
         ["attention_0:input", "attention_1:input", last[1]],
     )
-
-
-def test_hidden_states_that_cannot_be_told_are_to_be_named():
-    class Reader(keras.Model):
-        def __init__(self):
-            super().__init__(name="reader")
-            self.words = layers.Embedding(20, 8)
-            self.attention = layers.MultiHeadAttention(2, 4)
-            self.head = layers.Dense(3)
-
-        def call(self, tokens):
-            x = self.words(tokens)
-            return self.head(keras.ops.mean(x + self.attention(x, x), axis=1))
-
-    reader = Reader()
-    reader(np.ones((1, 6), "int32"))
-    with pytest.raises(ValueError, match=r"can't tell what leaves .* of the student.*'reader'"):
-        automatic_layers.choose("hidden_states", encoder(1), reader)
 
 
 def test_the_embedding_enters_the_last_dense_layer(make_cnn):
@@ -286,103 +160,6 @@ def test_maps_of_a_cnn_are_averaged_over_the_columns_for_a_recurrent_network():
     actual /= np.linalg.norm(actual, axis=1, keepdims=True)
     value = losses.AttentionTransfer("a", "b").compute_loss(teacher, student)
     np.testing.assert_allclose(value, np.mean((expected - actual) ** 2), rtol=1e-5)
-
-
-def unet(depth, filters=2, size=16):
-    inputs = x = keras.Input((size, size, 1))
-    skips = []
-    for level in range(depth):
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"down{level}")(x)
-        skips.append(x)
-        x = layers.MaxPooling2D()(x)
-    x = layers.Conv2D(filters, 3, padding="same", activation="relu", name="bottom")(x)
-    for level in reversed(range(depth)):
-        x = layers.Conv2DTranspose(filters, 2, strides=2, padding="same")(x)
-        x = layers.Concatenate()([x, skips[level]])
-        x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"up{level}")(x)
-    return keras.Model(inputs, layers.Conv2D(3, 1, name="logits")(x))
-
-
-def test_the_stages_of_a_u_net_come_in_the_order_of_the_network():
-    assert spatial_stages(unet(2)) == [
-        ("down0", (16, 16)),
-        ("down1", (8, 8)),
-        ("bottom", (4, 4)),
-        ("up1", (8, 8)),
-        ("up0", (16, 16)),
-    ]
-    teacher, student = unet(3), unet(2)
-    assert automatic_layers.choose("last_stage", teacher, student) == ("up0", "up0")
-    assert automatic_layers.choose("stages", teacher, student) == (
-        ["down0", "down1", "up2", "up1", "up0"],
-        ["down0", "down1", "bottom", "up1", "up0"],
-    )
-
-
-def inception(filters=2):
-    inputs = keras.Input((16, 16, 1))
-    x = layers.Conv2D(filters, 3, 2, padding="same", activation="relu", name="stem")(inputs)
-    for index in range(2):
-        branches = [
-            layers.Conv2D(filters, size, padding="same", activation="relu", name=f"{index}_{size}")(
-                x
-            )
-            for size in (1, 3)
-        ]
-        branches.append(layers.MaxPooling2D(3, 1, padding="same")(x))
-        x = layers.Concatenate(name=f"mixed{index}")(branches)
-    before = layers.Conv2D(filters, 1, activation="relu", name="before")(x)
-    smaller = layers.Conv2D(filters, 3, 2, padding="same", activation="relu", name="small")(before)
-    x = layers.Concatenate(name="reduced")([smaller, layers.MaxPooling2D(2)(x)])
-    return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
-
-
-def test_the_merged_output_is_chosen_and_no_branch_of_an_inception_block():
-    model = inception()
-    assert spatial_stages(model) == [("mixed1", (8, 8)), ("reduced", (4, 4))]
-    assert automatic_layers.candidates("ends", model)[-1] == "reduced"
-    paths = [path for path, _ in automatic_layers.candidates("preactivations", model)]
-    assert paths == ["before", "small"]
-
-
-def test_the_sum_of_a_residual_block_is_chosen_and_no_activation_within():
-    inputs = keras.Input((8, 8, 1))
-    x = layers.Conv2D(2, 3, padding="same", name="stem")(inputs)
-    for index in range(2):
-        y = layers.ReLU(name=f"relu{index}")(layers.BatchNormalization()(x))
-        x = layers.Add(name=f"sum{index}")([x, layers.Conv2D(2, 3, padding="same")(y)])
-    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
-    assert spatial_stages(model) == [("sum1", (8, 8))]
-
-
-def squeezed(filters=2):
-    """A block with squeeze-and-excitation, whose gate is a map of one pixel."""
-    inputs = keras.Input((16, 16, 1))
-    x = layers.Conv2D(filters, 3, 2, padding="same", activation="relu", name="stem")(inputs)
-    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    gate = layers.Conv2D(filters, 1, activation="sigmoid", name="gate")(gate)
-    x = layers.Multiply()([x, gate])
-    x = layers.Conv2D(filters, 1, activation="relu", name="after")(x)
-    pooled = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    x = layers.Flatten()(layers.Conv2D(4, 1, activation="relu", name="pixel")(pooled))
-    return keras.Model(inputs, layers.Dense(3)(x))
-
-
-def test_maps_of_one_pixel_are_no_stage(make_cnn):
-    assert spatial_stages(squeezed()) == [("after", (8, 8))]
-    chosen = automatic_layers.choose("last_stage", squeezed(), make_cnn(2))
-    assert chosen == ("after", "stage1")
-    inputs = keras.Input((1, 1, 3))
-    pixel = keras.Model(inputs, layers.Conv2D(2, 1, activation="relu", name="only")(inputs))
-    assert spatial_stages(pixel) == [("only", (1, 1))]
-
-
-def test_a_layer_that_is_called_twice_is_no_stage():
-    shared = layers.Conv2D(2, 3, padding="same", activation="relu", name="shared")
-    inputs = keras.Input((8, 8, 2))
-    x = layers.ReLU(name="first")(inputs)
-    model = keras.Model(inputs, shared(shared(x)))
-    assert spatial_stages(model) == [("first", (8, 8))]
 
 
 def vector_rnn(units=6):

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from keras_distill.losses.functional import check_known_classes, labels_as_one_hot
+from keras_distill.losses.labels import check_known_classes, labels_as_one_hot
 from keras_distill.losses.masks import both
 
 

@@ -5,13 +5,13 @@ import dataclasses
 from keras import ops
 
 from keras_distill.arguments import check_choice
-from keras_distill.losses import functional
 from keras_distill.losses.loss import DistillationLoss, as_pairs
 from keras_distill.losses.masks import both, fits, zeroed
 from keras_distill.losses.projector import FeatureProjector
+from keras_distill.losses.space import match_rank
 
 
-class PairedLoss(DistillationLoss):
+class LayerPairLoss(DistillationLoss):
     """Sums `compare` over the pairs of tapped layers.
 
     Args:
@@ -116,7 +116,7 @@ class PairedLoss(DistillationLoss):
         return values / ops.where(share > 0, share, 1.0)
 
 
-class ProjectedLoss(PairedLoss):
+class ProjectedLoss(LayerPairLoss):
     """Sums `compare` over pairs of features, the student's in the teacher's shape.
 
     Where the features differ in shape, a projector adapts the student's: averaging or
@@ -213,9 +213,7 @@ class ProjectedLoss(PairedLoss):
             self._projectors, as_pairs(teacher, student), strict=True
         ):
             if len(teacher_features.shape) != len(student_features.shape):
-                teacher_features, student_features = functional.match_rank(
-                    teacher_features, student_features
-                )
+                teacher_features, student_features = match_rank(teacher_features, student_features)
             projected = projector(student_features, training=context.training)
             pairs.append((teacher_features, projected))
         return pairs

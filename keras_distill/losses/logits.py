@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from keras_distill._compat import layer_behind, logits_under, nodes_into
-from keras_distill.losses import functional
+from keras_distill.losses.distributions import log_probabilities
+from keras_distill.losses.tensors import as_float
 
 # Layers that pass logits or probabilities on as they are.
 _PASSES_ON = (
@@ -119,7 +120,7 @@ def logits_of(output, from_logits="auto", output_activation=None):
             return remembered
         if output_activation not in ("softmax", "sigmoid"):
             return ops.convert_to_tensor(output)
-    log_on = functional.log_probabilities(output)
+    log_on = log_probabilities(output)
     if output_activation != "sigmoid":
         return log_on
-    return log_on - functional.log_probabilities(1.0 - functional.as_float(output))
+    return log_on - log_probabilities(1.0 - as_float(output))

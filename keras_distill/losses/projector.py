@@ -5,8 +5,8 @@ import numbers
 import keras
 
 from keras_distill.arguments import check_flag, shown
-from keras_distill.losses import functional
 from keras_distill.losses.adapters import normalization
+from keras_distill.losses.space import resize_space
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -72,7 +72,7 @@ class FeatureProjector(keras.layers.Layer):
     def call(self, features, training=None):
         """Returns the features in the teacher's shape."""
         space = self.target_shape[1:-1]
-        features = functional.resize_space(features, space) if space else features
+        features = resize_space(features, space) if space else features
         features = features if self.channels is None else self.channels(features)
         if self.normalization is None:
             return features

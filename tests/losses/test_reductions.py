@@ -6,8 +6,8 @@ from keras import ops
 
 from keras_distill import AttentionTransfer, losses
 from keras_distill.losses import AttentionCapture
-from keras_distill.losses.functional.tensors import scaled
 from keras_distill.losses.loss import LossContext
+from keras_distill.losses.tensors import scaled
 
 RNG = np.random.default_rng(0)
 

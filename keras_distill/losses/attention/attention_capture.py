@@ -1,10 +1,80 @@
 """Attention capture: one map per model, accumulated over several layers."""
 
 import keras
+from keras import ops
 
 from keras_distill.arguments import check_choice, shown
-from keras_distill.losses import functional
+from keras_distill.losses.attention_maps import attention_distance, normalize_map
 from keras_distill.losses.loss import DistillationLoss
+from keras_distill.losses.space import resize_space, smallest_space
+from keras_distill.losses.tensors import as_float
+
+CAPTURE_MODES = ("fma", "mip", "mips", "sals")
+
+
+def over_channels(features, mode="fma"):
+    """Sum over the channels for `mode="mips"`, mean for the others; the axis stays, with size 1.
+
+    Args:
+        features: Tensor of shape `(batch, *space, channels)`.
+        mode: See `captured_map`.
+    """
+    reduce = ops.sum if mode == "mips" else ops.mean
+    return reduce(as_float(features), axis=-1, keepdims=True)
+
+
+def captured_map(features, mode="fma", space=None):
+    """Accumulates the feature maps of several layers of one model into one attention map.
+
+    Args:
+        features: List of tensors of shape `(batch, *space, channels)`, of any sizes and channels.
+        mode: `"fma"`, mean over channels, then mean over layers; `"mip"`, mean over channels,
+            then maximum over layers; `"mips"`, sum over channels, then mean over layers.
+        space: Size to which the maps are resized; by default the smallest of them.
+
+    Returns:
+        Tensor of shape `(batch, *space)`.
+    """
+    maps = [over_channels(layer, mode) for layer in features]
+    space = smallest_space(features) if space is None else space
+    maps = ops.stack([resize_space(layer, space)[..., 0] for layer in maps], axis=1)
+    return ops.max(maps, axis=1) if mode == "mip" else ops.mean(maps, axis=1)
+
+
+def saliency_map(input_gradients):
+    """Returns the saliency of each position: the largest `|gradient|` over the input's channels.
+
+    Args:
+        input_gradients: Tensor of shape `(batch, *space, channels)`, the gradient of the score of
+            each sample's class with respect to the input.
+
+    Returns:
+        Tensor of shape `(batch, *space)`.
+
+    Reference:
+        Simonyan, Vedaldi, Zisserman, "Deep Inside Convolutional Networks", 2014.
+    """
+    return ops.max(ops.abs(as_float(input_gradients)), axis=-1)
+
+
+def attention_capture(teacher_features, student_features, mode="fma"):
+    """Mean squared difference of the two models' normalized accumulated maps.
+
+    Args:
+        teacher_features: List of tensors of shape `(batch, *space, channels)`; for
+            `mode="sals"` the tensor of input gradients.
+        student_features: The same of the student; another number of layers is allowed.
+        mode: See `captured_map`, or `"sals"` for `saliency_map`.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+    """
+    if mode == "sals":
+        maps = [saliency_map(side) for side in (teacher_features, student_features)]
+    else:
+        space = smallest_space([*teacher_features, *student_features])
+        maps = [captured_map(side, mode, space) for side in (teacher_features, student_features)]
+    return attention_distance(normalize_map(maps[0]), normalize_map(maps[1]))
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -53,7 +123,7 @@ class AttentionCapture(DistillationLoss):
 
     def __init__(self, mode="fma", layers="auto", name=None):
         hint = " Layers are given by keyword, layers=..., to both models or as a dictionary."
-        self.mode = check_choice("mode", mode, functional.CAPTURE_MODES, hint)
+        self.mode = check_choice("mode", mode, CAPTURE_MODES, hint)
         self.layers = layers
         sides = {"teacher": None, "student": None} if mode == "sals" else _sides_of(layers)
         super().__init__(sides["teacher"], sides["student"], name)
@@ -93,7 +163,7 @@ class AttentionCapture(DistillationLoss):
         """Returns the sum or the mean over the channels, as one channel."""
         if self.mode == "sals":
             return teacher
-        return functional.over_channels(teacher, self.mode)
+        return over_channels(teacher, self.mode)
 
     def call(self, teacher, student, context):
         """Computes the distance of the two models' maps."""
@@ -101,7 +171,7 @@ class AttentionCapture(DistillationLoss):
             teacher, student = context.input_gradients(
                 lambda logits: context.one_hot(logits, self), self
             )
-        return functional.attention_capture(teacher, student, self.mode)
+        return attention_capture(teacher, student, self.mode)
 
 
 def _sides_of(layers):

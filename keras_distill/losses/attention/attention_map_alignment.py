@@ -1,15 +1,97 @@
 """Alignment of attention heads between transformers with different numbers of heads."""
 
 import keras
+from keras import ops
 
 from keras_distill.arguments import check_choice
-from keras_distill.losses import functional
-from keras_distill.losses.attention.head_attention import check_scores
-from keras_distill.losses.layer_pairs import PairedLoss
+from keras_distill.losses.attention.scores import check_scores
+from keras_distill.losses.layer_pairs import LayerPairLoss
+from keras_distill.losses.tensors import as_floats, size_or_unknown, unit
+
+# Probabilities below this count as this, so that the gradient of a logarithm stays finite.
+_SMALLEST = 1e-12
+
+
+def head_similarity(teacher_scores, student_scores):
+    """Cosine between each head of the teacher and each head of the student.
+
+    Args:
+        teacher_scores: Tensor of shape `(batch, teacher_heads, queries, keys)`.
+        student_scores: Tensor of shape `(batch, student_heads, queries, keys)`.
+
+    Returns:
+        Tensor of shape `(batch, teacher_heads, student_heads)`.
+    """
+    teacher, student = (unit(_rows(side)) for side in as_floats(teacher_scores, student_scores))
+    return ops.einsum("bip,bjp->bij", teacher, student)
+
+
+def head_weights(teacher_scores, student_scores, weighting="softmax"):
+    """Says how much each student head takes part in imitating each teacher head.
+
+    Args:
+        teacher_scores: Tensor of shape `(batch, teacher_heads, queries, keys)`.
+        student_scores: Tensor of shape `(batch, student_heads, queries, keys)`.
+        weighting: `"softmax"` of the cosines over the student's heads, or `"normalized"`, the
+            cosines divided by their sum.
+
+    Returns:
+        Tensor of shape `(batch, teacher_heads, student_heads)` that sums to 1 over the last axis.
+    """
+    similarity = head_similarity(teacher_scores, student_scores)
+    if similarity.shape[-1] == 1:
+        return ops.ones_like(similarity)
+    if weighting == "softmax":
+        return ops.softmax(similarity, axis=-1)
+    return similarity / ops.maximum(ops.sum(similarity, axis=-1, keepdims=True), _SMALLEST)
+
+
+def attention_map_alignment(
+    teacher_scores, student_scores, weighting="softmax", divergence="mse", form="aggregate"
+):
+    """Distance of each teacher head from the student heads that resemble it.
+
+    Args:
+        teacher_scores: Tensor of shape `(batch, teacher_heads, queries, keys)` whose last axis
+            sums to 1, or to 0 at a padded query.
+        student_scores: Tensor of shape `(batch, student_heads, queries, keys)`.
+        weighting: `"softmax"` or `"normalized"`, see `head_weights`.
+        divergence: `"mse"`, `"kl"` or `"cosine"`.
+        form: `"aggregate"` compares a teacher head with the weighted mean of the student's heads,
+            `"pairwise"` takes the weighted mean of the Kullback-Leibler divergences to each.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+    """
+    teacher, student = as_floats(teacher_scores, student_scores)
+    weights = head_weights(teacher, student, weighting)
+    if form == "pairwise":
+        divergences = _head_divergence(teacher[:, :, None], student[:, None])
+        return ops.mean(ops.sum(weights * divergences, axis=-1), axis=-1)
+    aligned = ops.einsum("bij,bjqk->biqk", weights, student)
+    if divergence == "kl":
+        return ops.mean(_head_divergence(teacher, aligned), axis=-1)
+    if divergence == "cosine":
+        cosine = ops.sum(unit(_rows(teacher)) * unit(_rows(aligned)), axis=-1)
+        return ops.mean(1.0 - cosine, axis=-1)
+    return ops.mean(ops.square(teacher - aligned), axis=(1, 2, 3))
+
+
+def _rows(scores):
+    positions = size_or_unknown(scores.shape[2:])
+    return ops.reshape(scores, (ops.shape(scores)[0], scores.shape[1], positions))
+
+
+def _head_divergence(teacher, student):
+    """Kullback-Leibler divergence over the keys, averaged over the queries that aren't padded."""
+    logs = [ops.log(ops.maximum(side, _SMALLEST)) for side in (teacher, student)]
+    total = ops.sum(teacher * (logs[0] - logs[1]), axis=(-2, -1))
+    queries = ops.sum(ops.cast(ops.sum(teacher, axis=-1) > 0, total.dtype), axis=-1)
+    return total / ops.maximum(queries, 1.0)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class AttentionMapAlignment(PairedLoss):
+class AttentionMapAlignment(LayerPairLoss):
     """Each teacher head is imitated by the student heads that resemble it.
 
     The number of heads may differ. For teacher head i the student's heads are weighed by the
@@ -76,6 +158,4 @@ class AttentionMapAlignment(PairedLoss):
 
     def compare(self, teacher, student, context):
         """Computes the distance of the aligned heads."""
-        return functional.attention_map_alignment(
-            teacher, student, self.weighting, self.divergence, self.form
-        )
+        return attention_map_alignment(teacher, student, self.weighting, self.divergence, self.form)

@@ -1,14 +1,60 @@
 """Activation-based attention transfer."""
 
 import keras
+from keras import ops
 
 from keras_distill.arguments import check_choice
-from keras_distill.losses import functional, schedule
-from keras_distill.losses.layer_pairs import PairedLoss
+from keras_distill.losses import schedule
+from keras_distill.losses.attention_maps import activation_map, attention_distance, normalize_map
+from keras_distill.losses.layer_pairs import LayerPairLoss
+from keras_distill.losses.space import match_space
+from keras_distill.losses.tensors import as_float, scaled
+
+
+def one_channel_of_equal_attention(features, p=2.0):
+    """Returns a feature map of one channel with the same attention map as all of them.
+
+    Its largest value is 1 in each sample, so that it keeps its precision in any format.
+
+    Args:
+        features: Tensor of shape `(batch, *space, channels)`.
+        p: Power of the activations.
+
+    Returns:
+        Tensor of shape `(batch, *space, 1)`.
+    """
+    axes = tuple(range(1, len(features.shape)))
+    channel = ops.power(activation_map(scaled(as_float(features), axis=axes), p), 1.0 / p)
+    return scaled(channel, axis=axes[:-1])[..., None]
+
+
+def attention_transfer(teacher_features, student_features, p=2.0, form="mean"):
+    """Distance of the attention maps of two feature maps, resized to the smaller one.
+
+    Args:
+        teacher_features: Tensor of shape `(batch, *space, channels)`.
+        student_features: Tensor of shape `(batch, *space, channels)`; space and channels may
+            differ from the teacher's. Where one side has more spatial axes, its map is averaged
+            over the surplus ones.
+        p: Power of the activations.
+        form: `"mean"` or `"norm"`, see `attention_distance`.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Zagoruyko & Komodakis, "Paying More Attention to Attention", ICLR 2017.
+    """
+    sides = [as_float(side) for side in (teacher_features, student_features)]
+    if p > 2:
+        # Each map gets a length of 1 below: a higher power mustn't overflow or vanish before.
+        sides = [scaled(side, axis=tuple(range(1, len(side.shape)))) for side in sides]
+    maps = match_space(*(activation_map(side, p)[..., None] for side in sides))
+    return attention_distance(normalize_map(maps[0]), normalize_map(maps[1]), form)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class AttentionTransfer(PairedLoss):
+class AttentionTransfer(LayerPairLoss):
     """Activation-based attention transfer between layers of two convolutional networks.
 
     A feature map becomes an attention map, a = vec(mean_c |F|^p) / ‖·‖₂ per sample, and the two
@@ -78,8 +124,8 @@ class AttentionTransfer(PairedLoss):
 
     def reduce_teacher(self, teacher, output_activation=None):
         """Returns one channel with the same attention map."""
-        return functional.one_channel_of_equal_attention(teacher, self.p)
+        return one_channel_of_equal_attention(teacher, self.p)
 
     def compare(self, teacher, student, context):
         """Computes the distance of the attention maps."""
-        return functional.attention_transfer(teacher, student, self.p, self.form)
+        return attention_transfer(teacher, student, self.p, self.form)

@@ -4,8 +4,34 @@ import keras
 from keras import ops
 
 from keras_distill.arguments import check_count
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.loss import DistillationLoss
+from keras_distill.losses.space import match_rank, resize_space
+from keras_distill.losses.tensors import as_floats, flatten, unit
+
+
+def class_attention(teacher_maps, student_maps, size=2, normalize=True):
+    """Mean squared difference of pooled class activation maps.
+
+    Args:
+        teacher_maps: Tensor of shape `(batch, *space, classes)`.
+        student_maps: Tensor of the same classes; its space may differ.
+        size: Positions per spatial axis that the maps are pooled to.
+        normalize: Whether each map is brought to unit length.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Guo et al., "Class Attention Transfer Based Knowledge Distillation", CVPR 2023.
+    """
+    maps = []
+    for side in match_rank(teacher_maps, student_maps):
+        space = tuple(min(size, old) for old in side.shape[1:-1])
+        pooled = resize_space(side, space)
+        axes = tuple(range(1, len(pooled.shape) - 1))
+        maps.append(unit(pooled, axis=axes) if normalize else pooled)
+    return ops.mean(flatten(ops.square(maps[0] - maps[1])), axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -93,7 +119,7 @@ class ClassAttentionTransfer(DistillationLoss):
     def call(self, teacher, student, context):
         """Computes the distance of the pooled maps."""
         maps = _maps_of(teacher), _maps_of(student)
-        return functional.class_attention(*maps, self.size, self.normalize)
+        return class_attention(*maps, self.size, self.normalize)
 
 
 def _shape_of_maps(shapes):
@@ -106,5 +132,5 @@ def _shape_of_maps(shapes):
 def _maps_of(tapped):
     if not isinstance(tapped, (list, tuple)):
         return tapped
-    features, kernel = functional.as_floats(*tapped)
+    features, kernel = as_floats(*tapped)
     return features @ ops.reshape(kernel, (features.shape[-1], kernel.shape[-1]))

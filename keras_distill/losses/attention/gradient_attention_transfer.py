@@ -3,8 +3,25 @@
 import keras
 from keras import ops
 
-from keras_distill.losses import functional
 from keras_distill.losses.loss import DistillationLoss
+from keras_distill.losses.tensors import as_float, as_floats, flatten, length
+
+
+def gradient_attention(teacher_gradients, student_gradients):
+    """Euclidean distance of the losses' gradients with respect to the input.
+
+    Args:
+        teacher_gradients: Tensor of shape `(batch, ...)`.
+        student_gradients: Tensor of the same shape.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Zagoruyko & Komodakis, "Paying More Attention to Attention", ICLR 2017, section 3.2.
+    """
+    teacher_gradients, student_gradients = as_floats(teacher_gradients, student_gradients)
+    return length(flatten(teacher_gradients - student_gradients))
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -50,7 +67,7 @@ class GradientAttentionTransfer(DistillationLoss):
         """Computes the distance of the two models' input gradients."""
 
         def cross_entropy_gradient(logits):
-            logits = functional.as_float(logits)
+            logits = as_float(logits)
             return ops.softmax(logits, axis=-1) - context.one_hot(logits, self)
 
-        return functional.gradient_attention(*context.input_gradients(cross_entropy_gradient, self))
+        return gradient_attention(*context.input_gradients(cross_entropy_gradient, self))

@@ -1,13 +1,32 @@
 """One-to-one distillation of attention heads."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional
-from keras_distill.losses.layer_pairs import PairedLoss
+from keras_distill.losses.attention.scores import check_scores
+from keras_distill.losses.layer_pairs import LayerPairLoss
+from keras_distill.losses.tensors import as_floats
+
+
+def head_attention(teacher_scores, student_scores):
+    """Mean squared difference of attention matrices, head by head.
+
+    Args:
+        teacher_scores: Tensor of shape `(batch, heads, queries, keys)`.
+        student_scores: Tensor of the same shape.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Jiao et al., "TinyBERT: Distilling BERT for Natural Language Understanding", 2020.
+    """
+    teacher, student = as_floats(teacher_scores, student_scores)
+    return ops.mean(ops.square(teacher - student), axis=(1, 2, 3))
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class HeadAttention(PairedLoss):
+class HeadAttention(LayerPairLoss):
     """Mean squared difference of the attention matrices, head by head.
 
     As in the paper, the scores before the softmax are compared, with weight 1; masked keys and
@@ -57,35 +76,4 @@ class HeadAttention(PairedLoss):
 
     def compare(self, teacher, student, context):
         """Computes the mean squared difference of the matrices."""
-        return functional.head_attention(teacher, student)
-
-
-def check_scores(loss, teacher_shape, student_shape):
-    """Checks that both shapes are attention scores over the same queries and keys.
-
-    Args:
-        loss: The loss, for the error.
-        teacher_shape: Shape tuple, batch included.
-        student_shape: Shape tuple, batch included.
-
-    Raises:
-        ValueError: If they aren't.
-    """
-    ranks = len(teacher_shape), len(student_shape)
-    if ranks != (4, 4):
-        raise loss.shape_error(
-            teacher_shape,
-            student_shape,
-            "attention scores have the shape (batch, heads, queries, keys): tap a "
-            f'MultiHeadAttention with ":{loss.automatic_layers}" after its path.',
-        )
-    differ = any(
-        t != s for t, s in zip(teacher_shape[2:], student_shape[2:], strict=True) if t and s
-    )
-    if differ:
-        raise loss.shape_error(
-            teacher_shape,
-            student_shape,
-            "the attention maps must be over as many queries and keys: give both models sequences "
-            "of the same length.",
-        )
+        return head_attention(teacher, student)

@@ -3,18 +3,62 @@
 import math
 
 import keras
+from keras import ops
 
 from keras_distill.arguments import check_count
-from keras_distill.losses import functional
-from keras_distill.losses.layer_pairs import PairedLoss
+from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.masks import fits
+from keras_distill.losses.tensors import as_float, as_floats
 
 _VECTORS = ("query", "key", "value")
 
 
+def relation_logits(vectors, heads):
+    """Scaled dot products between the positions of a sequence, in any number of heads.
+
+    Args:
+        vectors: Tensor of shape `(batch, length, attention_heads, size)`: queries, keys or values.
+        heads: Number of relation heads, that divides `attention_heads * size`.
+
+    Returns:
+        Tensor of shape `(batch, heads, length, length)`.
+    """
+    vectors = as_float(vectors)
+    samples, steps = ops.shape(vectors)[:2]
+    size = vectors.shape[2] * vectors.shape[3] // heads
+    vectors = ops.reshape(vectors, (samples, steps, heads, size))
+    return ops.einsum("bqhd,bkhd->bhqk", vectors, vectors) / math.sqrt(size)
+
+
+def self_attention_relation(teacher_vectors, student_vectors, heads, mask=None):
+    """Kullback-Leibler divergence of the relations between positions.
+
+    Args:
+        teacher_vectors: Tensor of shape `(batch, length, teacher_heads, size)`.
+        student_vectors: Tensor of shape `(batch, length, student_heads, size)`.
+        heads: Number of relation heads.
+        mask: Boolean tensor of shape `(batch, length)` that is true at the positions that count.
+
+    Returns:
+        Tensor of shape `(batch,)`: the mean over heads and positions.
+
+    Reference:
+        Wang et al., "MiniLMv2", 2021.
+    """
+    logits = [relation_logits(side, heads) for side in as_floats(teacher_vectors, student_vectors)]
+    if mask is not None:
+        mask = ops.cast(mask, logits[0].dtype)
+        logits = [side - 1e30 * (1.0 - mask[:, None, None, :]) for side in logits]
+    log_t, log_s = (ops.log_softmax(side, axis=-1) for side in logits)
+    divergence = ops.mean(ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1), axis=1)
+    if mask is None:
+        return ops.mean(divergence, axis=-1)
+    return ops.sum(divergence * mask, axis=-1) / ops.maximum(ops.sum(mask, axis=-1), 1.0)
+
+
 @keras.saving.register_keras_serializable("keras_distill")
-class SelfAttentionRelation(PairedLoss):
+class SelfAttentionRelation(LayerPairLoss):
     """Divergence of how the positions of a sequence relate, by queries, keys and values.
 
     The relations are softmax(QQᵀ/√d), softmax(KKᵀ/√d) and softmax(VVᵀ/√d), each split anew into
@@ -105,7 +149,7 @@ class SelfAttentionRelation(PairedLoss):
         """Computes the divergence of the relations among one kind of vectors."""
         heads = self._heads_for(teacher.shape, student.shape)
         mask = context.positions
-        return functional.self_attention_relation(
+        return self_attention_relation(
             teacher, student, heads, mask if fits(mask, student) else None
         )
 

@@ -1,9 +1,32 @@
 """Activation boundaries."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.layer_pairs import ProjectedLoss
+from keras_distill.losses.tensors import as_floats, flatten
+
+
+def activation_boundary(teacher_features, student_features, margin=1.0):
+    """Squared hinge that puts the student's pre-activations on the teacher's side of zero.
+
+    Args:
+        teacher_features: Pre-activations, tensor of shape `(batch, ..., channels)`.
+        student_features: Tensor of the same shape.
+        margin: How far beyond zero the student must be for a loss of 0.
+
+    Returns:
+        Tensor of shape `(batch,)`, the mean over the neurons.
+
+    Reference:
+        Heo et al., "Knowledge Transfer via Distillation of Activation Boundaries", AAAI 2019.
+    """
+    teacher, student = as_floats(teacher_features, student_features)
+    is_on = ops.cast(teacher > 0, student.dtype)
+    should_rise = ops.square(ops.relu(margin - student))
+    should_fall = ops.square(ops.relu(margin + student))
+    return ops.mean(flatten(is_on * should_rise + (1.0 - is_on) * should_fall), axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -61,4 +84,4 @@ class ActivationBoundary(ProjectedLoss):
 
     def compare(self, teacher, student, context):
         """Computes the mean squared hinge."""
-        return functional.activation_boundary(teacher, student, self.margin)
+        return activation_boundary(teacher, student, self.margin)

@@ -1,9 +1,36 @@
 """Channel-wise distillation."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.layer_pairs import ProjectedLoss
+from keras_distill.losses.space import positions_by_channels
+from keras_distill.losses.tensors import as_floats
+
+
+def channel_wise(teacher_features, student_features, temperature=4.0):
+    """Divergence of each channel's distribution over the positions, times T².
+
+    Args:
+        teacher_features: Tensor of shape `(batch, *space, channels)`.
+        student_features: Tensor of the same shape.
+        temperature: T.
+
+    Returns:
+        Tensor of shape `(batch,)`, the mean over the channels.
+
+    Reference:
+        Shu et al., "Channel-wise Knowledge Distillation for Dense Prediction", ICCV 2021.
+    """
+    teacher, student = as_floats(teacher_features, student_features)
+    temperature = ops.cast(temperature, student.dtype)
+    log_t, log_s = (
+        ops.log_softmax(positions_by_channels(side) / temperature, axis=1)
+        for side in (teacher, student)
+    )
+    divergence = ops.sum(ops.exp(log_t) * (log_t - log_s), axis=1)
+    return ops.square(temperature) * ops.mean(divergence, axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -59,4 +86,4 @@ class ChannelWise(ProjectedLoss):
     def compare(self, teacher, student, context):
         """Computes T² times the mean divergence of the channels."""
         temperature = schedule.value_at(self.temperature, context.step)
-        return functional.channel_wise(teacher, student, temperature)
+        return channel_wise(teacher, student, temperature)

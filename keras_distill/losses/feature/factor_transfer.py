@@ -4,13 +4,32 @@ import keras
 from keras import ops
 
 from keras_distill.arguments import check_count, check_model, shown
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
-from keras_distill.losses.layer_pairs import PairedLoss
+from keras_distill.losses.layer_pairs import LayerPairLoss
+from keras_distill.losses.space import match_space
+from keras_distill.losses.tensors import as_floats, flatten, mean_squared_error, unit
+
+
+def factor_distance(teacher_factors, student_factors):
+    """Mean absolute difference of factors, each sample's of unit length.
+
+    Args:
+        teacher_factors: Tensor of shape `(batch, ...)`.
+        student_factors: Tensor of the same shape.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Kim, Park, Kwak, "Paraphrasing Complex Network", NeurIPS 2018.
+    """
+    teacher, student = as_floats(teacher_factors, student_factors)
+    return ops.mean(ops.abs(unit(flatten(teacher)) - unit(flatten(student))), axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class FactorTransfer(PairedLoss):
+class FactorTransfer(LayerPairLoss):
     """The student's translated features match a paraphrase of the teacher's.
 
     A paraphraser, a convolutional autoencoder of the teacher's features with `rate` times their
@@ -94,9 +113,7 @@ class FactorTransfer(PairedLoss):
         if not self.pretrained:
             self._paraphraser.add_loss(ops.mean(error))
         translated = self._translator(student)
-        return functional.factor_distance(
-            *functional.match_space(ops.stop_gradient(factors), translated)
-        )
+        return factor_distance(*match_space(ops.stop_gradient(factors), translated))
 
     def pretrain(self, teacher, x, epochs=5, batch_size=32, optimizer="adam", verbose="auto"):
         """Trains the paraphraser on the teacher's features, and then leaves it as it is.
@@ -179,7 +196,7 @@ class Paraphraser(keras.layers.Layer):
         factors = self.encoder(features)
         restored = self.decoder(factors)
         power = ops.mean(ops.square(features))
-        error = functional.mean_squared_error(features, restored)
+        error = mean_squared_error(features, restored)
         return factors, error / ops.where(power > 0, power, 1.0)
 
 

@@ -3,9 +3,43 @@
 import itertools
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional
 from keras_distill.losses.layer_pairs import ProjectedLoss
+from keras_distill.losses.space import match_space, positions_by_channels
+from keras_distill.losses.tensors import mean_squared_error
+
+
+def flow_matrix(first, second):
+    """The flow of the solution procedure between two layers: their channels' inner products.
+
+    Args:
+        first: Tensor of shape `(batch, *space, channels)`.
+        second: Tensor of shape `(batch, *space, other_channels)`; the larger space is resized to
+            the smaller.
+
+    Returns:
+        Tensor of shape `(batch, channels, other_channels)`, divided by the number of positions.
+    """
+    first, second = (positions_by_channels(side) for side in match_space(first, second))
+    positions = ops.cast(ops.shape(first)[1], first.dtype)
+    return ops.einsum("bpc,bpd->bcd", first, second) / positions
+
+
+def flow_of_solution(teacher_layers, student_layers):
+    """Mean squared difference of the flow matrices between two layers of each model.
+
+    Args:
+        teacher_layers: Pair of tensors of shape `(batch, *space, channels)`.
+        student_layers: Pair of tensors with the teacher's numbers of channels.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Yim et al., "A Gift from Knowledge Distillation", CVPR 2017.
+    """
+    return mean_squared_error(flow_matrix(*teacher_layers), flow_matrix(*student_layers))
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -63,6 +97,6 @@ class FlowOfSolution(ProjectedLoss):
         """Sums the distances of the flows between successive layers."""
         pairs = itertools.pairwise(self.project(teacher, student, context))
         return sum(
-            functional.flow_of_solution((t_first, t_second), (s_first, s_second))
+            flow_of_solution((t_first, t_second), (s_first, s_second))
             for (t_first, s_first), (t_second, s_second) in pairs
         )

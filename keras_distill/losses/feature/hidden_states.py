@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice
-from keras_distill.losses import functional
 from keras_distill.losses.layer_pairs import ProjectedLoss
+from keras_distill.losses.tensors import cosine_distance, mean_squared_error
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -78,5 +78,5 @@ class HiddenStates(ProjectedLoss):
     def compare(self, teacher, student, context):
         """Computes the mean squared difference, or the mean of one minus the cosine."""
         if self.form == "mse":
-            return functional.mean_squared_error(teacher, student)
-        return ops.mean(functional.cosine_distance(teacher, student), axis=-1)
+            return mean_squared_error(teacher, student)
+        return ops.mean(cosine_distance(teacher, student), axis=-1)

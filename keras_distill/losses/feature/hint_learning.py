@@ -2,8 +2,8 @@
 
 import keras
 
-from keras_distill.losses import functional
 from keras_distill.losses.layer_pairs import ProjectedLoss
+from keras_distill.losses.tensors import mean_squared_error
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -47,4 +47,4 @@ class HintLearning(ProjectedLoss):
 
     def compare(self, teacher, student, context):
         """Computes the mean squared error."""
-        return functional.mean_squared_error(teacher, student)
+        return mean_squared_error(teacher, student)

@@ -3,16 +3,45 @@
 import keras
 from keras import ops
 
-from keras_distill.losses import functional
 from keras_distill.losses.adapters import convolution, normalization
-from keras_distill.losses.layer_pairs import PairedLoss
+from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.loss import as_pairs
+from keras_distill.losses.space import resize_space
+from keras_distill.losses.tensors import as_floats, mean_squared_error
 
 _MOST_CHANNELS = 512
 
 
+def hierarchical_context(teacher_features, student_features, levels=(4, 2, 1)):
+    """Mean squared difference of features at full size and averaged to coarser grids.
+
+    Args:
+        teacher_features: Tensor of shape `(batch, *space, channels)`.
+        student_features: Tensor of the same shape.
+        levels: Positions per axis of the grids; those not smaller than the features are left out.
+            Each grid weighs half of the one before, the features themselves weigh 1.
+
+    Returns:
+        Tensor of shape `(batch,)`, the weighted mean.
+
+    Reference:
+        Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021.
+    """
+    teacher, student = as_floats(teacher_features, student_features)
+    total, weight, weights = mean_squared_error(teacher, student), 1.0, 1.0
+    space = teacher.shape[1:-1]
+    for level in levels:
+        if any(level >= side for side in space):
+            continue
+        grid = (level,) * len(space)
+        weight, weights = weight / 2, weights + weight / 2
+        pooled = [resize_space(side, grid) for side in (teacher, student)]
+        total = total + weight * mean_squared_error(*pooled)
+    return total / weights
+
+
 @keras.saving.register_keras_serializable("keras_distill")
-class KnowledgeReview(PairedLoss):
+class KnowledgeReview(LayerPairLoss):
     """The student's deeper layers help to match the teacher's shallower ones.
 
     From the deepest layer up, the student's features are fused with what came from below, by an
@@ -82,7 +111,7 @@ class KnowledgeReview(PairedLoss):
         pairs = list(zip(self._fusions, as_pairs(teacher, student), strict=True))
         for fusion, (teacher_features, student_features) in reversed(pairs):
             fused, below = fusion(student_features, below, training=context.training)
-            total = total + functional.hierarchical_context(teacher_features, fused)
+            total = total + hierarchical_context(teacher_features, fused)
         return total
 
 
@@ -127,10 +156,10 @@ class ReviewFusion(keras.layers.Layer):
         features = self.enter(ops.cast(features, "float32"))
         features = self.enter_norm(features, training=training)
         if below is not None:
-            below = functional.resize_space(below, features.shape[1:-1], enlarge="nearest")
+            below = resize_space(below, features.shape[1:-1], enlarge="nearest")
             weights = self.attention(ops.concatenate([features, below], axis=-1))
             features = features * weights[..., :1] + below * weights[..., 1:]
-        resized = functional.resize_space(features, self.space, enlarge="nearest")
+        resized = resize_space(features, self.space, enlarge="nearest")
         return self.leave_norm(self.leave(resized), training=training), resized
 
 

@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.loss import as_pairs
+from keras_distill.losses.tensors import mean_squared_error
 
 _MASKED = ("positions", "channels")
 
@@ -96,7 +97,7 @@ class MaskedGenerative(ProjectedLoss):
         pairs = self.project(teacher, student, context)
         for generator, (teacher_features, features) in zip(self._generators, pairs, strict=True):
             generated = generator(self._masks(features, training=context.training))
-            total = total + functional.mean_squared_error(teacher_features, generated)
+            total = total + mean_squared_error(teacher_features, generated)
         return total
 
 

@@ -1,13 +1,43 @@
 """Neuron selectivity transfer."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional
-from keras_distill.losses.layer_pairs import PairedLoss
+from keras_distill.losses.layer_pairs import LayerPairLoss
+from keras_distill.losses.space import match_space, positions_by_channels
+from keras_distill.losses.tensors import unit
+
+
+def neuron_selectivity(teacher_features, student_features):
+    """Squared maximum mean discrepancy of the channels' spatial patterns, kernel (xᵀy)².
+
+    Args:
+        teacher_features: Tensor of shape `(batch, *space, channels)`.
+        student_features: Tensor of shape `(batch, *space, channels)`, of any number of channels.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Huang & Wang, "Like What You Like: Knowledge Distill via Neuron Selectivity", 2017.
+    """
+    teacher, student = (
+        unit(positions_by_channels(side), axis=1)
+        for side in match_space(teacher_features, student_features)
+    )
+    return (
+        _mean_kernel(teacher, teacher)
+        + _mean_kernel(student, student)
+        - 2.0 * _mean_kernel(teacher, student)
+    )
+
+
+def _mean_kernel(first, second):
+    return ops.mean(ops.square(ops.einsum("bpc,bpd->bcd", first, second)), axis=(1, 2))
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class NeuronSelectivity(PairedLoss):
+class NeuronSelectivity(LayerPairLoss):
     """Matches the distributions of the channels' spatial patterns.
 
     Each channel's pattern over space is brought to unit length, and the loss is the squared
@@ -43,4 +73,4 @@ class NeuronSelectivity(PairedLoss):
 
     def compare(self, teacher, student, context):
         """Computes the squared maximum mean discrepancy."""
-        return functional.neuron_selectivity(teacher, student)
+        return neuron_selectivity(teacher, student)

@@ -3,9 +3,42 @@
 import keras
 from keras import ops
 
-from keras_distill.losses import functional
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.loss import as_pairs
+from keras_distill.losses.tensors import as_floats, flatten
+
+
+def margin_relu(features, margin):
+    """Replaces values below a negative margin by the margin: `max(x, m)`.
+
+    Args:
+        features: Pre-activations, tensor of shape `(batch, ..., channels)`.
+        margin: Tensor of shape `(channels,)`, the mean of each channel's negative values.
+
+    Returns:
+        Tensor of the shape of `features`.
+    """
+    features, margin = as_floats(features, margin)
+    return ops.maximum(features, margin)
+
+
+def partial_distance(teacher_features, student_features):
+    """Squared difference, left out where the teacher isn't positive and the student lies below it.
+
+    Args:
+        teacher_features: Tensor of shape `(batch, ..., channels)`, after `margin_relu`.
+        student_features: Tensor of the same shape, before its activation.
+
+    Returns:
+        Tensor of shape `(batch,)`, the mean over the neurons.
+
+    Reference:
+        Heo et al., "A Comprehensive Overhaul of Feature Distillation", ICCV 2019.
+    """
+    teacher, student = as_floats(teacher_features, student_features)
+    counts = ops.logical_or(student > teacher, teacher > 0)
+    squared = ops.where(counts, ops.square(teacher - student), 0.0)
+    return ops.mean(flatten(squared), axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -80,8 +113,8 @@ class OverhaulFeature(ProjectedLoss):
         pairs = self.project(teacher, student, context)
         for margin, (teacher_features, student_features) in zip(self._margins, pairs, strict=True):
             channels_margin = margin(teacher_features, training=context.training)
-            target = functional.margin_relu(teacher_features, channels_margin)
-            total = total + functional.partial_distance(target, student_features)
+            target = margin_relu(teacher_features, channels_margin)
+            total = total + partial_distance(target, student_features)
         return total
 
 

@@ -3,15 +3,16 @@
 import keras
 
 from keras_distill.arguments import check_count, shown
-from keras_distill.losses import functional
 from keras_distill.losses.adapters import normalization
-from keras_distill.losses.layer_pairs import PairedLoss
+from keras_distill.losses.layer_pairs import LayerPairLoss
+from keras_distill.losses.space import match_space
+from keras_distill.losses.tensors import mean_squared_error
 
 _PROJECTOR = "simkd_projector"
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class SimpleKD(PairedLoss):
+class SimpleKD(LayerPairLoss):
     """The student reuses the teacher's classifier, and only learns the features before it.
 
     When the distiller is made, the student's layers after the tapped one are replaced by a
@@ -114,7 +115,7 @@ class SimpleKD(PairedLoss):
 
     def compare(self, teacher, student, context):
         """Computes the mean squared error of the features that enter the classifier."""
-        return functional.mean_squared_error(*functional.match_space(teacher, student))
+        return mean_squared_error(*match_space(teacher, student))
 
 
 def _classifier(parts):

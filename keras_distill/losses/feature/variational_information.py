@@ -5,17 +5,39 @@ import math
 import keras
 from keras import ops
 
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
-from keras_distill.losses.layer_pairs import PairedLoss
+from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.loss import as_pairs
+from keras_distill.losses.space import match_space
+from keras_distill.losses.tensors import as_floats, flatten
 
 # Keeps a variance away from 0, as in the paper.
 _SMALLEST_VARIANCE = 1e-5
 
 
+def variational_information(teacher_features, student_means, variances):
+    """Negative log-likelihood of the teacher's features under a Gaussian, without its constant.
+
+    Args:
+        teacher_features: Tensor of shape `(batch, ..., channels)`.
+        student_means: Tensor of the same shape, predicted from the student.
+        variances: Tensor of shape `(channels,)`, positive.
+
+    Returns:
+        Tensor of shape `(batch,)`: the mean of `(log σ² + (t - μ)² / σ²) / 2`.
+
+    Reference:
+        Ahn et al., "Variational Information Distillation for Knowledge Transfer", CVPR 2019.
+    """
+    teacher, means = as_floats(teacher_features, student_means)
+    variances = ops.cast(variances, means.dtype)
+    likelihood = ops.log(variances) + ops.square(teacher - means) / variances
+    return 0.5 * ops.mean(flatten(likelihood), axis=-1)
+
+
 @keras.saving.register_keras_serializable("keras_distill")
-class VariationalInformation(PairedLoss):
+class VariationalInformation(LayerPairLoss):
     """Maximizes a bound on the information that the student's features hold about the teacher's.
 
     Three 1×1 convolutions on the student's features predict the teacher's, and each channel has a
@@ -95,10 +117,10 @@ class VariationalInformation(PairedLoss):
         """Sums the negative log-likelihoods of the pairs."""
         total = 0.0
         for index, pair in enumerate(as_pairs(teacher, student)):
-            teacher_features, student_features = functional.match_space(*pair)
+            teacher_features, student_features = match_space(*pair)
             means = self._regressors[index](student_features)
             variances = self._variances[index](teacher_features)
-            total = total + functional.variational_information(teacher_features, means, variances)
+            total = total + variational_information(teacher_features, means, variances)
         return total
 
 

@@ -1,12 +1,62 @@
 """Contrastive representation distillation."""
 
+import math
+
 import keras
 from keras import ops
 
 from keras_distill.arguments import check_count
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
 from keras_distill.losses.loss import DistillationLoss
+from keras_distill.losses.tensors import as_floats, flatten, size_or_unknown, unit
+
+
+def in_batch_contrast(teacher_embeddings, student_embeddings, temperature=0.07):
+    """Cross-entropy of finding a sample's own partner in the batch, in both directions.
+
+    Args:
+        teacher_embeddings: Tensor of shape `(batch, size)`.
+        student_embeddings: Tensor of the same shape.
+        temperature: Divides the cosines.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020.
+    """
+    teacher, student = (unit(side) for side in as_floats(teacher_embeddings, student_embeddings))
+    temperature = ops.cast(temperature, student.dtype)
+    similarity = student @ ops.transpose(teacher) / temperature
+    own = ops.sum(student * teacher, axis=-1) / temperature
+    to_teacher = ops.logsumexp(similarity, axis=1) - own
+    to_student = ops.logsumexp(similarity, axis=0) - own
+    return to_teacher + to_student
+
+
+def noise_contrast(positive, negatives, normalizer, samples):
+    """Noise-contrastive estimation: tells a sample's partner from random ones.
+
+    Args:
+        positive: Tensor of shape `(batch,)`: `log exp(aᵀb / τ)` of the true partner.
+        negatives: Tensor of shape `(batch, drawn)`: the same of drawn samples; `-inf` leaves one
+            out.
+        normalizer: Scalar, the logarithm of the constant Z that makes them probabilities.
+        samples: Number of samples that are drawn from.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Tian, Krishnan, Isola, "Contrastive Representation Distillation", ICLR 2020.
+    """
+    drawn = negatives.shape[-1]
+    # log of (drawn / samples), the rate of the noise, against log p: a logistic regression.
+    log_noise = math.log(drawn / samples)
+    true = ops.softplus(log_noise - (positive - normalizer))
+    false = ops.sum(ops.softplus((negatives - normalizer) - log_noise), axis=-1)
+    return true + false
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -108,19 +158,19 @@ class ContrastiveRepresentation(DistillationLoss):
                 raise self.shape_error(
                     teacher_shapes, student_shapes, "needs one embedding of known size per side."
                 )
-            head.match([self.size], (None, functional.size_or_unknown(shape[1:])))
+            head.match([self.size], (None, size_or_unknown(shape[1:])))
         if self._bank is not None and not self._bank.built:
             self._bank.build()
 
     def call(self, teacher, student, context):
         """Computes the contrastive loss of both directions."""
         teacher, student = (
-            functional.unit(head(functional.flatten(side)))
+            unit(head(flatten(side)))
             for head, side in zip(self._heads, (teacher, student), strict=True)
         )
         if self._bank is None:
             temperature = schedule.value_at(self.temperature, context.step)
-            return functional.in_batch_contrast(teacher, student, temperature)
+            return in_batch_contrast(teacher, student, temperature)
         if context.indices is None:
             raise ValueError(
                 "ContrastiveRepresentation(samples=...) needs the index of each sample in the "
@@ -141,7 +191,7 @@ class ContrastiveRepresentation(DistillationLoss):
             negatives = ops.einsum("bd,bnd->bn", anchor, vectors) / temperature
             normalizer = self._bank.normalizer(side, negatives, context.training)
             negatives = ops.where(is_own, -1e30, negatives)
-            total = total + functional.noise_contrast(positive, negatives, normalizer, self.samples)
+            total = total + noise_contrast(positive, negatives, normalizer, self.samples)
         if context.training:
             self._bank.remember(context.indices, teacher, student)
         return total
@@ -178,7 +228,7 @@ class MemoryBank(keras.layers.Layer):
             memory = self.add_weight(
                 shape=(self.samples, self.size), trainable=False, name=f"{side}_memory"
             )
-            memory.assign(functional.unit(start))
+            memory.assign(unit(start))
             self.memory[side] = memory
             self.log_constants[side] = self.add_weight(
                 shape=(), initializer="zeros", trainable=False, name=f"{side}_log_constant"
@@ -232,6 +282,6 @@ class MemoryBank(keras.layers.Layer):
         for side, rows in (("teacher", teacher), ("student", student)):
             memory = self.memory[side]
             old = ops.take(memory, indices, axis=0)
-            new = functional.unit(self.momentum * old + (1.0 - self.momentum) * rows)
+            new = unit(self.momentum * old + (1.0 - self.momentum) * rows)
             places = ops.cast(ops.reshape(indices, (-1, 1)), "int32")
             memory.assign(ops.scatter_update(memory, places, ops.stop_gradient(new)))

@@ -1,10 +1,56 @@
 """Correlation congruence."""
 
+import math
+
 import keras
+from keras import ops
 
 from keras_distill.arguments import check_count
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
+from keras_distill.losses.batch_relations import gram
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
+from keras_distill.losses.tensors import as_floats, flatten, unit
+
+
+def correlation_kernel(embeddings, gamma=0.4, order=2):
+    """Gaussian kernel between the samples of a batch, expanded in a Taylor series.
+
+    Args:
+        embeddings: Tensor of shape `(batch, size)`, of which the directions count.
+        gamma: Width: the kernel is `exp(-gamma * ‖x - y‖²)`.
+        order: Highest power of the inner product.
+
+    Returns:
+        Tensor of shape `(batch, batch)`: `exp(-2γ) Σ_p (2γ)^p / p! (xᵀy)^p`.
+    """
+    cosine = gram(unit(embeddings))
+    terms = [
+        (2.0 * gamma) ** power / math.factorial(power) * cosine**power if power else 1.0
+        for power in range(order + 1)
+    ]
+    return math.exp(-2.0 * gamma) * sum(terms)
+
+
+def correlation_congruence(teacher_embeddings, student_embeddings, gamma=0.4, order=2):
+    """Squared difference of the batch's correlation kernels.
+
+    Args:
+        teacher_embeddings: Tensor of shape `(batch, ...)`.
+        student_embeddings: Tensor of shape `(batch, ...)`, of any size.
+        gamma: Width of the kernel.
+        order: Order of its expansion.
+
+    Returns:
+        Tensor of shape `(batch,)` whose mean is `‖K_t - K_s‖² / batch²`.
+
+    Reference:
+        Peng et al., "Correlation Congruence for Knowledge Distillation", ICCV 2019.
+    """
+    teacher, student = (
+        correlation_kernel(flatten(side), gamma, order)
+        for side in as_floats(teacher_embeddings, student_embeddings)
+    )
+    return ops.mean(ops.square(teacher - student), axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -54,4 +100,4 @@ class CorrelationCongruence(EmbeddingLoss):
 
     def compare(self, teacher, student, context):
         """Computes the distance of the kernels."""
-        return functional.correlation_congruence(teacher, student, self.gamma, self.order)
+        return correlation_congruence(teacher, student, self.gamma, self.order)

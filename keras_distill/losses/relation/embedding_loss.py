@@ -1,9 +1,9 @@
 """The base class of the relational losses: how the samples of a batch relate to each other."""
 
-from keras_distill.losses.layer_pairs import PairedLoss
+from keras_distill.losses.layer_pairs import LayerPairLoss
 
 
-class EmbeddingLoss(PairedLoss):
+class EmbeddingLoss(LayerPairLoss):
     """Relates the samples of a batch by their embeddings, of any sizes on the two sides.
 
     The value of a sample is the mean over its relations, so that the mean over the batch is the

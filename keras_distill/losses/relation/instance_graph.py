@@ -1,9 +1,77 @@
 """Instance relationship graphs."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
+from keras_distill.losses.batch_relations import pairwise_differences
 from keras_distill.losses.loss import DistillationLoss
+from keras_distill.losses.space import match_space, resize_axis
+from keras_distill.losses.tensors import as_floats, flatten, mean_squared_error, scaled
+
+
+def graph_edges(embeddings):
+    """Squared distances between the samples of a batch, divided by the largest.
+
+    Args:
+        embeddings: Tensor of shape `(batch, size)`.
+
+    Returns:
+        Tensor of shape `(batch, batch)`.
+    """
+    squared = ops.sum(ops.square(pairwise_differences(scaled(embeddings))), axis=-1)
+    largest = ops.max(squared)
+    return squared / ops.where(largest > 0, largest, 1.0)
+
+
+def graph_transformation(first, second):
+    """Squared distance that each sample moves between two layers, divided by the largest.
+
+    Args:
+        first: Tensor of shape `(batch, *space, channels)`.
+        second: Tensor of shape `(batch, *space, channels)`. Space is resized to the smaller; of the
+            larger number of channels, groups are averaged.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+    """
+    first, second = match_space(first, second)
+    channels = min(first.shape[-1], second.shape[-1])
+    first, second = (
+        side if side.shape[-1] == channels else resize_axis(side, len(side.shape) - 1, channels)
+        for side in (first, second)
+    )
+    squared = ops.sum(ops.square(scaled(flatten(second - first))), axis=-1)
+    largest = ops.max(squared)
+    return squared / ops.where(largest > 0, largest, 1.0)
+
+
+def instance_graph(teacher, student, vertex_weight=0.1, edge_weight=5.0, transformation_weight=5.0):
+    """Distance of instance relationship graphs: vertices, edges and transformations.
+
+    Args:
+        teacher: List of tensors: features of one layer or more, from early to late, then the
+            embeddings of shape `(batch, size)`, then the vertices of shape `(batch, classes)`.
+        student: The same of the student; only the vertices must have the teacher's shape.
+        vertex_weight: Weight of the mean squared difference of the vertices.
+        edge_weight: Weight of that of the edges between the embeddings.
+        transformation_weight: Weight of that of the transformations between successive layers.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Liu et al., "Knowledge Distillation via Instance Relationship Graph", CVPR 2019.
+    """
+    vertices = mean_squared_error(flatten(teacher[-1]), flatten(student[-1]))
+    edges = [graph_edges(flatten(as_floats(side[-2])[0])) for side in (teacher, student)]
+    total = vertex_weight * vertices
+    total = total + edge_weight * ops.mean(ops.square(edges[0] - edges[1]), axis=-1)
+    layers = zip(teacher[:-3], teacher[1:-2], student[:-3], student[1:-2], strict=True)
+    for t_first, t_second, s_first, s_second in layers:
+        moved = graph_transformation(t_first, t_second) - graph_transformation(s_first, s_second)
+        total = total + transformation_weight * ops.square(moved)
+    return total
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -83,6 +151,6 @@ class InstanceGraph(DistillationLoss):
     def call(self, teacher, student, context):
         """Computes the weighted sum of the three distances."""
         weights = (self.vertex_weight, self.edge_weight, self.transformation_weight)
-        return functional.instance_graph(
+        return instance_graph(
             teacher, student, *(schedule.value_at(weight, context.step) for weight in weights)
         )

@@ -1,9 +1,43 @@
 """Inter-channel correlation."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional
 from keras_distill.losses.layer_pairs import ProjectedLoss
+from keras_distill.losses.space import positions_by_channels
+from keras_distill.losses.tensors import mean_squared_error, unit
+
+
+def channel_correlation(features):
+    """Inner products of the channels' spatial patterns, each of unit length.
+
+    Args:
+        features: Tensor of shape `(batch, *space, channels)`.
+
+    Returns:
+        Tensor of shape `(batch, channels, channels)`.
+    """
+    patterns = unit(positions_by_channels(features), axis=1)
+    return ops.einsum("bpc,bpd->bcd", patterns, patterns)
+
+
+def inter_channel_correlation(teacher_features, student_features):
+    """Mean squared difference of the channel correlation matrices.
+
+    Args:
+        teacher_features: Tensor of shape `(batch, *space, channels)`.
+        student_features: Tensor with as many channels; its space may differ.
+
+    Returns:
+        Tensor of shape `(batch,)`.
+
+    Reference:
+        Liu et al., "Exploring Inter-Channel Correlation for Diversity-Preserved Knowledge
+        Distillation", ICCV 2021.
+    """
+    return mean_squared_error(
+        channel_correlation(teacher_features), channel_correlation(student_features)
+    )
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -47,4 +81,4 @@ class InterChannelCorrelation(ProjectedLoss):
 
     def compare(self, teacher, student, context):
         """Computes the mean squared difference of the correlation matrices."""
-        return functional.inter_channel_correlation(teacher, student)
+        return inter_channel_correlation(teacher, student)

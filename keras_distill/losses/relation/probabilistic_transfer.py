@@ -1,9 +1,48 @@
 """Probabilistic knowledge transfer."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional
+from keras_distill.losses.batch_relations import pairwise_differences
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
+from keras_distill.losses.tensors import TINY, as_floats, flatten, unit
+
+
+def neighbor_log_probabilities(embeddings):
+    """How likely each sample picks each other as its neighbor, by their cosine similarity.
+
+    Args:
+        embeddings: Tensor of shape `(batch, size)`.
+
+    Returns:
+        Tensor of shape `(batch, batch)` of logarithms; the rows of the probabilities sum to 1.
+    """
+    # The cosine of two unit vectors as a squared distance is exactly 1 for a sample with itself.
+    directions = unit(embeddings)
+    squared = ops.sum(ops.square(pairwise_differences(directions)), axis=-1)
+    affinity = ops.log(ops.maximum(1.0 - squared / 4.0, TINY))
+    return affinity - ops.logsumexp(affinity, axis=-1, keepdims=True)
+
+
+def probabilistic_transfer(teacher_embeddings, student_embeddings):
+    """Kullback-Leibler divergence of the neighbor probabilities.
+
+    Args:
+        teacher_embeddings: Tensor of shape `(batch, ...)`.
+        student_embeddings: Tensor of shape `(batch, ...)`, of any size.
+
+    Returns:
+        Tensor of shape `(batch,)`: the sum over the neighbors.
+
+    Reference:
+        Passalis & Tefas, "Learning Deep Representations with Probabilistic Knowledge Transfer",
+        ECCV 2018.
+    """
+    log_t, log_s = (
+        neighbor_log_probabilities(flatten(side))
+        for side in as_floats(teacher_embeddings, student_embeddings)
+    )
+    return ops.sum(ops.exp(log_t) * (log_t - log_s), axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -35,4 +74,4 @@ class ProbabilisticTransfer(EmbeddingLoss):
 
     def compare(self, teacher, student, context):
         """Computes the divergence of the neighbor probabilities."""
-        return functional.probabilistic_transfer(teacher, student)
+        return probabilistic_transfer(teacher, student)

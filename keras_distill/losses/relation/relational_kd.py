@@ -1,9 +1,63 @@
 """Relational knowledge distillation."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
+from keras_distill.losses.batch_relations import pairwise_differences
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
+from keras_distill.losses.tensors import as_floats, flatten, huber, length, scaled, unit
+
+
+def relative_distances(embeddings):
+    """Euclidean distances between all pairs of a batch, divided by the mean over unequal pairs.
+
+    Args:
+        embeddings: Tensor of shape `(batch, size)`.
+
+    Returns:
+        Tensor of shape `(batch, batch)`.
+    """
+    distances = length(pairwise_differences(embeddings))
+    pairs = ops.sum(ops.cast(distances > 0, distances.dtype))
+    mean = ops.sum(distances) / ops.maximum(pairs, 1.0)
+    return distances / ops.where(mean > 0, mean, 1.0)
+
+
+def pairwise_angles(embeddings):
+    """Cosines of the angles that any two samples of a batch make at a third.
+
+    Args:
+        embeddings: Tensor of shape `(batch, size)`.
+
+    Returns:
+        Tensor of shape `(batch, batch, batch)`; the first axis is the vertex of the angle.
+    """
+    directions = unit(pairwise_differences(embeddings))
+    return ops.einsum("ijd,ikd->ijk", directions, directions)
+
+
+def relational(teacher_embeddings, student_embeddings, distance_weight=25.0, angle_weight=50.0):
+    """Huber loss of relative distances and of angles between the samples of a batch.
+
+    Args:
+        teacher_embeddings: Tensor of shape `(batch, ...)`.
+        student_embeddings: Tensor of shape `(batch, ...)`, of any size.
+        distance_weight: Weight of the distances.
+        angle_weight: Weight of the angles.
+
+    Returns:
+        Tensor of shape `(batch,)`: the means over the relations of each sample.
+
+    Reference:
+        Park et al., "Relational Knowledge Distillation", CVPR 2019.
+    """
+    sides = [scaled(flatten(side)) for side in as_floats(teacher_embeddings, student_embeddings)]
+    teacher, student = (relative_distances(side) for side in sides)
+    distances = ops.mean(huber(teacher - student), axis=1)
+    teacher, student = (pairwise_angles(side) for side in sides)
+    angles = ops.mean(huber(teacher - student), axis=(1, 2))
+    return distance_weight * distances + angle_weight * angles
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -56,6 +110,6 @@ class RelationalKD(EmbeddingLoss):
     def compare(self, teacher, student, context):
         """Computes the weighted sum of the two Huber losses."""
         weights = (self.distance_weight, self.angle_weight)
-        return functional.relational(
+        return relational(
             teacher, student, *(schedule.value_at(weight, context.step) for weight in weights)
         )

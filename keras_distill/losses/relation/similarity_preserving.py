@@ -1,9 +1,30 @@
 """Similarity-preserving distillation."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional
+from keras_distill.losses.batch_relations import gram
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
+from keras_distill.losses.tensors import as_floats, flatten, scaled, unit
+
+
+def similarity_preserving(teacher_features, student_features):
+    """Squared difference of the batch's similarity matrices, whose rows have unit length.
+
+    Args:
+        teacher_features: Tensor of shape `(batch, ...)`.
+        student_features: Tensor of shape `(batch, ...)`, of any size.
+
+    Returns:
+        Tensor of shape `(batch,)` whose mean is `‖G_t - G_s‖² / batch²`.
+
+    Reference:
+        Tung & Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019.
+    """
+    teacher, student = (
+        unit(gram(scaled(flatten(side)))) for side in as_floats(teacher_features, student_features)
+    )
+    return ops.mean(ops.square(teacher - student), axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -37,4 +58,4 @@ class SimilarityPreserving(EmbeddingLoss):
 
     def compare(self, teacher, student, context):
         """Computes the distance of the similarity matrices."""
-        return functional.similarity_preserving(teacher, student)
+        return similarity_preserving(teacher, student)

@@ -1,9 +1,40 @@
 """Decoupled knowledge distillation."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
+from keras_distill.losses.distributions import split_at_target
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+from keras_distill.losses.tensors import as_floats
+
+
+def decoupled(teacher_logits, student_logits, one_hot, alpha=1.0, beta=8.0, temperature=4.0):
+    """Soft targets in two parts: how likely the target is, and how likely the others among them.
+
+    Args:
+        teacher_logits: Tensor of shape `(batch, ..., classes)`.
+        student_logits: Tensor of the same shape.
+        one_hot: Labels as 0 and 1, of the same shape.
+        alpha: Weight of the divergence of (target, rest).
+        beta: Weight of the divergence among the other classes.
+        temperature: T.
+
+    Returns:
+        Tensor of shape `(batch, ...)`, times T².
+
+    Reference:
+        Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022.
+    """
+    sides = as_floats(teacher_logits, student_logits)
+    one_hot = ops.cast(one_hot, sides[1].dtype)
+    temperature = ops.cast(temperature, sides[1].dtype)
+    (target_t, rest_t, others_t), (target_s, rest_s, others_s) = (
+        split_at_target(side / temperature, one_hot) for side in sides
+    )
+    binary = ops.exp(target_t) * (target_t - target_s) + ops.exp(rest_t) * (rest_t - rest_s)
+    among_others = ops.sum(ops.exp(others_t) * (others_t - others_s), axis=-1)
+    return ops.square(temperature) * (alpha * binary + beta * among_others)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -69,7 +100,7 @@ class DecoupledKD(ExclusiveClassesLoss):
     def compare(self, teacher_logits, student_logits, context):
         """Computes T² times the weighted sum of the two divergences."""
         settings = (self.alpha, self.beta, self.temperature)
-        return functional.decoupled(
+        return decoupled(
             teacher_logits,
             student_logits,
             context.one_hot(student_logits, self),

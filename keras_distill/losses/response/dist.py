@@ -1,9 +1,49 @@
 """DIST: correlation of predictions."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, check_rows
+from keras_distill.losses.tensors import as_floats, cosine_distance
+
+
+def correlation_distance(teacher, student):
+    """One minus the Pearson correlation over the last axis.
+
+    Args:
+        teacher: Tensor of shape `(rows, values)`.
+        student: Tensor of the same shape.
+
+    Returns:
+        Tensor of shape `(rows,)`; 0 for two constant rows, 1 if only one is constant.
+    """
+    sides = as_floats(teacher, student)
+    return cosine_distance(*(side - ops.mean(side, axis=-1, keepdims=True) for side in sides))
+
+
+def dist(teacher_logits, student_logits, beta=1.0, gamma=1.0, temperature=1.0):
+    """Correlation of the predictions within each sample and within each class, times T².
+
+    Args:
+        teacher_logits: Tensor of shape `(batch, classes)`.
+        student_logits: Tensor of the same shape.
+        beta: Weight of the relation between classes (rows).
+        gamma: Weight of the relation between samples (columns).
+        temperature: T.
+
+    Returns:
+        Tensor of shape `(batch,)`; the mean over the columns is part of each value.
+
+    Reference:
+        Huang et al., "Knowledge Distillation from A Stronger Teacher", NeurIPS 2022.
+    """
+    sides = as_floats(teacher_logits, student_logits)
+    temperature = ops.cast(temperature, sides[1].dtype)
+    p_t, p_s = (ops.softmax(side / temperature, axis=-1) for side in sides)
+    rows = correlation_distance(p_t, p_s)
+    columns = ops.mean(correlation_distance(ops.transpose(p_t), ops.transpose(p_s)))
+    return ops.square(temperature) * (beta * rows + gamma * columns)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -76,7 +116,7 @@ class DIST(ExclusiveClassesLoss):
     def compare(self, teacher_logits, student_logits, context):
         """Computes T² times the weighted sum of the two correlation distances."""
         settings = (self.beta, self.gamma, self.temperature)
-        return functional.dist(
+        return dist(
             teacher_logits,
             student_logits,
             *(schedule.value_at(value, context.step) for value in settings),

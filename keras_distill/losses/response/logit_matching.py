@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_distill.losses import functional
 from keras_distill.losses.response.response_loss import ResponseLoss
+from keras_distill.losses.tensors import as_floats
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -37,5 +37,5 @@ class LogitMatching(ResponseLoss):
 
     def compare(self, teacher_logits, student_logits, context):
         """Computes the mean squared difference over the classes."""
-        teacher_logits, student_logits = functional.as_floats(teacher_logits, student_logits)
+        teacher_logits, student_logits = as_floats(teacher_logits, student_logits)
         return ops.mean(ops.square(teacher_logits - student_logits), axis=-1)

@@ -1,10 +1,44 @@
 """Multi-level logit distillation."""
 
 import keras
+from keras import ops
 
 from keras_distill.arguments import shown
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, check_rows
+from keras_distill.losses.response.soft_targets import soft_targets
+from keras_distill.losses.tensors import as_floats
+
+
+def multi_level(teacher_logits, student_logits, temperatures, instance=1.0, batch=1.0, classes=1.0):
+    """Alignment of predictions, of samples with each other and of classes with each other.
+
+    Args:
+        teacher_logits: Tensor of shape `(batch, classes)`.
+        student_logits: Tensor of the same shape.
+        temperatures: List of temperatures, over which the parts are summed.
+        instance: Weight of the soft targets.
+        batch: Weight of `‖P_t P_tᵀ - P_s P_sᵀ‖² / batch`.
+        classes: Weight of `‖P_tᵀ P_t - P_sᵀ P_s‖² / classes`.
+
+    Returns:
+        Tensor of shape `(batch,)`; the parts of the whole batch are in each value.
+
+    Reference:
+        Jin, Wang, Lin, "Multi-Level Logit Distillation", CVPR 2023.
+    """
+    sides = as_floats(teacher_logits, student_logits)
+    total = 0.0
+    for temperature in temperatures:
+        p_t, p_s = (ops.softmax(side / temperature, axis=-1) for side in sides)
+        samples = ops.square(p_t @ ops.transpose(p_t) - p_s @ ops.transpose(p_s))
+        between = ops.square(ops.transpose(p_t) @ p_t - ops.transpose(p_s) @ p_s)
+        total = total + (
+            instance * soft_targets(*sides, temperature)
+            + batch * ops.mean(ops.sum(samples, axis=-1))
+            + classes * ops.mean(ops.sum(between, axis=-1))
+        )
+    return total
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -81,7 +115,7 @@ class MultiLevelLogits(ExclusiveClassesLoss):
     def compare(self, teacher_logits, student_logits, context):
         """Computes the weighted sum of the three levels."""
         weights = (self.instance_weight, self.batch_weight, self.class_weight)
-        return functional.multi_level(
+        return multi_level(
             teacher_logits,
             student_logits,
             [schedule.value_at(value, context.step) for value in self.temperatures],

@@ -1,9 +1,39 @@
 """Normalized knowledge distillation."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
+from keras_distill.losses.distributions import split_at_target
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+from keras_distill.losses.tensors import as_floats
+
+
+def normalized_targets(teacher_logits, student_logits, one_hot, gamma=1.5, temperature=1.0):
+    """Cross-entropies with the teacher's target probability and its normalized other classes.
+
+    Args:
+        teacher_logits: Tensor of shape `(batch, ..., classes)`.
+        student_logits: Tensor of the same shape.
+        one_hot: Labels as 0 and 1, of the same shape.
+        gamma: Weight of the other classes.
+        temperature: T of the other classes.
+
+    Returns:
+        Tensor of shape `(batch, ...)`.
+
+    Reference:
+        Yang et al., "From Knowledge Distillation to Self-Knowledge Distillation", ICCV 2023.
+    """
+    sides = as_floats(teacher_logits, student_logits)
+    one_hot = ops.cast(one_hot, sides[1].dtype)
+    temperature = ops.cast(temperature, sides[1].dtype)
+    p_target, log_target = (
+        ops.sum(one_hot * ops.log_softmax(side, axis=-1), axis=-1) for side in sides
+    )
+    others_t, others_s = (split_at_target(side / temperature, one_hot)[2] for side in sides)
+    cross_entropy = -ops.sum(ops.exp(others_t) * ops.where(one_hot > 0, 0.0, others_s), axis=-1)
+    return -ops.exp(p_target) * log_target + gamma * ops.square(temperature) * cross_entropy
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -62,7 +92,7 @@ class NormalizedKD(ExclusiveClassesLoss):
 
     def compare(self, teacher_logits, student_logits, context):
         """Computes the two cross-entropies."""
-        return functional.normalized_targets(
+        return normalized_targets(
             teacher_logits,
             student_logits,
             context.one_hot(student_logits, self),

@@ -3,9 +3,30 @@
 import dataclasses
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.response.response_loss import ResponseLoss
+from keras_distill.losses.tensors import as_floats
+
+
+def sigmoid_targets(teacher_logits, student_logits, temperature=1.0):
+    """Kullback-Leibler divergence of independent labels, summed over them, times T².
+
+    Args:
+        teacher_logits: Tensor of shape `(batch, ..., labels)`.
+        student_logits: Tensor of the same shape.
+        temperature: T.
+
+    Returns:
+        Tensor of shape `(batch, ...)`.
+    """
+    sides = as_floats(teacher_logits, student_logits)
+    temperature = ops.cast(temperature, sides[1].dtype)
+    teacher, student = (side / temperature for side in sides)
+    on = ops.sigmoid(teacher) * (ops.log_sigmoid(teacher) - ops.log_sigmoid(student))
+    off = ops.sigmoid(-teacher) * (ops.log_sigmoid(-teacher) - ops.log_sigmoid(-student))
+    return ops.square(temperature) * ops.sum(on + off, axis=-1)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -75,4 +96,4 @@ class SigmoidTargets(ResponseLoss):
     def compare(self, teacher_logits, student_logits, context):
         """Computes T² times the sum of the labels' divergences."""
         temperature = schedule.value_at(self.temperature, context.step)
-        return functional.sigmoid_targets(teacher_logits, student_logits, temperature)
+        return sigmoid_targets(teacher_logits, student_logits, temperature)

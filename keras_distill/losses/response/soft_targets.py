@@ -1,11 +1,79 @@
 """Soft targets."""
 
+import math
+
 import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, ResponseLoss
+from keras_distill.losses.tensors import as_float, as_floats
+
+DIVERGENCES = ("kl", "reverse_kl", "js", "cross_entropy")
+
+
+def standardize_logits(logits):
+    """Returns `(z - mean(z)) / (std(z) + 1e-7)` over the last axis.
+
+    Args:
+        logits: Tensor of shape `(..., classes)`.
+
+    Returns:
+        Tensor of the same shape. `std` divides by the number of classes minus one, as the authors'
+        code does.
+
+    Reference:
+        Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024.
+    """
+    logits = as_float(logits)
+    centerd = logits - ops.mean(logits, axis=-1, keepdims=True)
+    others = max(logits.shape[-1] - 1, 1)
+    variance = ops.sum(ops.square(centerd), axis=-1, keepdims=True) / others
+    # A row of equal logits has variance 0, where the square root has no gradient.
+    flat = ops.equal(variance, 0)
+    deviation = ops.where(flat, 0.0, ops.sqrt(ops.where(flat, 1.0, variance)))
+    return centerd / (deviation + 1e-7)
+
+
+def soft_targets(teacher_logits, student_logits, temperature=4.0, divergence="kl"):
+    """Distance of the student's softened distribution from the teacher's, times T².
+
+    Args:
+        teacher_logits: Tensor of shape `(batch, ..., classes)`.
+        student_logits: Tensor of the same shape.
+        temperature: T, positive number or scalar tensor.
+        divergence: `"kl"` for KL(teacher‖student), `"reverse_kl"` for KL(student‖teacher),
+            `"js"` for the Jensen-Shannon divergence, `"cross_entropy"` for the cross-entropy of
+            the student under the teacher.
+
+    Returns:
+        Tensor of shape `(batch, ...)`, without the class axis, in nats times T².
+
+    Reference:
+        Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
+    """
+    teacher_logits, student_logits = as_floats(teacher_logits, student_logits)
+    temperature = ops.cast(temperature, student_logits.dtype)
+    log_t = ops.log_softmax(teacher_logits / temperature, axis=-1)
+    log_s = ops.log_softmax(student_logits / temperature, axis=-1)
+    return ops.square(temperature) * _divergence(log_t, log_s, divergence)
+
+
+def _divergence(log_t, log_s, kind):
+    p_t = ops.exp(log_t)
+    if kind == "kl":
+        return ops.sum(p_t * (log_t - log_s), axis=-1)
+    if kind == "cross_entropy":
+        return -ops.sum(p_t * log_s, axis=-1)
+    p_s = ops.exp(log_s)
+    if kind == "reverse_kl":
+        return ops.sum(p_s * (log_s - log_t), axis=-1)
+    # Not logaddexp, whose gradient is wrong where both sides are equal.
+    log_mean = log_t + ops.softplus(log_s - log_t) - math.log(2.0)
+    to_teacher = ops.sum(p_t * (log_t - log_mean), axis=-1)
+    to_student = ops.sum(p_s * (log_s - log_mean), axis=-1)
+    return 0.5 * (to_teacher + to_student)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -69,7 +137,7 @@ class SoftTargets(ExclusiveClassesLoss):
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         hint = schedule.layer_hint(divergence)
-        self.divergence = check_choice("divergence", divergence, functional.DIVERGENCES, hint)
+        self.divergence = check_choice("divergence", divergence, DIVERGENCES, hint)
         self.temperature = schedule.check_temperature(temperature)
         self.standardize = schedule.check_switch("standardize", standardize)
 
@@ -109,8 +177,8 @@ class SoftTargets(ExclusiveClassesLoss):
         if context.kinds is not None and context.kinds[0] == "sigmoid":
             # A sigmoid is a softmax over the logit and 0.
             sides = [ops.stack([side, ops.zeros_like(side)], axis=-1) for side in sides]
-            values = functional.soft_targets(*sides, temperature, self.divergence)
+            values = soft_targets(*sides, temperature, self.divergence)
             return ops.sum(values, axis=-1)
         if self.standardize:
-            sides = [functional.standardize_logits(side) for side in sides]
-        return functional.soft_targets(*sides, temperature, self.divergence)
+            sides = [standardize_logits(side) for side in sides]
+        return soft_targets(*sides, temperature, self.divergence)

@@ -6,8 +6,9 @@ import keras
 from keras import ops
 
 from keras_distill.arguments import shown
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.response.response_loss import ResponseLoss
+from keras_distill.losses.tensors import as_float
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -46,7 +47,7 @@ class SoftenedLoss(ResponseLoss):
         """Computes T² times the given loss of the softened probabilities."""
         temperature = schedule.value_at(self.temperature, context.step)
         softened = [
-            ops.softmax(functional.as_float(logits) / temperature, axis=-1)
+            ops.softmax(as_float(logits) / temperature, axis=-1)
             for logits in (teacher_logits, student_logits)
         ]
         compare = getattr(self.loss, "call", self.loss)

@@ -1,9 +1,34 @@
 """A teacher that is designed, not trained."""
 
 import keras
+from keras import ops
 
-from keras_distill.losses import functional, schedule
+from keras_distill.losses import schedule
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+from keras_distill.losses.response.soft_targets import soft_targets
+from keras_distill.losses.tensors import as_float
+
+
+def virtual_teacher(student_logits, one_hot, correct_prob=0.99, temperature=20.0):
+    """Divergence from a designed distribution that is `correct_prob` sure of the label, times T².
+
+    Args:
+        student_logits: Tensor of shape `(batch, ..., classes)`.
+        one_hot: Labels as 0 and 1, of the same shape.
+        correct_prob: Probability of the label; the rest is shared evenly.
+        temperature: T.
+
+    Returns:
+        Tensor of shape `(batch, ...)`.
+
+    Reference:
+        Yuan et al., "Revisiting Knowledge Distillation via Label Smoothing Regularization", 2020.
+    """
+    student_logits = as_float(student_logits)
+    one_hot = ops.cast(one_hot, student_logits.dtype)
+    rest = (1.0 - correct_prob) / (student_logits.shape[-1] - 1)
+    designed = rest + (correct_prob - rest) * one_hot
+    return soft_targets(designed, student_logits, temperature)
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -82,7 +107,7 @@ class VirtualTeacher(ExclusiveClassesLoss):
 
     def compare(self, teacher_logits, student_logits, context):
         """Computes T² times the divergence from the designed distribution."""
-        return functional.virtual_teacher(
+        return virtual_teacher(
             student_logits,
             context.one_hot(student_logits, self),
             self.correct_prob,

@@ -1,6 +1,8 @@
-"""Published configurations by name: losses, weights and warm-up, with the papers' numbers."""
+"""Recipes: published losses, weights and warm-up by name, with the papers' numbers."""
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
 from keras.optimizers.schedules import PolynomialDecay
 
@@ -10,7 +12,7 @@ from keras_distill.arguments import check_count, closest, shown
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A configuration of the `Distiller`: `Distiller(teacher, student, **recipe)`.
+    """Recipe: published arguments of the `Distiller`, as `Distiller(teacher, student, **recipe)`.
 
     Args:
         name: Its name.
@@ -26,40 +28,43 @@ class Recipe:
     student_loss_weight: float | None
     source: str
 
-    def keys(self):
+    def keys(self) -> Iterable[str]:
         """Returns the names of the distiller's arguments."""
         return ("distillation_losses", "distillation_loss_weights", "student_loss_weight")
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: str) -> Any:
         if key not in self.keys():
             raise KeyError(key)
         return getattr(self, key)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Plan:
-    """How a recipe is made: (abbreviation, weight, arguments) per loss."""
+class _Configuration:
+    """Configuration of a recipe: (abbreviation, weight, arguments) per loss."""
 
-    parts: tuple
+    losses: tuple
     source: str
     student_loss_weight: float | None = None
     warmup_epochs: int = 0
 
 
-def _plan(abbreviation, weight, source, *more, student_loss_weight=None, warmup_epochs=0, **kwargs):
-    parts = ((abbreviation, weight, kwargs), *more)
-    return _Plan(parts, source, student_loss_weight, warmup_epochs)
+def _configuration(
+    abbreviation, weight, source, *more, student_loss_weight=None, warmup_epochs=0, **kwargs
+):
+    return _Configuration(
+        ((abbreviation, weight, kwargs), *more), source, student_loss_weight, warmup_epochs
+    )
 
 
-_PLANS = {
-    "kd": _plan(
+_CONFIGURATIONS = {
+    "kd": _configuration(
         "kd",
         1.0,
         "0.1 labels + 0.9 soft targets at T = 4, the usual setting on CIFAR-100 (CRD's benchmark).",
         student_loss_weight=0.1,
         temperature=4.0,
     ),
-    "kd_standardized": _plan(
+    "kd_standardized": _configuration(
         "kd",
         10.0,
         "Sun et al. 2024, CIFAR-100: 0.1 labels + 9 soft targets of standardized logits at T = 2.",
@@ -67,8 +72,10 @@ _PLANS = {
         temperature=2.0,
         standardize=True,
     ),
-    "logits": _plan("logits", 1.0, "Ba & Caruana 2014: logits alone.", student_loss_weight=0.0),
-    "dkd": _plan(
+    "logits": _configuration(
+        "logits", 1.0, "Ba & Caruana 2014: logits alone.", student_loss_weight=0.0
+    ),
+    "dkd": _configuration(
         "dkd",
         1.0,
         "Zhao et al. 2022, CIFAR-100: alpha 1, beta 8, T 4, warmed up over 20 epochs.",
@@ -77,7 +84,7 @@ _PLANS = {
         beta=8.0,
         temperature=4.0,
     ),
-    "dist": _plan(
+    "dist": _configuration(
         "dist",
         1.0,
         "Huang et al. 2022, CIFAR-100: beta and gamma 2, T 4.",
@@ -85,14 +92,14 @@ _PLANS = {
         gamma=2.0,
         temperature=4.0,
     ),
-    "nkd": _plan("nkd", 1.0, "Yang et al. 2023, ImageNet: gamma 1.5, T 1.", gamma=1.5),
-    "tfkd": _plan(
+    "nkd": _configuration("nkd", 1.0, "Yang et al. 2023, ImageNet: gamma 1.5, T 1.", gamma=1.5),
+    "tfkd": _configuration(
         "tfkd",
         1.0,
         "Yuan et al. 2020, ImageNet: 0.9 labels + 0.1 virtual teacher at T = 20.",
         student_loss_weight=0.9,
     ),
-    "mlkd": _plan(
+    "mlkd": _configuration(
         "mlkd",
         1.0,
         "Jin et al. 2023, the authors' code for CIFAR-100: 0.1 labels and 0.9 each part in two "
@@ -101,8 +108,8 @@ _PLANS = {
         batch_weight=2.25,
         class_weight=2.25,
     ),
-    "at": _plan("at", 1000.0, "Zagoruyko & Komodakis 2017, the authors' code: beta 1000."),
-    "at_kd": _plan(
+    "at": _configuration("at", 1000.0, "Zagoruyko & Komodakis 2017, the authors' code: beta 1000."),
+    "at_kd": _configuration(
         "at",
         1000.0 / 0.9,
         "Zagoruyko & Komodakis 2017 together with soft targets at T = 4: 0.1 labels + 0.9 soft "
@@ -110,19 +117,21 @@ _PLANS = {
         ("kd", 1.0, {"temperature": 4.0}),
         student_loss_weight=0.1,
     ),
-    "fma": _plan("fma", 1000.0, "The weight of attention transfer, whose scale it has."),
-    "mip": _plan("mip", 1000.0, "The weight of attention transfer, whose scale it has."),
-    "mips": _plan("mips", 1000.0, "The weight of attention transfer, whose scale it has."),
-    "sals": _plan("sals", 1000.0, "The weight of attention transfer, whose scale it has."),
-    "gat": _plan("gat", 1.0, "The paper names its weight only as beta / 2; chosen here: 1."),
-    "amad": _plan(
+    "fma": _configuration("fma", 1000.0, "The weight of attention transfer, whose scale it has."),
+    "mip": _configuration("mip", 1000.0, "The weight of attention transfer, whose scale it has."),
+    "mips": _configuration("mips", 1000.0, "The weight of attention transfer, whose scale it has."),
+    "sals": _configuration("sals", 1000.0, "The weight of attention transfer, whose scale it has."),
+    "gat": _configuration(
+        "gat", 1.0, "The paper names its weight only as beta / 2; chosen here: 1."
+    ),
+    "amad": _configuration(
         "amad",
         10.0,
         "Zhao et al. 2024 give no constants publicly; chosen here: Kullback-Leibler divergence, "
         "weight 10, with soft targets at T = 4.",
         ("kd", 1.0, {"temperature": 4.0}),
     ),
-    "tinybert": _plan(
+    "tinybert": _configuration(
         "tinybert",
         1.0,
         "Jiao et al. 2020: raw attention scores, embeddings and hidden states, then soft targets "
@@ -131,33 +140,33 @@ _PLANS = {
         ("kd", 1.0, {"temperature": 1.0}),
         student_loss_weight=0.0,
     ),
-    "minilm": _plan(
+    "minilm": _configuration(
         "minilm",
         1.0,
         "Wang et al. 2021: relations of queries, keys and values, weight 1. The paper uses them "
         "alone, before the student is fine-tuned; here beside the labels.",
     ),
-    "catkd": _plan(
+    "catkd": _configuration(
         "catkd",
         400.0,
         "Guo et al. 2023 choose it by the pair of models, 0.7 to 600, and leave the maps of most "
         "pairs as they are; here their configuration's default, 400, with maps of unit length.",
     ),
-    "fitnet": _plan("fitnet", 100.0, "RepDistiller, CIFAR-100: weight 100."),
-    "fsp": _plan("fsp", 50.0, "RepDistiller, CIFAR-100: weight 50."),
-    "nst": _plan("nst", 50.0, "RepDistiller, CIFAR-100: weight 50."),
-    "ab": _plan(
+    "fitnet": _configuration("fitnet", 100.0, "RepDistiller, CIFAR-100: weight 100."),
+    "fsp": _configuration("fsp", 50.0, "RepDistiller, CIFAR-100: weight 50."),
+    "nst": _configuration("nst", 50.0, "RepDistiller, CIFAR-100: weight 50."),
+    "ab": _configuration(
         "ab",
         30.0,
         "RepDistiller's 0.003 on a sum over the neurons, about 30 on the mean that is taken here; "
         "there before the labels, here beside them.",
     ),
-    "ofd": _plan(
+    "ofd": _configuration(
         "ofd",
         10.0,
         "Heo et al. 2019: 0.001 on a sum over the neurons, about 10 on the mean taken here.",
     ),
-    "mgd": _plan(
+    "mgd": _configuration(
         "mgd",
         2.0,
         "Yang et al. 2022, the authors' code for ImageNet: 7e-5 on a sum over the values, about "
@@ -165,51 +174,55 @@ _PLANS = {
         mask_ratio=0.15,
         masked="channels",
     ),
-    "ft": _plan("ft", 500.0, "Kim et al. 2018, the authors' code: beta 500."),
-    "vid": _plan("vid", 1.0, "Ahn et al. 2019, RepDistiller: weight 1."),
-    "reviewkd": _plan(
+    "ft": _configuration("ft", 500.0, "Kim et al. 2018, the authors' code: beta 500."),
+    "vid": _configuration("vid", 1.0, "Ahn et al. 2019, RepDistiller: weight 1."),
+    "reviewkd": _configuration(
         "reviewkd",
         5.0,
         "Chen et al. 2021 choose it by the models, about 1 to 8, warmed up over 20 epochs; here 5.",
         warmup_epochs=20,
     ),
-    "simkd": _plan("simkd", 1.0, "Chen et al. 2022: features alone.", student_loss_weight=0.0),
-    "cwd": _plan("cwd", 50.0, "Shu et al. 2021: 50 on features, T 4.", temperature=4.0),
-    "rkd": _plan("rkd", 1.0, "Park et al. 2019: distances 25, angles 50."),
-    "sp": _plan("sp", 3000.0, "Tung & Mori 2019: gamma 3000."),
-    "cc": _plan(
+    "simkd": _configuration(
+        "simkd", 1.0, "Chen et al. 2022: features alone.", student_loss_weight=0.0
+    ),
+    "cwd": _configuration("cwd", 50.0, "Shu et al. 2021: 50 on features, T 4.", temperature=4.0),
+    "rkd": _configuration("rkd", 1.0, "Park et al. 2019: distances 25, angles 50."),
+    "sp": _configuration("sp", 3000.0, "Tung & Mori 2019: gamma 3000."),
+    "cc": _configuration(
         "cc",
         100.0,
         "Peng et al. 2019: 100 for the paper's formula; RepDistiller's 0.02 is for another one.",
     ),
-    "pkt": _plan(
+    "pkt": _configuration(
         "pkt",
         470.0,
         "RepDistiller, CIFAR-100: 30000 on a mean over pairs in batches of 64; here on a sum over "
         "the neighbors.",
     ),
-    "crd": _plan(
+    "crd": _configuration(
         "crd",
         0.8,
         "InfoNCE within the batch, at the weight 0.8 and T 0.07 of Tian et al. 2020, CIFAR-100, "
         "whose NCE with a memory bank of 16,384 negatives is recipes.get('crd', samples=N).",
     ),
-    "ickd": _plan(
+    "ickd": _configuration(
         "ickd",
         100.0,
         "Liu et al. 2021 take a mean over channels, here over channel pairs; chosen here: 100.",
     ),
-    "irg": _plan("irg", 1.0, "Liu et al. 2019: vertices 0.1, edges and transformations 5."),
+    "irg": _configuration(
+        "irg", 1.0, "Liu et al. 2019: vertices 0.1, edges and transformations 5."
+    ),
 }
 
 
-def names():
-    """Returns the names of all recipes."""
-    return list(_PLANS)
+def names() -> list[str]:
+    """Names of the recipes."""
+    return list(_CONFIGURATIONS)
 
 
-def get(name, steps_per_epoch=None, **kwargs):
-    """Returns a published configuration.
+def get(name: str, steps_per_epoch: int | None = None, **kwargs: Any) -> Recipe:
+    """Recipe by name.
 
     Args:
         name: One of `names()`.
@@ -232,19 +245,19 @@ def get(name, steps_per_epoch=None, **kwargs):
     assert get("kd", temperature=2.0).distillation_losses[0].temperature == 2.0
     ```
     """
-    if not isinstance(name, str) or name not in _PLANS:
+    if not isinstance(name, str) or name not in _CONFIGURATIONS:
         raise ValueError(
-            f"Unknown recipe {shown(name)}.{closest(name, _PLANS)} Known: {', '.join(_PLANS)}."
+            f"Unknown recipe {shown(name)}.{closest(name, names())} Known: {', '.join(names())}."
         )
     if steps_per_epoch is not None:
         steps_per_epoch = check_count("steps_per_epoch", steps_per_epoch, high=2**31)
-    plan = _PLANS[name]
+    configuration = _CONFIGURATIONS[name]
     made, weights = [], []
-    for index, (abbreviation, weight, arguments) in enumerate(plan.parts):
+    for index, (abbreviation, weight, arguments) in enumerate(configuration.losses):
         arguments = {**arguments, **kwargs} if index == 0 else arguments
         made.append(losses.get(abbreviation, **arguments))
-        weights.append(_warmed_up(weight, plan.warmup_epochs, steps_per_epoch))
-    return Recipe(name, made, weights, plan.student_loss_weight, plan.source)
+        weights.append(_warmed_up(weight, configuration.warmup_epochs, steps_per_epoch))
+    return Recipe(name, made, weights, configuration.student_loss_weight, configuration.source)
 
 
 def _warmed_up(weight, epochs, steps_per_epoch):

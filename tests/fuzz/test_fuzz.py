@@ -48,7 +48,7 @@ MODULES = {
     "tflite.": (tflite, tflite.__all__),
     "architectures.": (architectures, architectures.names()),
     "recipes.": (recipes, ("get", "names")),
-    "datasets.": (datasets, ("Dataset", "load", "with_sample_index")),
+    "datasets.": (datasets, datasets.__all__),
     "visualization.": (
         visualization,
         ("attention_map", "plot_attention", "plot_curves", "plot_confusion", "png"),

@@ -153,6 +153,7 @@ CALLS = [
         },
         module="architectures",
     ),
+    Call("datasets.names", lambda place: (datasets.names, {}), module="datasets"),
     Call(
         "datasets.load",
         _load,

@@ -5,6 +5,8 @@ import inspect
 import numbers
 import os
 import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ _LONGEST = 200
 _WEIGHTS_SHOWN = 3
 
 
-def shown(value):
+def shown(value: Any) -> str:
     """Returns a value as an error shows it: its `repr`, cut where it is long.
 
     Args:
@@ -28,15 +30,15 @@ def shown(value):
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
 
 
-def closest(name, known):
-    """Returns what an error says of the names that are nearest to an unknown one.
+def closest(name: Any, known: Iterable[str]) -> str:
+    """Returns a sentence for errors that lists the known names closest to an unknown one.
 
     Args:
         name: What was given.
         known: The names that there are.
 
     Returns:
-        A sentence that begins with a space, or nothing where none is near.
+        A sentence that begins with a space, or an empty string where none is near.
     """
     if not isinstance(name, str) or len(name) > _LONGEST:
         return ""
@@ -44,8 +46,8 @@ def closest(name, known):
     return f" Closest: {', '.join(map(repr, near))}." if near else ""
 
 
-def takes(function, count):
-    """Says whether a function takes a number of arguments by position.
+def takes(function: Callable, count: int) -> bool:
+    """Returns whether a function takes a number of arguments by position.
 
     Args:
         function: Any callable.
@@ -61,7 +63,7 @@ def takes(function, count):
     return True
 
 
-def check_choice(name, value, allowed, hint=""):
+def check_choice(name: str, value: Any, allowed: tuple, hint: str = "") -> Any:
     """Checks that an argument is one of a few values, and returns it.
 
     Args:
@@ -82,7 +84,7 @@ def check_choice(name, value, allowed, hint=""):
     return value
 
 
-def check_flag(name, value, hint=""):
+def check_flag(name: str, value: Any, hint: str = "") -> bool:
     """Checks that an argument is `True` or `False`, and returns it.
 
     Args:
@@ -98,7 +100,9 @@ def check_flag(name, value, hint=""):
     return value
 
 
-def check_count(name, value, low=1, high=None, hint=""):
+def check_count(
+    name: str, value: Any, low: int = 1, high: int | None = None, hint: str = ""
+) -> int:
     """Checks that an argument is an integer within bounds, and returns it as an `int`.
 
     Args:
@@ -120,7 +124,7 @@ def check_count(name, value, low=1, high=None, hint=""):
     return int(value)
 
 
-def check_text(name, value):
+def check_text(name: str, value: Any) -> str:
     """Checks that an argument is a string that isn't empty, and returns it.
 
     Args:
@@ -138,7 +142,7 @@ def check_text(name, value):
     return value
 
 
-def check_path(name, value):
+def check_path(name: str, value: Any) -> pathlib.Path:
     """Checks that an argument is a path, and returns it as a `pathlib.Path`.
 
     Args:
@@ -159,11 +163,11 @@ def check_path(name, value):
     except UnicodeEncodeError:
         is_possible = False
     if not is_possible or value == "":
-        raise ValueError(f"{name} is no name of a file. Received: {name}={shown(value)}")
+        raise ValueError(f"{name} can't be the name of a file. Received: {name}={shown(value)}")
     return path
 
 
-def check_model(name, value):
+def check_model(name: str, value: Any) -> Any:
     """Checks that an argument is a `keras.Model`, and returns it.
 
     Args:
@@ -181,7 +185,7 @@ def check_model(name, value):
     return value
 
 
-def check_finite(name, arrays):
+def check_finite(name: str, arrays: Sequence[np.ndarray]):
     """Checks that arrays hold finite numbers.
 
     Args:
@@ -208,7 +212,7 @@ def check_finite(name, arrays):
             )
 
 
-def check_finite_weights(model):
+def check_finite_weights(model: Any):
     """Checks that the weights of a model are finite.
 
     Args:

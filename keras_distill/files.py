@@ -9,6 +9,7 @@ import shutil
 import stat
 import tempfile
 import time
+from collections.abc import Iterator
 
 try:
     import fcntl
@@ -16,7 +17,7 @@ except ImportError:
     # Windows: files still take their place whole, but writers don't wait for each other.
     fcntl = None
 
-_PATIENCE_SECONDS = 60
+_TIMEOUT_SECONDS = 60
 _POLL_SECONDS = 0.02
 _TEMPORARY = "keras_distill-"
 # A folder that is younger may be another run's, which has yet to lock it.
@@ -24,7 +25,7 @@ _YOUNG_SECONDS = 60
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
-def write_whole(path, content):
+def write_whole(path: str | os.PathLike, content: bytes):
     """Writes a file whole or not at all: to a temporary file beside it, which takes its place.
 
     A link is followed, and a file that exists keeps its permissions. What a killed run left is
@@ -43,7 +44,8 @@ def write_whole(path, content):
     target = pathlib.Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(
-            f"The output folder {str(target.parent)!r} doesn't exist: create it first."
+            f"The output folder {str(target.parent)!r} doesn't exist: create it first. "
+            f"Received: path={str(path)!r}"
         )
     mode = _mode(path, target)
     # One name for all writers of this file, short whatever its own length.
@@ -65,7 +67,7 @@ def write_whole(path, content):
         raise
 
 
-def new_temporary(folder, prefix, suffix):
+def new_temporary(folder: str | os.PathLike, prefix: str, suffix: str) -> pathlib.Path:
     """Makes an empty file with a name of its own and the permissions of any new file.
 
     Args:
@@ -82,7 +84,7 @@ def new_temporary(folder, prefix, suffix):
 
 
 @contextlib.contextmanager
-def temporary_folder():
+def temporary_folder() -> Iterator[pathlib.Path]:
     """Makes a folder for the time of a block; those that killed runs left are removed first.
 
     Yields:
@@ -96,7 +98,7 @@ def temporary_folder():
 
 
 @contextlib.contextmanager
-def locked_folder(folder):
+def locked_folder(folder: pathlib.Path) -> Iterator[None]:
     """Makes a folder with its parents if needed, and keeps all other writers out of it.
 
     Where the block fails, the folders that were made for it are removed again.
@@ -188,9 +190,13 @@ def _mode(path, target):
         return None
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
-        raise ValueError(f"The output must be a file, but there is {kind}. Received: path={path}")
+        raise ValueError(
+            f"The output must be a file, but there is {kind}. Received: path={str(path)!r}"
+        )
     if not os.access(target, os.W_OK):
-        raise PermissionError(f"The file {str(path)!r} is read-only: give another path.")
+        raise PermissionError(
+            f"The file is read-only: give another path. Received: path={str(path)!r}"
+        )
     return stat.S_IMODE(found.st_mode)
 
 
@@ -228,7 +234,7 @@ def _holds(descriptor, path):
 
 
 def _lock(descriptor, path):
-    end = time.monotonic() + _PATIENCE_SECONDS
+    end = time.monotonic() + _TIMEOUT_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -236,7 +242,7 @@ def _lock(descriptor, path):
         except BlockingIOError:
             if time.monotonic() > end:
                 raise TimeoutError(
-                    f"Another process has been writing {str(path)!r} for {_PATIENCE_SECONDS} s: "
+                    f"Another process has been writing {str(path)!r} for {_TIMEOUT_SECONDS} s: "
                     "wait for it, or give another path."
                 ) from None
         except OSError:

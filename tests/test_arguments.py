@@ -65,7 +65,9 @@ def test_a_path_is_a_string_or_of_pathlib():
         with pytest.raises(error, match=r"folder must be a path.*Received: folder="):
             check_path("folder", value)
     for value in ("", "nul\0byte", "\ud800"):
-        with pytest.raises(ValueError, match=r"folder is no name of a file. Received: folder="):
+        with pytest.raises(
+            ValueError, match=r"folder can't be the name of a file. Received: folder="
+        ):
             check_path("folder", value)
 
 

@@ -160,7 +160,7 @@ def test_many_writers_of_one_file_leave_one_of_theirs(tmp_path):
 
 
 def test_a_folder_is_locked_and_the_wait_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(files, "_TIMEOUT_SECONDS", 0.1)
     folder = tmp_path / "new" / "folder"
     busy = pytest.raises(TimeoutError, match=r"Another process has been writing .*folder")
     with locked_folder(folder), busy, locked_folder(folder):

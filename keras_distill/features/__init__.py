@@ -1,4 +1,4 @@
-"""The features of a model: layer paths, hooks on layers, extraction, the automatic choice."""
+"""Features of a model: layer paths, hooks on layers, extraction, automatic choice of layers."""
 
 from keras_distill.features.extractor import FeatureExtractor, FeatureModel
 

@@ -10,8 +10,8 @@ from keras_distill.features.stages import features_of, outputs_activation, spati
 from keras_distill.features.transformer_blocks import attention_layers, hidden_states
 
 
-def choose(rule: str, teacher: Any, student: Any) -> tuple:
-    """Chooses the layers that a loss taps.
+def candidates(rule: str, model: keras.Model, branch: str = "model") -> Any:
+    """Finds the layers of one model that a rule may choose from.
 
     Args:
         rule: The loss's `automatic_layers`:
@@ -29,43 +29,7 @@ def choose(rule: str, teacher: Any, student: Any) -> tuple:
             `"scores"` and `"raw_scores"`, the scores of all attention layers;
             `"hidden_states"`, the input of each attention block, and the output of the last;
             `"last_attention"`, the last attention layer.
-        teacher: The teacher model, or a cache of its outputs.
-        student: The student model.
-
-    Returns:
-        Tuple of the teacher's and the student's layer names: each a path or a list of paths.
-
-    Raises:
-        ValueError: If a model has no such layers, or they can't be found without running it.
-    """
-    return _RULES[rule].pair(
-        candidates(rule, teacher, "teacher"), candidates(rule, student, "student")
-    )
-
-
-def pair(rule: str, teacher: Any, student: Any) -> tuple:
-    """Pairs the layers of two models.
-
-    Args:
-        rule: As for `choose`.
-        teacher: The teacher's candidates.
-        student: The student's candidates.
-
-    Returns:
-        As `choose`.
-
-    Raises:
-        ValueError: If the two models have no layers that go together.
-    """
-    return _RULES[rule].pair(teacher, student)
-
-
-def candidates(rule: str, model: Any, branch: str = "model") -> Any:
-    """Finds the layers of one model that a rule may choose from.
-
-    Args:
-        rule: As for `choose`.
-        model: A `keras.Model`, or an object with `candidates`, a dictionary of earlier results.
+        model: A `keras.Model`.
         branch: What to call the model in errors: `"teacher"` or `"student"`.
 
     Returns:
@@ -74,15 +38,24 @@ def candidates(rule: str, model: Any, branch: str = "model") -> Any:
     Raises:
         ValueError: If the model has no such layers, or they can't be found without running it.
     """
-    known = getattr(model, "candidates", None)
-    if known is None:
-        return _RULES[rule].candidates(model, branch)
-    if rule not in known:
-        raise ValueError(
-            f'"auto" found no layers in the {branch}: name the layers with teacher_layer_name and '
-            f"student_layer_name. Received: rule={rule!r}"
-        )
-    return known[rule]
+    return _RULES[rule].candidates(model, branch)
+
+
+def pair(rule: str, teacher: Any, student: Any) -> tuple:
+    """Chooses the layers of two models that a loss taps, from the candidates of each.
+
+    Args:
+        rule: As for `candidates`.
+        teacher: The teacher's candidates.
+        student: The student's candidates.
+
+    Returns:
+        Tuple of the teacher's and the student's layer names: each a path or a list of paths.
+
+    Raises:
+        ValueError: If the two models have no layers that go together.
+    """
+    return _RULES[rule].pair(teacher, student)
 
 
 def all_candidates(model: keras.Model) -> dict:
@@ -104,7 +77,7 @@ def choices(rule: str, found: Any) -> list:
     """Returns all that a rule may choose for one model, whatever the other model is.
 
     Args:
-        rule: As for `choose`.
+        rule: As for `candidates`.
         found: Result of `candidates`.
 
     Returns:

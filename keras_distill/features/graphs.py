@@ -1,7 +1,9 @@
-"""The graph of a Functional or Sequential model, nested models taken apart."""
+"""Graph of a Functional or Sequential model, with nested models unfolded into their layers."""
 
 import dataclasses
 from typing import Any
+
+import keras
 
 from keras_distill._compat import functional_of, nodes_of
 
@@ -23,7 +25,7 @@ class Step:
     inputs: list
 
 
-def steps_of(model):
+def steps_of(model: keras.Model) -> list[Step]:
     """Returns the list of a model's `Step` objects, each after those that enter it.
 
     Args:
@@ -59,10 +61,10 @@ def _unfold(graph, prefix, entering, steps):
     return made
 
 
-def longest_line(steps):
+def longest_line(steps: list[Step]) -> list[Step]:
     """Returns the longest chain of steps, each of which enters the next: the model's main line.
 
-    It passes through the blocks of a residual network, one branch of an Inception block, and
+    It goes through the blocks of a residual network, one path of an Inception block, and
     down and up in a U-Net.
 
     Args:
@@ -80,7 +82,7 @@ def longest_line(steps):
     return line[::-1]
 
 
-def dependencies_of(steps):
+def dependencies_of(steps: list[Step]) -> dict[Step, int]:
     """Returns a dictionary from step to the set of steps that it depends on, itself included.
 
     A set is an integer with a bit for each step, which makes them small and fast to compare.

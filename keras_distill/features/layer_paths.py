@@ -108,7 +108,7 @@ def _unknown(model, path, branch):
     )
 
 
-def output_names(model):
+def output_names(model: keras.Model) -> list[str] | None:
     """Returns the names of a model's outputs in the order of `keras.tree.flatten`.
 
     Args:

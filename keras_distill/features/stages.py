@@ -1,4 +1,4 @@
-"""The spatial stages of a model: runs of layers whose outputs have the same size in space."""
+"""Spatial stages of a model: runs of layers whose outputs have the same size in space."""
 
 import collections
 import dataclasses
@@ -23,20 +23,22 @@ _ACTIVATION_LAYERS = (
 _MERGES = (keras.layers.Add, keras.layers.Concatenate)
 
 
-def spatial_stages(model, branch="model", with_preactivation=False):
+def spatial_stages(
+    model: keras.Model, branch: str = "model", with_preactivation: bool = False
+) -> list[tuple]:
     """Finds the last activation of each spatial stage.
 
     A stage is a run of layers along the model's main line whose outputs have the same size in
     space: a U-Net has some sizes twice, on its way down and up. Of each the last activation, sum
-    or concatenation is chosen that no branch of the stage passes by; else its last convolution
-    or normalization. Maps of one pixel, as in squeeze-and-excitation, are no stage, unless there
-    are no others; nor are layers within nested layers that aren't models.
+    or concatenation is chosen that no parallel path of the stage bypasses; else its last
+    convolution or normalization. Maps of one pixel, as in squeeze-and-excitation, are no stage,
+    unless there are no others; nor are layers within nested layers that aren't models.
 
     Args:
         model: A Functional or Sequential `keras.Model`.
         branch: What to call the model in errors: `"teacher"` or `"student"`.
-        with_preactivation: Whether the last activation is chosen whose input can be tapped, in a
-            branch or not.
+        with_preactivation: Whether the last activation is chosen whose input can be tapped, on a
+            parallel path or not.
 
     Returns:
         List of `(path, space)` tuples, in the order of the network.
@@ -79,8 +81,8 @@ class Feature:
     Args:
         step: `keras_distill.features.graphs.Step`.
         space: Size in space.
-        merge: The first later step of the main line where a branch of the same stage enters
-            that passes the feature by, `None` if all that leaves the stage goes through it.
+        merge: The first later step of the main line that a parallel path of the same stage
+            enters, which bypasses the feature; `None` if all paths go through the feature.
     """
 
     step: Step
@@ -88,12 +90,12 @@ class Feature:
     merge: Step | None
 
     @property
-    def is_whole(self):
-        """Whether all that leaves the stage goes through the feature."""
+    def is_whole(self) -> bool:
+        """Whether all paths out of the stage go through the feature."""
         return self.merge is None
 
 
-def features_of(model):
+def features_of(model: keras.Model) -> list[Feature]:
     """Returns the list of a model's `Feature` objects, in the order of the network.
 
     Args:
@@ -101,30 +103,30 @@ def features_of(model):
     """
     steps = steps_of(model)
     line = longest_line(steps)
-    place = {step: index for index, step in enumerate(line)}
+    position = {step: index for index, step in enumerate(line)}
     depends_on = dependencies_of(steps)
     bits = {step: 1 << index for index, step in enumerate(steps)}
     features = []
     for space, run in itertools.groupby(_spatial(steps, line, model), key=lambda pair: pair[1]):
         run = [step for step, _ in run]
-        of_run, end = sum(bits[step] for step in run), place[run[-1]]
+        of_run, end = sum(bits[step] for step in run), position[run[-1]]
 
-        def passes_by(step, later, of_run=of_run, end=end):
-            """Whether something of this run enters a later step, and doesn't go through one."""
+        def is_bypassed(step, later, of_run=of_run, end=end):
+            """Returns whether a path of this run enters a later step, but not through `step`."""
             return any(
                 not depends_on[source] & bits[step]
-                and (place[later] <= end or depends_on[source] & of_run)
+                and (position[later] <= end or depends_on[source] & of_run)
                 for source in later.inputs
             )
 
         for step in run:
-            merges = (later for later in line[place[step] + 1 :] if passes_by(step, later))
+            merges = (later for later in line[position[step] + 1 :] if is_bypassed(step, later))
             features.append(Feature(step, space, next(merges, None)))
     return features
 
 
-def outputs_activation(step, with_preactivation=False):
-    """Tells whether a step's output is that of an activation, or a concatenation of such.
+def outputs_activation(step: Step, with_preactivation: bool = False) -> bool:
+    """Returns whether a step outputs an activation, or a concatenation of activations.
 
     Args:
         step: A `keras_distill.features.graphs.Step`.

@@ -1,8 +1,9 @@
-"""Models of several kinds: nested, recurrent, with attention."""
+"""Models of several kinds: nested, recurrent, with attention; and how layers of two are chosen."""
 
 import keras
 
 from keras_distill import architectures
+from keras_distill.features import automatic_layers
 
 layers = keras.layers
 
@@ -27,3 +28,11 @@ def encoder(blocks, heads=2):
     for index in range(blocks):
         x = x + layers.MultiHeadAttention(heads, 4, name=f"attention_{index}")(x, x)
     return keras.Model(tokens, layers.Dense(3, name="logits")(layers.GlobalMaxPooling1D()(x)))
+
+
+def choose(rule, teacher, student):
+    found = [
+        automatic_layers.candidates(rule, model, branch)
+        for model, branch in ((teacher, "teacher"), (student, "student"))
+    ]
+    return automatic_layers.pair(rule, *found)

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from keras_distill import Distiller, architectures, losses
-from keras_distill.features import automatic_layers
-from tests.features.models import encoder, nested, rnn
+from tests.features.models import choose, encoder, nested, rnn
 
 layers = keras.layers
 
@@ -22,15 +21,13 @@ def test_channels_first_is_refused():
 def test_stages_are_paired_by_size():
     teacher = architectures.small_cnn((16, 16, 3), 5, filters=(4, 8, 16, 32))
     student = architectures.small_cnn((16, 16, 3), 5, filters=(2, 3))
-    assert (
-        automatic_layers.choose("stages", teacher, student) == (["stage1_out", "stage2_out"],) * 2
-    )
+    assert choose("stages", teacher, student) == (["stage1_out", "stage2_out"],) * 2
 
 
 def test_stages_of_unlike_sizes_are_paired_from_the_last():
     teacher = architectures.small_cnn((20, 20, 3), 5, filters=(4, 8, 16))
     student = architectures.small_cnn((16, 16, 3), 5, filters=(2, 3))
-    chosen = automatic_layers.choose("stages", teacher, student)
+    chosen = choose("stages", teacher, student)
     assert chosen == (["stage2_out", "stage3_out"], ["stage1_out", "stage2_out"])
 
 
@@ -38,13 +35,13 @@ def test_the_ends_are_the_first_two_and_the_last_two_activations():
     teacher = architectures.resnet20((32, 32, 3))
     activations = [layer.name for layer in teacher.layers if isinstance(layer, layers.ReLU)]
     student = architectures.small_cnn((32, 32, 3), 10, filters=(2, 3, 4))
-    chosen = automatic_layers.choose("ends", teacher, student)
+    chosen = choose("ends", teacher, student)
     assert chosen[0] == activations[:2] + activations[-2:]
     assert chosen[1] == ["stage1_out", "stage2_out", "stage3_out"]
 
 
 def test_attention_layers_are_spread_evenly_last_to_last():
-    chosen = automatic_layers.choose("scores", encoder(4), encoder(2))
+    chosen = choose("scores", encoder(4), encoder(2))
     assert chosen == (
         ["attention_1:scores", "attention_3:scores"],
         ["attention_0:scores", "attention_1:scores"],
@@ -52,7 +49,7 @@ def test_attention_layers_are_spread_evenly_last_to_last():
 
 
 def test_raw_scores_are_chosen_as_scores_are():
-    assert automatic_layers.choose("raw_scores", encoder(4), encoder(2))[0] == [
+    assert choose("raw_scores", encoder(4), encoder(2))[0] == [
         "attention_1:raw_scores",
         "attention_3:raw_scores",
     ]
@@ -60,7 +57,7 @@ def test_raw_scores_are_chosen_as_scores_are():
 
 def test_hidden_states_are_spread_evenly_embeddings_to_embeddings_and_last_to_last():
     teacher, student = encoder(4), encoder(2)
-    chosen = automatic_layers.choose("hidden_states", teacher, student)
+    chosen = choose("hidden_states", teacher, student)
     last = [f"{model.layers[-2].name}:input" for model in (teacher, student)]
     assert chosen == (
         ["attention_0:input", "attention_2:input", last[0]],
@@ -69,7 +66,7 @@ def test_hidden_states_are_spread_evenly_embeddings_to_embeddings_and_last_to_la
 
 
 def test_the_embedding_enters_the_last_dense_layer(make_cnn):
-    assert automatic_layers.choose("embedding", make_cnn(4), nested()) == (
+    assert choose("embedding", make_cnn(4), nested()) == (
         "logits:input",
         "head:input",
     )
@@ -78,18 +75,18 @@ def test_the_embedding_enters_the_last_dense_layer(make_cnn):
 def test_a_model_without_space_is_refused():
     flat = keras.Sequential([keras.Input((4,)), layers.Dense(2)], name="flat")
     with pytest.raises(ValueError, match=r"no layer with a spatial axis in the student.*'flat'"):
-        automatic_layers.choose("stages", rnn(), flat)
+        choose("stages", rnn(), flat)
 
 
 def test_a_model_without_attention_is_refused():
     with pytest.raises(ValueError, match="no MultiHeadAttention in the teacher model"):
-        automatic_layers.choose("scores", rnn(), encoder(1))
+        choose("scores", rnn(), encoder(1))
 
 
 def test_a_model_without_a_dense_layer_is_refused():
     model = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(3, 3), layers.Flatten()])
     with pytest.raises(ValueError, match="no Dense layer in the teacher"):
-        automatic_layers.choose("embedding", model, rnn())
+        choose("embedding", model, rnn())
 
 
 def test_what_was_chosen_is_described(make_cnn):

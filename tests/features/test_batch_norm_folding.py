@@ -123,7 +123,7 @@ def test_a_tap_between_the_two_keeps_them_apart(path):
     np.testing.assert_array_equal(features[path], expected)
 
 
-def test_layers_that_something_else_sees_are_left_alone():
+def test_layers_that_something_else_sees_are_not_folded():
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3)(inputs)
     model = keras.Model(inputs, layers.Add()([x, layers.BatchNormalization()(x)]))
@@ -135,7 +135,7 @@ def test_layers_that_something_else_sees_are_left_alone():
     assert folds(keras.Model(inputs, layers.BatchNormalization()(shared(x)))) == 0
 
 
-def test_a_layer_that_another_layer_calls_too_is_left_alone():
+def test_a_layer_that_another_layer_calls_too_is_not_folded():
     @keras.saving.register_keras_serializable("tests")
     class Around(layers.Layer):
         def __init__(self, inner):
@@ -163,7 +163,7 @@ def test_a_layer_that_another_layer_calls_too_is_left_alone():
     ],
     ids=["activation", "layer between", "half precision", "other axis", "other layer"],
 )
-def test_what_is_not_provably_the_same_is_left_alone(model):
+def test_what_is_not_provably_the_same_is_not_folded(model):
     assert folds(model()) == 0
 
 

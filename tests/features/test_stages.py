@@ -5,7 +5,7 @@ import keras
 from keras_distill import architectures
 from keras_distill.features import automatic_layers
 from keras_distill.features.stages import spatial_stages
-from tests.features.models import nested
+from tests.features.models import choose, nested
 
 layers = keras.layers
 
@@ -63,8 +63,8 @@ def test_the_stages_of_a_u_net_come_in_the_order_of_the_network():
         ("up0", (16, 16)),
     ]
     teacher, student = unet(3), unet(2)
-    assert automatic_layers.choose("last_stage", teacher, student) == ("up0", "up0")
-    assert automatic_layers.choose("stages", teacher, student) == (
+    assert choose("last_stage", teacher, student) == ("up0", "up0")
+    assert choose("stages", teacher, student) == (
         ["down0", "down1", "up2", "up1", "up0"],
         ["down0", "down1", "bottom", "up1", "up0"],
     )
@@ -121,7 +121,7 @@ def squeezed(filters=2):
 
 def test_maps_of_one_pixel_are_no_stage(make_cnn):
     assert spatial_stages(squeezed()) == [("after", (8, 8))]
-    chosen = automatic_layers.choose("last_stage", squeezed(), make_cnn(2))
+    chosen = choose("last_stage", squeezed(), make_cnn(2))
     assert chosen == ("after", "stage1")
     inputs = keras.Input((1, 1, 3))
     pixel = keras.Model(inputs, layers.Conv2D(2, 1, activation="relu", name="only")(inputs))

@@ -4,9 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_distill.features import automatic_layers
 from keras_distill.features.transformer_blocks import hidden_states
-from tests.features.models import encoder
+from tests.features.models import choose, encoder
 
 layers = keras.layers
 
@@ -82,4 +81,4 @@ def test_hidden_states_that_cannot_be_told_are_to_be_named():
     reader = Reader()
     reader(np.ones((1, 6), "int32"))
     with pytest.raises(ValueError, match=r"can't tell what leaves .* of the student.*'reader'"):
-        automatic_layers.choose("hidden_states", encoder(1), reader)
+        choose("hidden_states", encoder(1), reader)

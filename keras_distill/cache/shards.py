@@ -28,6 +28,7 @@ _MEND = (
 # Reading a record takes a tenth of a millisecond, however small it is.
 _RECORD_SAMPLES = 512
 _RECORD_BYTES = 2**18
+_BUFFER_BYTES = 2**18
 
 
 def file_name(view, shard):
@@ -178,10 +179,10 @@ def read(files, targets, shuffles=False, seed=None):
         `tf.data.Dataset` of tuples: view and number of each sample, both `(n,)`, its fingerprint
         `(n, 8)`, and a dictionary from name to array `(n, ...)`.
     """
-    of_files = (list(files), [glob.escape(path) for path in files], [*map(_error, files)])
-    of_files = [tf.constant(texts, "string") for texts in of_files]
+    patterns = tf.constant([glob.escape(path) for path in files], "string")
+    errors = tf.constant([_errors(path) for path in files], "string", (len(files), 2))
     counts = tf.constant(list(files.values()), "int64")
-    records = tf.data.Dataset.from_tensor_slices((*of_files, counts))
+    records = tf.data.Dataset.from_tensor_slices((patterns, errors, counts))
     if shuffles and len(files) > 1:
         records = records.shuffle(len(files), seed=seed)
         records = records.interleave(_records_of, cycle_length=_FILES_AT_ONCE)
@@ -218,20 +219,28 @@ def _decoded(content, dtype):
     return tf.io.decode_raw(content, dtype)
 
 
-def _error(path):
-    return f"This file of the cache was damaged after the cache was opened. {_MEND} File: {path}"
-
-
-def _records_of(path, pattern, error, count):
-    """Returns the records of a shard; where it is damaged, a text that the parser's error shows."""
-    # Ignoring errors, a file that isn't there would be an endless one.
-    is_there = tf.raw_ops.Assert(
-        condition=tf.size(tf.io.matching_files(pattern)) > 0,
-        data=["This file of the cache was moved or deleted after the cache was opened:", path],
+def _errors(path):
+    """Returns what to say of a shard that isn't there, and of one that is damaged."""
+    return (
+        f"This file of the cache was moved or deleted after the cache was opened: {path}",
+        f"This file of the cache was damaged after the cache was opened. {_MEND} File: {path}",
     )
-    with tf.control_dependencies([is_there]):
-        records = tf.data.TFRecordDataset(tf.identity(path)).ignore_errors()
-    return records.concatenate(tf.data.Dataset.from_tensors(error)).take(count)
+
+
+def _records_of(pattern, errors, count):
+    """Returns the records of a shard, then an error, as a record that the parser refuses and shows.
+
+    Only a shard that lacks records comes to its error.
+    """
+    # A missing file must be no file: TFRecordDataset fails on it forever, and errors are ignored.
+    found = tf.io.matching_files(pattern)
+    # Not tf.data.TFRecordDataset, which adds a function to the start of each epoch.
+    records = tf.data.experimental.from_variant(
+        tf.raw_ops.TFRecordDataset(filenames=found, compression_type="", buffer_size=_BUFFER_BYTES),
+        tf.TensorSpec((), tf.string),
+    )
+    error = tf.data.Dataset.from_tensors(tf.gather(errors, tf.size(found)))
+    return records.ignore_errors().concatenate(error).take(count)
 
 
 def fingerprints_in(path):

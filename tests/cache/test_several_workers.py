@@ -19,9 +19,8 @@ import pytest
 import tensorflow as tf
 
 from keras_distill import TeacherCache
-from keras_distill.cache import shards
+from keras_distill.cache import shards, workers
 from keras_distill.files import write_whole
-from keras_distill.training import replicas
 from tests.cache import worker
 
 SCRIPT = pathlib.Path(worker.__file__)
@@ -292,7 +291,7 @@ def test_a_cluster_that_another_resolver_knows_shares_the_work_too(monkeypatch, 
     strategy = unittest.mock.Mock(spec=tf.distribute.MultiWorkerMirroredStrategy)
     strategy.cluster_resolver = resolver
     monkeypatch.setattr(tf.distribute, "get_strategy", lambda: strategy)
-    assert replicas.worker_of("auto") == expected
+    assert workers.worker_of("auto") == expected
 
 
 @pytest.mark.parametrize("way", ["batches", "shuffled", "share"])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from keras_distill.cli import device_commands
 from keras_distill.version import __version__
 
-# As shells number what ended for want of a reader, or by an interrupt.
+# As shells number the end by a closed pipe and by an interrupt.
 _NO_READER, _INTERRUPTED = 141, 130
 
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # Or Python would complain of it once more when it ends.
+        # Otherwise Python complains again at exit, when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _NO_READER
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ _SHIFTS = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What the demo trains, and for how long; the two students differ in their losses only.
+    """Training settings of the demo; the two students differ only in their losses.
 
     Args:
         teacher: Function of input shape and number of classes that makes the teacher.
@@ -79,7 +79,7 @@ LARGE = Recipe(
 
 @dataclasses.dataclass
 class DemoResult:
-    """What the demo measured and made.
+    """Results of the demo: measurements and files.
 
     Args:
         accuracies: Dictionary from model to its test accuracies in [0, 1], one per seed.
@@ -394,7 +394,7 @@ def _boards(result):
 
 
 def summary(result):
-    """Returns what the demo found, and what all of them had to learn from.
+    """Returns the gains of the demo in words, and the data that each model learned from.
 
     Args:
         result: `DemoResult`.

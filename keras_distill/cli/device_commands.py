@@ -7,7 +7,7 @@ import pathlib
 
 from keras_distill.cli import command_input
 
-# What can be packed, and what it is called when it is done.
+# Kinds of projects, and how the printed line names them.
 _PACKS = {
     "arduino": "Arduino library",
     "cmake": "CMake project",
@@ -228,7 +228,7 @@ def _export(options, model, output, x, y):
 
 
 def _packs(options):
-    """Returns what is to be packed, each once."""
+    """Returns the kinds of projects to write, each once."""
     packs = options.pack or (["arduino"] if options.target == "arduino" else [])
     return list(dict.fromkeys(packs))
 

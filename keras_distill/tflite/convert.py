@@ -45,7 +45,8 @@ def export_tflite(
 
     The batch is fixed to 1, only builtin operators are allowed, and the result is checked before it
     is written. For microcontrollers it carries a memory plan where that makes the arena smaller.
-    Conversion runs in a subprocess, because some models crash the converter.
+    Conversion runs in a subprocess, because some models crash the converter; the subprocess is
+    reused for 10 s.
 
     Args:
         model: Built `keras.Model`. It need not have been distilled.
@@ -298,7 +299,7 @@ def _run_converter(folder, model, time_limit):
 
 
 def _places_of(operator, folder, time_limit):
-    """Names what an operator makes, which tells the layer, from a conversion in float."""
+    """Names the outputs of an operator, which tell the layer, from a conversion in float."""
     settings = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").write_text(json.dumps({**settings, "quantization": None}))
     status, _ = converter.convert(folder, time_limit)
@@ -320,7 +321,7 @@ def _advice_on_loops(model):
 
 
 def _reason(log):
-    """Returns the lines of the converter's errors that say something to its user."""
+    """Returns the lines of the converter's log that name its errors."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     # What TensorFlow logs of missing graphics cards begins with a letter and digits.
     lines = [line for line in lines if not re.match(r"[IWE]\d{4} ", line)]

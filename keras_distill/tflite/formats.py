@@ -1,4 +1,4 @@
-"""What an export can be asked for: kinds of quantization, and targets."""
+"""Formats of an export: kinds of quantization, and targets."""
 
 QUANTIZATIONS = (None, "float16", "dynamic", "int8", "int16x8")
 TARGETS = ("mobile", "mcu", "arduino")

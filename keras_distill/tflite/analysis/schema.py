@@ -129,7 +129,7 @@ def parse(content):
 
 
 def metadata(content):
-    """Returns what a file carries beside its graphs.
+    """Returns the metadata entries of a file.
 
     Args:
         content: The file's bytes.
@@ -150,7 +150,7 @@ def metadata(content):
 
 
 def with_metadata(content, name, value):
-    """Adds an entry to what a file carries beside its graphs.
+    """Adds a metadata entry to a file.
 
     Args:
         content: The file's bytes.
@@ -262,7 +262,7 @@ def _tensor(schema, model, subgraph, index):
 
 
 def _not_finite(data, dtype, scales):
-    """Names what a constant and its scales hold beside numbers."""
+    """Names the non-finite values, NaN or infinity, of a constant and its scales."""
     values = [np.asarray(scales, "float32")]
     if len(data) and dtype in ("float16", "float32", "float64"):
         values.append(np.asarray(data, "uint8").view(dtype))

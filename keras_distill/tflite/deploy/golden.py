@@ -1,4 +1,4 @@
-"""Golden vectors: stored samples with their right answers, by which a device checks itself."""
+"""Golden vectors: samples with their expected outputs, by which a device checks itself."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ _LARGEST_SHARE = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class Golden:
-    """Stored samples with their right answers.
+    """Samples with their expected outputs.
 
     Args:
         samples: Array of shape `(samples, ...)` in the input's type.
@@ -29,7 +29,7 @@ class Golden:
 
 
 def on_micro(tflite_model, samples):
-    """Returns what TensorFlow Lite Micro answers; its kernels agree within one step.
+    """Returns golden vectors of TensorFlow Lite Micro, whose kernels agree within one step.
 
     Args:
         tflite_model: `TFLiteModel` with one input and one output.
@@ -47,7 +47,7 @@ def on_micro(tflite_model, samples):
 
 
 def on_litert(tflite_model, samples):
-    """Returns what LiteRT's reference kernels answer, and how far its fast kernels are from it.
+    """Returns golden vectors of LiteRT's reference kernels, with a tolerance for its fast ones.
 
     Fast kernels round in other places, differently on every processor, so twice the difference
     that is seen here is let pass.

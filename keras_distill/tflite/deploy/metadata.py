@@ -43,7 +43,7 @@ class Metadata:
 
 
 def add(content, outputs, shape, metadata):
-    """Adds metadata to a file, in place of what it had.
+    """Adds metadata to a file, in place of any it has.
 
     Args:
         content: The file's bytes.

@@ -50,7 +50,7 @@ class Package:
 
     @property
     def summary(self):
-        """What goes in and comes out, in one line."""
+        """Size, input and output of the model, in one line."""
         sides = [
             f"{info.dtype} {side} of shape {shape_text(info)}"
             for side, info in (("input", self.input), ("output", self.output))

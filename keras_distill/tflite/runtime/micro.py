@@ -84,7 +84,7 @@ def minimum_arena(content):
 
 
 def measure_arena(content):
-    """Finds the smallest arena, and what TensorFlow Lite Micro keeps in it for itself.
+    """Finds the smallest arena, and the part of it that holds the interpreter's own records.
 
     Args:
         content: The file's bytes.

@@ -324,7 +324,7 @@ class TFLiteModel:
             `pathlib.Path` of the library.
 
         Raises:
-            ImportError: If tflite-micro isn't installed: it finds the arena and the expected outputs.
+            ImportError: If tflite-micro isn't installed: it finds arena and expected outputs.
             ValueError: If the model can't run on a board or `library` lacks an operator, `labels`
                 or `samples` don't suit the model, or the folder holds something else or
                 changed files that would have to be replaced.
@@ -356,7 +356,7 @@ class TFLiteModel:
             `pathlib.Path` of the project.
 
         Raises:
-            ImportError: If tflite-micro isn't installed: it finds the arena and the expected outputs.
+            ImportError: If tflite-micro isn't installed: it finds arena and expected outputs.
             ValueError: If the model can't run on a microcontroller, `labels` or `samples` don't
                 suit it, or the folder holds something else or changed files that would have to be
                 replaced.

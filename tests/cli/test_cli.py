@@ -77,7 +77,7 @@ def test_wrong_arguments_are_one_line_and_status_2(tmp_path, capsys):
 
 def test_an_unknown_data_set_leaves_no_folder(tmp_path, capsys):
     assert cli.main(["demo", "--data", "digit", "--output", str(tmp_path / "new")]) == 2
-    assert "Did you mean 'digits'" in capsys.readouterr().err
+    assert "Closest: 'digits'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

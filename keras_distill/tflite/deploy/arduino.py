@@ -96,7 +96,7 @@ def export(tflite_model, folder, labels=None, samples=None, name=None, library=N
         `pathlib.Path` of the library.
 
     Raises:
-        ImportError: If tflite-micro isn't installed: it finds the arena and the expected outputs.
+        ImportError: If tflite-micro isn't installed: it finds arena and expected outputs.
         ValueError: If the model can't run on a board, or arguments don't suit it.
     """
     if library is not None:

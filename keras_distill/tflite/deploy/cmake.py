@@ -18,7 +18,7 @@ def export(tflite_model, folder, labels=None, samples=None, name=None):
         `pathlib.Path` of the project.
 
     Raises:
-        ImportError: If tflite-micro isn't installed: it finds the arena and the expected outputs.
+        ImportError: If tflite-micro isn't installed: it finds arena and expected outputs.
         ValueError: If the model can't run on a microcontroller, or arguments don't suit it.
     """
     package = packing.pack(

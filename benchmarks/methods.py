@@ -26,7 +26,7 @@ import keras
 import numpy as np
 
 from keras_distill import Distiller, architectures, datasets, losses, recipes
-from keras_distill.losses.registry import ABBREVIATIONS
+from keras_distill.losses.registry import abbreviations
 
 RESULTS = pathlib.Path(__file__).parent / "results"
 LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -215,7 +215,7 @@ def _described(loss):
     defaults = type(loss)(**{"mode": config["mode"]} if "mode" in config else {}).get_config()
     settings = {name: value for name, value in config.items() if value != defaults[name]}
     name = loss.name.replace("_", " ")
-    for short, (known, implied) in ABBREVIATIONS.items():
+    for short, (known, implied) in abbreviations().items():
         if known is type(loss) and implied.items() <= config.items():
             name = short
     if name == "kd":

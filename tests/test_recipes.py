@@ -20,7 +20,7 @@ def test_every_recipe_makes_losses_with_a_source(name):
 
 
 def test_every_abbreviation_has_a_recipe():
-    assert set(losses.registry.ABBREVIATIONS) <= set(recipes.names())
+    assert set(losses.registry.abbreviations()) <= set(recipes.names())
 
 
 def test_a_recipe_is_the_arguments_of_a_distiller(make_cnn):

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 
-from keras_distill.losses.registry import ABBREVIATIONS, FAMILIES
+from keras_distill.losses import registry
 
 _NEEDS = {
     "needs_labels": "labels",
@@ -28,20 +28,20 @@ class Entry:
     """
 
     name: str
-    abbreviations: tuple
+    abbreviations: tuple[str, ...]
     family: str
     summary: str
     taps: str
-    needs: tuple
+    needs: tuple[str, ...]
     paper: str
 
     @property
-    def needs_labels(self):
+    def needs_labels(self) -> bool:
         """Whether the loss needs labels."""
         return any(need.startswith("labels") for need in self.needs)
 
 
-def catalogue():
+def catalogue() -> list[Entry]:
     """Lists all distillation losses, family by family, the best known first.
 
     Returns:
@@ -54,21 +54,12 @@ def catalogue():
     assert "DecoupledKD" in with_labels
     ```
     """
-    entries = [
-        _entry(family, getattr(module, name))
-        for family, module in FAMILIES.items()
-        for name in module.__all__
-    ]
-    families, abbreviations = list(FAMILIES), list(ABBREVIATIONS)
-
-    def place(entry):
-        known = [abbreviations.index(short) for short in entry.abbreviations]
-        return families.index(entry.family), min(known, default=len(abbreviations)), entry.name
-
-    return sorted(entries, key=place)
+    entries = [_entry(method) for method in registry.METHODS]
+    families = list(dict.fromkeys(entry.family for entry in entries))
+    return sorted(entries, key=lambda entry: families.index(entry.family))
 
 
-def as_markdown(entries):
+def as_markdown(entries: list[Entry]) -> str:
     """Returns a table of losses for a README.
 
     Args:
@@ -88,17 +79,15 @@ def as_markdown(entries):
     return "\n".join(lines) + "\n"
 
 
-def _entry(family, loss_class):
-    text = inspect.getdoc(loss_class)
+def _entry(method):
+    text = inspect.getdoc(method.loss_class)
     return Entry(
-        name=loss_class.__name__,
-        abbreviations=tuple(
-            short for short, (known, _) in ABBREVIATIONS.items() if known is loss_class
-        ),
-        family=family,
+        name=method.loss_class.__name__,
+        abbreviations=tuple(method.abbreviations),
+        family=method.family,
         summary=text.partition("\n")[0],
-        taps=loss_class.taps,
-        needs=_needs(loss_class),
+        taps=method.loss_class.taps,
+        needs=_needs(method.loss_class),
         paper=_paper(text),
     )
 

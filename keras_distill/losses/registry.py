@@ -1,64 +1,107 @@
 """Losses by name: the class name, its snake case, or the field's abbreviation."""
 
+import dataclasses
+import importlib
+from typing import Any
+
 import keras
 
 from keras_distill.arguments import closest, shown
-from keras_distill.losses import attention, feature, relation, response
 from keras_distill.losses.loss import to_snake_case
 
-FAMILIES = {
-    "response": response,
-    "attention": attention,
-    "feature": feature,
-    "relation": relation,
-}
-
-# The field's abbreviation: the class, and the arguments that it implies.
-ABBREVIATIONS = {
-    "kd": (response.SoftTargets, {}),
-    "logits": (response.LogitMatching, {}),
-    "dkd": (response.DecoupledKD, {}),
-    "dist": (response.DIST, {}),
-    "nkd": (response.NormalizedKD, {}),
-    "tfkd": (response.VirtualTeacher, {}),
-    "mlkd": (response.MultiLevelLogits, {}),
-    "at": (attention.AttentionTransfer, {}),
-    "gat": (attention.GradientAttentionTransfer, {}),
-    "fma": (attention.AttentionCapture, {"mode": "fma"}),
-    "mip": (attention.AttentionCapture, {"mode": "mip"}),
-    "mips": (attention.AttentionCapture, {"mode": "mips"}),
-    "sals": (attention.AttentionCapture, {"mode": "sals"}),
-    "amad": (attention.AttentionMapAlignment, {}),
-    "tinybert": (attention.HeadAttention, {}),
-    "minilm": (attention.SelfAttentionRelation, {}),
-    "catkd": (attention.ClassAttentionTransfer, {}),
-    "fitnet": (feature.HintLearning, {}),
-    "fsp": (feature.FlowOfSolution, {}),
-    "nst": (feature.NeuronSelectivity, {}),
-    "ab": (feature.ActivationBoundary, {}),
-    "ofd": (feature.OverhaulFeature, {}),
-    "ft": (feature.FactorTransfer, {}),
-    "vid": (feature.VariationalInformation, {}),
-    "reviewkd": (feature.KnowledgeReview, {}),
-    "simkd": (feature.SimpleKD, {}),
-    "mgd": (feature.MaskedGenerative, {}),
-    "cwd": (feature.ChannelWise, {}),
-    "rkd": (relation.RelationalKD, {}),
-    "sp": (relation.SimilarityPreserving, {}),
-    "cc": (relation.CorrelationCongruence, {}),
-    "pkt": (relation.ProbabilisticTransfer, {}),
-    "crd": (relation.ContrastiveRepresentation, {}),
-    "ickd": (relation.InterChannelCorrelation, {}),
-    "irg": (relation.InstanceGraph, {}),
-}
+PACKAGE = "keras_distill.losses"
 
 
-def classes():
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """One loss of the library.
+
+    Args:
+        loss_class: The class. The folder of its module is its family.
+        abbreviations: The field's short names, each with the arguments that it implies.
+    """
+
+    loss_class: type
+    abbreviations: dict[str, dict[str, Any]]
+
+    @property
+    def family(self) -> str:
+        """`"response"`, `"attention"`, `"feature"` or `"relation"`."""
+        return self.loss_class.__module__.split(".")[-2]
+
+
+def method(path: str, *abbreviations: str, **implying: dict[str, Any]) -> Method:
+    """Returns the method of a class.
+
+    Args:
+        path: Module and class, from `keras_distill.losses` on.
+        *abbreviations: The field's short names.
+        **implying: Short names that imply arguments, each with a dictionary of them.
+    """
+    module, _, name = path.rpartition(".")
+    loss_class = getattr(importlib.import_module(f"{PACKAGE}.{module}"), name)
+    return Method(loss_class, {**{short: {} for short in abbreviations}, **implying})
+
+
+# The single list of the losses, family by family, the best known first. Names, families and the
+# catalogue follow from it, and importing it registers the classes with Keras.
+METHODS = [
+    method("response.soft_targets.SoftTargets", "kd"),
+    method("response.logit_matching.LogitMatching", "logits"),
+    method("response.decoupled_kd.DecoupledKD", "dkd"),
+    method("response.dist.DIST", "dist"),
+    method("response.normalized_kd.NormalizedKD", "nkd"),
+    method("response.virtual_teacher.VirtualTeacher", "tfkd"),
+    method("response.multi_level_logits.MultiLevelLogits", "mlkd"),
+    method("response.sigmoid_targets.SigmoidTargets"),
+    method("response.softened_loss.SoftenedLoss"),
+    method("attention.attention_transfer.AttentionTransfer", "at"),
+    method("attention.gradient_attention_transfer.GradientAttentionTransfer", "gat"),
+    method(
+        "attention.attention_capture.AttentionCapture",
+        **{mode: {"mode": mode} for mode in ("fma", "mip", "mips", "sals")},
+    ),
+    method("attention.attention_map_alignment.AttentionMapAlignment", "amad"),
+    method("attention.head_attention.HeadAttention", "tinybert"),
+    method("attention.self_attention_relation.SelfAttentionRelation", "minilm"),
+    method("attention.class_attention_transfer.ClassAttentionTransfer", "catkd"),
+    method("feature.hint_learning.HintLearning", "fitnet"),
+    method("feature.flow_of_solution.FlowOfSolution", "fsp"),
+    method("feature.neuron_selectivity.NeuronSelectivity", "nst"),
+    method("feature.activation_boundary.ActivationBoundary", "ab"),
+    method("feature.overhaul_feature.OverhaulFeature", "ofd"),
+    method("feature.factor_transfer.FactorTransfer", "ft"),
+    method("feature.variational_information.VariationalInformation", "vid"),
+    method("feature.knowledge_review.KnowledgeReview", "reviewkd"),
+    method("feature.simple_kd.SimpleKD", "simkd"),
+    method("feature.masked_generative.MaskedGenerative", "mgd"),
+    method("feature.channel_wise.ChannelWise", "cwd"),
+    method("feature.hidden_states.HiddenStates"),
+    method("relation.relational_kd.RelationalKD", "rkd"),
+    method("relation.similarity_preserving.SimilarityPreserving", "sp"),
+    method("relation.correlation_congruence.CorrelationCongruence", "cc"),
+    method("relation.probabilistic_transfer.ProbabilisticTransfer", "pkt"),
+    method("relation.contrastive_representation.ContrastiveRepresentation", "crd"),
+    method("relation.inter_channel_correlation.InterChannelCorrelation", "ickd"),
+    method("relation.instance_graph.InstanceGraph", "irg"),
+]
+
+
+def classes() -> dict[str, type]:
     """Returns a dictionary from class name to loss class, family by family."""
-    return {name: getattr(module, name) for module in FAMILIES.values() for name in module.__all__}
+    return {each.loss_class.__name__: each.loss_class for each in METHODS}
 
 
-def get(identifier, **kwargs):
+def abbreviations() -> dict[str, tuple[type, dict[str, Any]]]:
+    """Returns a dictionary from short name to loss class and the arguments that it implies."""
+    return {
+        short: (each.loss_class, implied)
+        for each in METHODS
+        for short, implied in each.abbreviations.items()
+    }
+
+
+def get(identifier: Any, **kwargs: Any) -> keras.distillation.DistillationLoss:
     """Returns a distillation loss for a name, a class or a loss.
 
     Args:
@@ -101,7 +144,7 @@ def _find(name):
         for class_name, loss_class in classes().items()
         for spelling in (class_name, to_snake_case(class_name))
     }
-    known |= ABBREVIATIONS
+    known |= abbreviations()
     if name not in known:
         raise ValueError(
             f"Unknown distillation loss {shown(name)}.{closest(name, known)} "

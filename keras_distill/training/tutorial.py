@@ -3,8 +3,7 @@
 import keras
 
 from keras_distill.arguments import shown
-from keras_distill.losses import schedule
-from keras_distill.losses.response import SoftenedLoss, SoftTargets
+from keras_distill.losses import SoftenedLoss, SoftTargets, schedule
 from keras_distill.training.validation import is_keras_loss
 
 _KL_NAMES = ("kl_divergence", "kullback_leibler_divergence", "kld", "KLD", "KLDivergence")

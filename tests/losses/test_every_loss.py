@@ -13,11 +13,10 @@ import pytest
 import tensorflow as tf
 
 from keras_distill import Distiller, losses
-from keras_distill.losses.registry import ABBREVIATIONS, classes
-from tests.losses.cases import CASES, known
+from keras_distill.losses.registry import abbreviations, classes
+from tests.losses.cases import CASES, NEED_A_DISTILLER, known
 
 SMALL_LOSSES = [pytest.param(case, id=case.name) for case in CASES]
-NEED_A_DISTILLER = ("GradientAttentionTransfer",)
 EMPTY = inspect.Parameter.empty
 
 
@@ -150,7 +149,7 @@ IN_BFLOAT16 = ("kd", "at", "fitnet", "vid", "rkd", "irg", "amad")
 
 @pytest.mark.parametrize(
     ("name", "policy"),
-    [(name, "mixed_float16") for name in (*ABBREVIATIONS, "hidden_states")]
+    [(name, "mixed_float16") for name in (*abbreviations(), "hidden_states")]
     + [(name, "mixed_bfloat16") for name in IN_BFLOAT16],
 )
 def test_two_steps_in_a_distiller_of_half_precision_models(

@@ -34,12 +34,12 @@ class ActivationBoundary(ProjectedLoss):
     """The student's neurons are on where the teacher's are: a hinge on the pre-activations' signs.
 
     A neuron costs (μ - s)² if it should be on and s < μ, (μ + s)² if it should be off and s > -μ,
-    with the margin μ. The student's features pass through a connector, a 1×1 convolution and batch
+    with the margin μ. The student's features pass through an adapter, a 1×1 convolution and batch
     normalization, as in the paper. All official code trains with this loss alone, before the
     labels: `Distiller(..., student_loss_weight=0.0)`, then the student on the labels. It sums over
     the neurons, times 0.003, with half of the weight from a layer to the one before. Here the mean
     over the neurons is taken and all layers weigh the same: a weight of about 30 is that sum at the
-    sizes of CIFAR. It costs the connector.
+    sizes of CIFAR. It costs the adapter.
 
     Args:
         teacher_layer_name: Path of what enters the teacher's activation (`"relu4:input"`, or
@@ -48,7 +48,7 @@ class ActivationBoundary(ProjectedLoss):
             spatial stage.
         student_layer_name: The same for the student.
         margin: μ, a positive number.
-        projector: `"auto"`, or `None` for no connector between features of equal shapes.
+        projector: `"auto"`, or `None` for no adapter between features of equal shapes.
         name: Name of the loss in the training history.
 
     Raises:

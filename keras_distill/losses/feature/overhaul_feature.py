@@ -49,10 +49,10 @@ class OverhaulFeature(ProjectedLoss):
     teacher isn't positive and the student lies below it cost nothing. The margin of a channel is
     the mean of its negative values, which the paper takes from the training images or from batch
     normalization's parameters; here it is their running mean over the training batches. The
-    student's features pass through a connector, a 1×1 convolution and batch normalization. The
+    student's features pass through an adapter, a 1×1 convolution and batch normalization. The
     authors sum over the neurons and weigh 1e-3 on CIFAR, with half of the weight from a layer to
     the one before; here the mean over the neurons is taken and all layers weigh the same: a weight
-    of about 10 is that sum at the sizes of CIFAR. It costs the connector.
+    of about 10 is that sum at the sizes of CIFAR. It costs the adapter.
 
     Args:
         teacher_layer_name: Path of what enters the teacher's activation (`"relu4:input"`, or
@@ -60,7 +60,7 @@ class OverhaulFeature(ProjectedLoss):
             `(batch, ..., channels)`, a list of paths, or `"auto"`: the last activation of each
             spatial stage.
         student_layer_name: The same for the student.
-        projector: `"auto"`, or `None` for no connector between features of equal shapes.
+        projector: `"auto"`, or `None` for no adapter between features of equal shapes.
         name: Name of the loss in the training history.
 
     Raises:
@@ -96,11 +96,11 @@ class OverhaulFeature(ProjectedLoss):
 
     @property
     def own_layers(self):
-        """List of the connectors and of the running margins."""
+        """List of the adapters and of the running margins."""
         return [*super().own_layers, *self._margins]
 
     def build(self, teacher_shapes, student_shapes):
-        """Builds the connectors and the margins."""
+        """Builds the adapters and the margins."""
         super().build(teacher_shapes, student_shapes)
         pairs = as_pairs(teacher_shapes, student_shapes)
         for margin, (teacher_shape, _) in zip(self._margins, pairs, strict=True):

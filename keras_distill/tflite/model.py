@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_distill.arguments import check_choice, check_finite, check_path
+from keras_distill.arguments import check_choice, check_finite, check_path, shown
 from keras_distill.files import write_whole
 from keras_distill.tflite import formats
+from keras_distill.tflite.analysis import ethos_u, schema
 from keras_distill.tflite.analysis import lint as lint_module
-from keras_distill.tflite.analysis import schema
+from keras_distill.tflite.analysis import report as report_module
 from keras_distill.tflite.analysis.tensor_info import TensorInfo, info_of
+from keras_distill.tflite.deploy import android, arduino, cmake, ios, raspberry_pi
 from keras_distill.tflite.deploy import metadata as metadata_module
 from keras_distill.tflite.runtime import litert
 
 if TYPE_CHECKING:
     import keras
 
-    from keras_distill.tflite.analysis.ethos_u import EthosUEstimate
-    from keras_distill.tflite.analysis.report import Report
     from keras_distill.tflite.runtime.verify import Verification
 
 # Types of inputs that NumPy has too.
@@ -136,10 +136,7 @@ class TFLiteModel:
                     f"Received: an array of shape {array.shape}"
                 )
             if len(array) == 0:
-                raise ValueError(
-                    "There are no samples: give at least one. "
-                    f"Received: an array of shape {array.shape}"
-                )
+                raise ValueError(f"There are no samples: give at least one. Received: x={shown(x)}")
         if any(info.is_quantized for info in self.inputs):
             check_finite("x", arrays)
         return [info.quantize(array) for array, info in zip(arrays, self.inputs, strict=True)]
@@ -203,15 +200,13 @@ class TFLiteModel:
 
         return verify(self, model, x, y)
 
-    def report(self) -> "Report":
+    def report(self) -> report_module.Report:
         """Measures what the model needs of a device.
 
         Returns:
             `Report`: operators, flash, arena, multiplications, and the boards that it fits.
         """
-        from keras_distill.tflite.analysis.report import report
-
-        return report(self)
+        return report_module.report(self)
 
     @property
     def metadata(self) -> metadata_module.Metadata | None:
@@ -277,7 +272,7 @@ class TFLiteModel:
         self.content = content
         return metadata
 
-    def estimate_ethos_u(self, accelerator: str = "ethos-u55-128") -> "EthosUEstimate":
+    def estimate_ethos_u(self, accelerator: str = "ethos-u55-128") -> ethos_u.EthosUEstimate:
         """Estimates the model on Arm's Ethos-U, a neural processor beside some microcontrollers.
 
         Args:
@@ -291,9 +286,7 @@ class TFLiteModel:
             ImportError: If ethos-u-vela isn't installed (extra `ethos-u`).
             ValueError: If the accelerator is unknown or the model isn't quantized to integers.
         """
-        from keras_distill.tflite.analysis.ethos_u import estimate
-
-        return estimate(self, accelerator)
+        return ethos_u.estimate(self, accelerator)
 
     def to_arduino(
         self,
@@ -329,8 +322,6 @@ class TFLiteModel:
                 or `samples` don't suit the model, or the folder holds something else or
                 changed files that would have to be replaced.
         """
-        from keras_distill.tflite.deploy import arduino
-
         return arduino.export(self, folder, labels, samples, name, library)
 
     def to_cmake(
@@ -361,8 +352,6 @@ class TFLiteModel:
                 suit it, or the folder holds something else or changed files that would have to be
                 replaced.
         """
-        from keras_distill.tflite.deploy import cmake
-
         return cmake.export(self, folder, labels, samples, name)
 
     def to_raspberry_pi(
@@ -403,8 +392,6 @@ class TFLiteModel:
         assert (runner / "classify.py").is_file()
         ```
         """
-        from keras_distill.tflite.deploy import raspberry_pi
-
         return raspberry_pi.export(self, folder, labels, samples, name)
 
     def to_android(
@@ -432,8 +419,6 @@ class TFLiteModel:
                 suit it, or the folder holds something else or changed files that would have to be
                 replaced.
         """
-        from keras_distill.tflite.deploy import android
-
         return android.export(self, folder, labels, samples, name)
 
     def to_ios(
@@ -461,6 +446,4 @@ class TFLiteModel:
                 suit it, or the folder holds something else or changed files that would have to be
                 replaced.
         """
-        from keras_distill.tflite.deploy import ios
-
         return ios.export(self, folder, labels, samples, name)

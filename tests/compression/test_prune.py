@@ -1,15 +1,11 @@
 """A pruned student has the zeros that were asked for, where and when they were asked for."""
 
-import os
-import sys
-
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from keras_distill import AttentionTransfer, Distiller, SoftTargets
-from keras_distill.compression import prune, quantize_aware, tfmot
+from keras_distill.compression import prune, quantize_aware
 from keras_distill.losses import ClassAttentionTransfer
 from tests.compression.models import (
     MODELS,
@@ -289,33 +285,3 @@ def test_bad_models_are_refused():
         prune(quantize_aware(sequential()))
     with pytest.raises(ValueError, match=r"'first' .* is pruned already.*strip"):
         prune(prune(sequential()))
-
-
-def test_a_layer_that_can_not_be_copied_is_named():
-    class Custom(layers.Layer):
-        def __init__(self, scale, **kwargs):
-            super().__init__(**kwargs)
-            self.scale = scale
-
-        def call(self, inputs):
-            return inputs * self.scale
-
-        def get_config(self):
-            return {"name": self.name}
-
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, layers.Dense(2)(Custom(3.0, name="scaled")(inputs)))
-    with pytest.raises(ValueError, match=r"'scaled' \(Custom\) can't be copied"):
-        prune(model)
-
-
-def test_a_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow_model_optimization", None)
-    with pytest.raises(ImportError, match=r"pip install keras_distill\[compress\]"):
-        prune(sequential())
-
-
-def test_importing_tfmot_changes_nothing_else():
-    tfmot.require("tensorflow_model_optimization")
-    assert "TF_USE_LEGACY_KERAS" not in os.environ
-    assert tf.keras.Model is keras.Model

@@ -1,22 +1,20 @@
-"""The Distiller: a Keras model whose training step teaches a student what a teacher knows."""
+"""Distiller: a Keras model that trains a student with a frozen teacher."""
 
-import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
-import tensorflow as tf
-from keras import ops
 
-from keras_distill import _compat
 from keras_distill.arguments import check_flag
-from keras_distill.features.batches import check_input_function, indices_of, inputs_of, spec_of
+from keras_distill.cache import TeacherCache
+from keras_distill.features.batches import check_input_function, spec_of
 from keras_distill.features.branch_kinds import branch_of
 from keras_distill.losses.loss import flat_shapes
-from keras_distill.training import checks, replicas
-from keras_distill.training.edge import Edge, weighed
+from keras_distill.training.edge import Edge
 from keras_distill.training.freezing import WithFrozenTeacher, check_shares_nothing
-from keras_distill.training.labels import BatchLabels
 from keras_distill.training.outputs import Outputs
 from keras_distill.training.saving import SavesItsModels
+from keras_distill.training.step import StepModel
 from keras_distill.training.tutorial import refuse_tutorial_arguments, tutorial_settings
 from keras_distill.training.validation import (
     check_arguments,
@@ -29,10 +27,13 @@ from keras_distill.training.validation import (
     warn_about_from_logits,
 )
 
+InputFunction = Callable | str | None
+Weight = float | keras.optimizers.schedules.LearningRateSchedule
+
 
 @keras.saving.register_keras_serializable("keras_distill")
-class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
-    """Trains a student on the labels and on what a frozen teacher knows.
+class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
+    """Trains a student on labels and on the outputs and features of a frozen teacher.
 
     A drop-in superset of `keras.distillation.Distiller`: same arguments, attributes and history
     keys, and losses of `keras.distillation` work too. Per training step teacher and student run
@@ -101,17 +102,17 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
 
     def __init__(
         self,
-        teacher=None,
-        student=None,
-        distillation_losses=None,
-        distillation_loss_weights=None,
-        student_loss_weight=0.5,
-        teacher_input=None,
-        student_input=None,
-        sample_index=None,
-        label_key=None,
-        name="distiller",
-        **kwargs,
+        teacher: keras.Model | TeacherCache | Callable | None = None,
+        student: keras.Model | None = None,
+        distillation_losses: Any = None,
+        distillation_loss_weights: Weight | Sequence[Weight] | None = None,
+        student_loss_weight: Weight | None = 0.5,
+        teacher_input: InputFunction = None,
+        student_input: InputFunction = None,
+        sample_index: InputFunction = None,
+        label_key: str | None = None,
+        name: str = "distiller",
+        **kwargs: Any,
     ):
         is_tutorial_form = distillation_losses is None
         check_arguments(is_tutorial_form, distillation_loss_weights, student_loss_weight)
@@ -203,8 +204,8 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
             branch.learn_shapes(None if is_described else x)
         self._build_losses(x)
 
-    def _learn_from(self, teacher, student, x):
-        """Finds the shapes of both branches and builds the losses, in the first step."""
+    def learn_from_first_batch(self, teacher, student, x):
+        """Finds the shapes of both branches and builds the losses."""
         self._edge.source.learn_from(teacher)
         self._edge.target.learn_from(student)
         self._build_losses(keras.tree.map_structure(spec_of, x))
@@ -228,7 +229,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
             output = output if len(output) > 1 else output[0]
         self._edge.check_outputs(self._outputs.kinds(output))
 
-    def prepare(self, x):
+    def prepare(self, x: Any) -> None:
         """Builds what depends on the data, for subclassed models, before the first step.
 
         The first step does this itself, except for projectors under a `tf.distribute` strategy.
@@ -241,16 +242,16 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
 
     def compile(
         self,
-        optimizer="adam",
-        loss=None,
-        metrics=None,
-        student_loss_fn=None,
-        distillation_loss_fn=None,
-        alpha=None,
-        temperature=None,
-        validate_with_teacher=True,
-        **kwargs,
-    ):
+        optimizer: str | keras.Optimizer = "adam",
+        loss: Any = None,
+        metrics: Any = None,
+        student_loss_fn: Any = None,
+        distillation_loss_fn: Any = None,
+        alpha: Weight | None = None,
+        temperature: Weight | None = None,
+        validate_with_teacher: bool = True,
+        **kwargs: Any,
+    ) -> None:
         """Configures training.
 
         Args:
@@ -316,165 +317,13 @@ class Distiller(SavesItsModels, WithFrozenTeacher, checks.WatchedModel):
         """Returns the student's predictions."""
         return self.student(self._edge.target.inputs_of(inputs), training=training, **kwargs)
 
-    @property
-    def losses(self):
-        """Regularization and `add_loss` losses of the student and of the projectors."""
-        own = [loss for layer in self.distillation_layers for loss in layer.losses]
-        return self.student.losses + own
-
-    @property
-    def metrics(self):
-        """All metrics: the losses', the compiled ones, one per distillation loss."""
-        compiled = _compat.compiled_metrics(self)
-        # Metrics that saw no labels yet have no result.
-        ready = [m for m in super().metrics if m is not compiled or compiled.built]
-        return ready + self._edge.trackers
-
-    @property
-    def _uses_teacher(self):
-        return self.student_loss_weight is None or self.student_loss_weight != 1
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Runs both models on a batch and returns the total loss.
-
-        Args:
-            x: Inputs.
-            y: Labels, or `None`.
-            y_pred: Ignored: the student runs here, so that its features belong to its output.
-            sample_weight: Weights of the samples.
-            training: Whether the student runs in training mode.
-
-        Returns:
-            Scalar tensor.
-        """
-        teacher = self._forward_of_teacher(x)
-        student = self._edge.target.forward(x, training)
-        total, _ = self._total(teacher, student, x, y, sample_weight, training)
-        return total
-
-    def _total(self, teacher, student, x, y, sample_weight, training):
-        """Returns the total loss and a dictionary of its parts, from one pass of both models."""
-        if teacher is not None and self._edge.are_shapes_unknown:
-            self._learn_from(teacher, student, inputs_of(x))
-        step = self.optimizer.iterations
-        labels = self._labels(y, student.output, sample_weight)
-        parts = {"student_loss": ops.zeros(())}
-        compiled_loss = _compat.compiled_loss(self)
-        if self.student_loss_weight != 0 and y is not None and compiled_loss is not None:
-            weights = labels.weights_over_replicas(sample_weight)
-            with labels.only_labeled():
-                value = compiled_loss(labels.y, student.output, weights)
-            # Keras has divided by the number of replicas; the update below does so for all parts.
-            parts["student_loss"] = ops.cast(value, "float32") * replicas.replicas()
-        total = parts["student_loss"]
-        if teacher is not None:
-            values = self._edge.values(
-                teacher,
-                student,
-                labels,
-                under_xla=self.is_under_xla,
-                indices=indices_of(x, self.sample_index),
-                step=step,
-                training=training,
-            )
-            parts |= dict(zip(self._edge.names, values, strict=True))
-            parts["distillation_loss"] = self._edge.total(values, step)
-            total = weighed(total, parts["distillation_loss"], self.student_loss_weight, step)
-        # Where no teacher was asked, the projectors weren't called: they hold no loss of this step.
-        for loss in self.losses if teacher is not None else self.student.losses:
-            total = total + ops.sum(ops.cast(loss, "float32"))
-        return total, {"loss": total, "total_loss": total, **parts}
-
-    def _labels(self, y, output, sample_weight):
-        return BatchLabels(y, sample_weight, output, self._outputs, self.label_key)
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Updates the compiled metrics, for the samples that have a label.
-
-        Args:
-            x: Inputs.
-            y: Labels, or `None`.
-            y_pred: Predictions of the student.
-            sample_weight: Weights of the samples.
-
-        Returns:
-            Dictionary from name to value of all metrics.
-        """
-        compiled = _compat.compiled_metrics(self)
-        if y is not None and compiled is not None:
-            self._labels(y, y_pred, sample_weight).update_metrics(compiled)
-        return self.get_metrics_result()
-
-    def _forward_of_teacher(self, x):
-        return self._edge.source.forward(x, training=False) if self._uses_teacher else None
-
-    def describe(self):
+    def describe(self) -> str:
         """Returns a table, as text, of the losses, their weights and the layers that they tap.
 
         It says what `"auto"` chose. Shapes are unknown before the first step of a subclassed
         model.
         """
         return self._edge.describe()
-
-    def train_step(self, data):
-        """Updates the student, and the projectors, on one batch."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        teacher = self._forward_of_teacher(x)
-        with tf.GradientTape() as tape:
-            student = self._edge.target.forward(x, training=True)
-            total, parts = self._total(teacher, student, x, y, sample_weight, True)
-            scaled = self.optimizer.scale_loss(total / replicas.replicas())
-        weights = self.trainable_weights
-        if weights:
-            gradients = tape.gradient(scaled, weights)
-            gradients = checks.finite_gradients(gradients, total, self.is_under_xla)
-            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        else:
-            warnings.warn("The student does not have any trainable weights.", stacklevel=2)
-        return replicas.as_averaged(self._logs(x, y, student.output, sample_weight, parts))
-
-    def test_step(self, data):
-        """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with_teacher = (
-            self._uses_teacher and self.validate_with_teacher and self._edge.source.has_batch(x)
-        )
-        teacher = self._forward_of_teacher(x) if with_teacher else None
-        student = self._edge.target.forward(x, training=False)
-        _, parts = self._total(teacher, student, x, y, sample_weight, False)
-        logs = self._logs(x, y, student.output, sample_weight, parts)
-        if not with_teacher:
-            unknown = {"distillation_loss", *self._edge.names}
-            logs = {name: value for name, value in logs.items() if name not in unknown}
-        return replicas.as_averaged(logs)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        batch = replicas.first_batch(self.distribute_strategy, iterator)
-        if batch is not None:
-            iterator, data_batch = None, batch
-        super()._maybe_symbolic_build(iterator, data_batch)
-
-    def _logs(self, x, y, y_pred, sample_weight, parts):
-        batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
-        trackers = {tracker.name: tracker for tracker in self._loss_trackers}
-        for name, value in parts.items():
-            trackers[name].update_state(value, sample_weight=batch_size)
-        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-
-    @property
-    def _loss_trackers(self):
-        return [
-            _compat.loss_tracker(self),
-            self.student_loss_tracker,
-            self.distillation_loss_tracker,
-            self.total_loss_tracker,
-            *self._edge.trackers,
-        ]
-
-    @property
-    def watched_trackers(self):
-        """Metrics of the distillation losses, whose values must be finite."""
-        return self._edge.trackers
 
     def build(self, input_shape):
         """Builds the student."""

@@ -317,7 +317,7 @@ def _unique_names(losses):
 
 def _value(loss, tapped, context, labels):
     """Computes one loss of a batch: the mean over the samples that it can judge."""
-    loss.check_batches(*(_shapes_of(side) for side in tapped))
+    loss.check_batches(*map(_shapes_of, tapped))
     values = loss.call(*tapped, context)
     if not len(values.shape):
         return values
@@ -342,8 +342,8 @@ def _warn_about_masks(loss, tapped, masks):
     """Warns where a loss compares positions that a Keras mask leaves out."""
     if loss.takes_masks or not any(
         mask is not None and fits(mask, tensor)
-        for side, of_side in zip(tapped, masks, strict=True)
-        for tensor, mask in zip(keras.tree.flatten(side), _as_list(of_side), strict=True)
+        for tensors, known in zip(tapped, masks, strict=True)
+        for tensor, mask in zip(keras.tree.flatten(tensors), _as_list(known), strict=True)
     ):
         return
     warnings.warn(

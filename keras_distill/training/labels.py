@@ -70,11 +70,11 @@ class BatchLabels:
         kinds = ["sigmoid" if kind == "sigmoid" else "softmax" for kind in self.kinds]
         return self._which_have(self._classes, kinds)
 
-    def classes(self, asker, checks):
+    def classes(self, loss_name, checks):
         """Returns the labels as classes, zeros where they are missing, and checks them.
 
         Args:
-            asker: Name of the loss that needs them, for the error.
+            loss_name: Name of the loss that needs them, for the error.
             checks: `Checks` of the step.
 
         Returns:
@@ -83,7 +83,7 @@ class BatchLabels:
         found = [
             value
             if value is None or isinstance(value, dict)
-            else _checked(without_missing(value, has), tensor, asker, checks)
+            else _checked(without_missing(value, has), tensor, loss_name, checks)
             for value, has, tensor in zip(self._classes, self.has_class, self._tensors, strict=True)
         ]
         return found[0] if len(found) == 1 else found
@@ -236,7 +236,7 @@ def _taken(y, key):
     return y[key]
 
 
-def _checked(labels, output, asker, checks):
+def _checked(labels, output, loss_name, checks):
     """Checks that labels are classes of an output."""
     labels = ops.convert_to_tensor(labels)
     classes = output.shape[-1]
@@ -247,8 +247,8 @@ def _checked(labels, output, asker, checks):
     if "float" in dtype:
         wrong = ops.logical_or(wrong, ops.not_equal(labels, ops.floor(labels)))
     message = (
-        f"{asker} needs labels that are classes, integers from 0 to {classes - 1}, -1 for a sample "
-        "without a label, or one-hot rows. Received: another number"
+        f"{loss_name} needs labels that are classes, integers from 0 to {classes - 1}, -1 for a "
+        "sample without a label, or one-hot rows. Received: another number"
     )
     return checks.unless(wrong, message, labels)
 

@@ -1,0 +1,184 @@
+"""The training step that all schemes share: each branch runs once, edges carry the losses."""
+
+import warnings
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_distill import _compat
+from keras_distill.features.batches import indices_of, inputs_of
+from keras_distill.training import checks, replicas
+from keras_distill.training.edge import weighed
+from keras_distill.training.labels import BatchLabels
+
+
+class StepModel(checks.WatchedModel):
+    """A model whose step runs a source and a target once per batch, with an edge between them.
+
+    A subclass sets `student`, `student_loss_weight`, `validate_with_teacher`, `sample_index`,
+    `label_key`, `distillation_layers`, the edge as `_edge`, the `Outputs` of the student as
+    `_outputs`, and the three trackers of the losses; and overrides `learn_from_first_batch`.
+    """
+
+    def learn_from_first_batch(self, teacher, student, x):
+        """Builds what depends on the shapes of the first batch.
+
+        Args:
+            teacher: `Forward` of the source.
+            student: `Forward` of the target.
+            x: The batch's inputs.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override `learn_from_first_batch`.")
+
+    @property
+    def losses(self):
+        """Regularization and `add_loss` losses of the student and of the projectors."""
+        own = [loss for layer in self.distillation_layers for loss in layer.losses]
+        return self.student.losses + own
+
+    @property
+    def metrics(self):
+        """All metrics: the losses', the compiled ones, one per distillation loss."""
+        compiled = _compat.compiled_metrics(self)
+        # Metrics that saw no labels yet have no result.
+        ready = [m for m in super().metrics if m is not compiled or compiled.built]
+        return ready + self._edge.trackers
+
+    @property
+    def _uses_teacher(self):
+        return self.student_loss_weight is None or self.student_loss_weight != 1
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Runs both models on a batch and returns the total loss.
+
+        Args:
+            x: Inputs.
+            y: Labels, or `None`.
+            y_pred: Ignored: the student runs here, so that its features belong to its output.
+            sample_weight: Weights of the samples.
+            training: Whether the student runs in training mode.
+
+        Returns:
+            Scalar tensor.
+        """
+        teacher = self._forward_of_teacher(x)
+        student = self._edge.target.forward(x, training)
+        total, _ = self._total(teacher, student, x, y, sample_weight, training)
+        return total
+
+    def _total(self, teacher, student, x, y, sample_weight, training):
+        """Returns the total loss and a dictionary of its parts, from one pass of both models."""
+        if teacher is not None and self._edge.are_shapes_unknown:
+            self.learn_from_first_batch(teacher, student, inputs_of(x))
+        step = self.optimizer.iterations
+        labels = self._labels(y, student.output, sample_weight)
+        parts = {"student_loss": ops.zeros(())}
+        compiled_loss = _compat.compiled_loss(self)
+        if self.student_loss_weight != 0 and y is not None and compiled_loss is not None:
+            weights = labels.weights_over_replicas(sample_weight)
+            with labels.only_labeled():
+                value = compiled_loss(labels.y, student.output, weights)
+            # Keras has divided by the number of replicas; the update below does so for all parts.
+            parts["student_loss"] = ops.cast(value, "float32") * replicas.replicas()
+        total = parts["student_loss"]
+        if teacher is not None:
+            values = self._edge.values(
+                teacher,
+                student,
+                labels,
+                under_xla=self.is_under_xla,
+                indices=indices_of(x, self.sample_index),
+                step=step,
+                training=training,
+            )
+            parts |= dict(zip(self._edge.names, values, strict=True))
+            parts["distillation_loss"] = self._edge.total(values, step)
+            total = weighed(total, parts["distillation_loss"], self.student_loss_weight, step)
+        # Where no teacher was asked, the projectors weren't called: they hold no loss of this step.
+        for loss in self.losses if teacher is not None else self.student.losses:
+            total = total + ops.sum(ops.cast(loss, "float32"))
+        return total, {"loss": total, "total_loss": total, **parts}
+
+    def _labels(self, y, output, sample_weight):
+        return BatchLabels(y, sample_weight, output, self._outputs, self.label_key)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Updates the compiled metrics, for the samples that have a label.
+
+        Args:
+            x: Inputs.
+            y: Labels, or `None`.
+            y_pred: Predictions of the student.
+            sample_weight: Weights of the samples.
+
+        Returns:
+            Dictionary from name to value of all metrics.
+        """
+        compiled = _compat.compiled_metrics(self)
+        if y is not None and compiled is not None:
+            self._labels(y, y_pred, sample_weight).update_metrics(compiled)
+        return self.get_metrics_result()
+
+    def _forward_of_teacher(self, x):
+        return self._edge.source.forward(x, training=False) if self._uses_teacher else None
+
+    def train_step(self, data):
+        """Updates the student, and the projectors, on one batch."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        teacher = self._forward_of_teacher(x)
+        with tf.GradientTape() as tape:
+            student = self._edge.target.forward(x, training=True)
+            total, parts = self._total(teacher, student, x, y, sample_weight, True)
+            scaled = self.optimizer.scale_loss(total / replicas.replicas())
+        weights = self.trainable_weights
+        if weights:
+            gradients = tape.gradient(scaled, weights)
+            gradients = checks.finite_gradients(gradients, total, self.is_under_xla)
+            self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+        else:
+            warnings.warn("The student does not have any trainable weights.", stacklevel=2)
+        return replicas.as_averaged(self._logs(x, y, student.output, sample_weight, parts))
+
+    def test_step(self, data):
+        """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with_teacher = (
+            self._uses_teacher and self.validate_with_teacher and self._edge.source.has_batch(x)
+        )
+        teacher = self._forward_of_teacher(x) if with_teacher else None
+        student = self._edge.target.forward(x, training=False)
+        _, parts = self._total(teacher, student, x, y, sample_weight, False)
+        logs = self._logs(x, y, student.output, sample_weight, parts)
+        if not with_teacher:
+            unknown = {"distillation_loss", *self._edge.names}
+            logs = {name: value for name, value in logs.items() if name not in unknown}
+        return replicas.as_averaged(logs)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        batch = replicas.first_batch(self.distribute_strategy, iterator)
+        if batch is not None:
+            iterator, data_batch = None, batch
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+    def _logs(self, x, y, y_pred, sample_weight, parts):
+        batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
+        trackers = {tracker.name: tracker for tracker in self._loss_trackers}
+        for name, value in parts.items():
+            trackers[name].update_state(value, sample_weight=batch_size)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    @property
+    def _loss_trackers(self):
+        return [
+            _compat.loss_tracker(self),
+            self.student_loss_tracker,
+            self.distillation_loss_tracker,
+            self.total_loss_tracker,
+            *self._edge.trackers,
+        ]
+
+    @property
+    def watched_trackers(self):
+        """Metrics of the distillation losses, whose values must be finite."""
+        return self._edge.trackers

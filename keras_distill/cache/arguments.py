@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_distill.arguments import check_count, check_path, shown
 
 _SEED_LIMIT = 2**31
+_SIZE_LIMIT = 2**31 - 1
 
 
 def local_directory(directory):
@@ -52,8 +53,8 @@ def check_augment(augment):
     if isinstance(augment, keras.Layer) or not callable(augment):
         raise TypeError(
             "augment must be a function (inputs, seed) of one sample, whose randomness comes from "
-            f"seed, as in tf.image.stateless_random_flip_left_right, got {shown(augment)}. A "
-            "layer's can't be repeated for the student."
+            "seed, as in tf.image.stateless_random_flip_left_right. A layer's can't be repeated "
+            f"for the student. Received: augment={shown(augment)}"
         )
 
 
@@ -68,6 +69,20 @@ def check_seed(seed):
         ValueError: If it is out of bounds.
     """
     return check_count("seed", seed, low=-_SEED_LIMIT, high=_SEED_LIMIT - 1)
+
+
+def check_size(name, size):
+    """Checks that a number of samples, views or values is at least 1, and returns it as an `int`.
+
+    Args:
+        name: The argument.
+        size: What was given.
+
+    Raises:
+        TypeError: If it isn't an integer.
+        ValueError: If it is out of bounds.
+    """
+    return check_count(name, size, high=_SIZE_LIMIT)
 
 
 def check_order(shuffle, buffer_size, seed):
@@ -94,7 +109,7 @@ def check_order(shuffle, buffer_size, seed):
                 f"arrays or single samples and shuffle=True. Received: {name}={shown(value)}"
             )
         return None
-    size = check_count("buffer_size", 8192 if buffer_size is None else buffer_size)
+    size = check_size("buffer_size", 8192 if buffer_size is None else buffer_size)
     return size, None if seed is None else check_seed(seed)
 
 

@@ -1,4 +1,4 @@
-"""What a cache is to be made of, checked before the teacher runs over a data set."""
+"""The arguments of building a cache, checked before the teacher runs over a data set."""
 
 import dataclasses
 import json
@@ -8,9 +8,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_distill.arguments import check_choice, check_count, shown
+from keras_distill.arguments import check_choice, shown
 from keras_distill.cache import manifest, shards
-from keras_distill.cache.arguments import another_sample, check_augment, check_seed, spec_text
+from keras_distill.cache.arguments import (
+    another_sample,
+    check_augment,
+    check_seed,
+    check_size,
+    spec_text,
+)
 from keras_distill.cache.builder import batches_per_shard, check_reproducible, first_fingerprints
 from keras_distill.cache.fingerprint import differ
 from keras_distill.cache.samples import Samples, seeded
@@ -60,17 +66,17 @@ class BuildSpec:
                 "Teacher must be a keras.Model, or a function from a batch to logits. "
                 f"Received: teacher={shown(teacher)}"
             )
-        batch_size = check_count("batch_size", batch_size)
-        views = check_count("views", views)
-        top_k = None if top_k is None else check_count("top_k", top_k)
-        shard_size = None if shard_size is None else check_count("shard_size", shard_size)
+        batch_size = check_size("batch_size", batch_size)
+        views = check_size("views", views)
+        top_k = None if top_k is None else check_size("top_k", top_k)
+        shard_size = None if shard_size is None else check_size("shard_size", shard_size)
         seed = check_seed(seed)
         check_choice("dtype", dtype, DTYPES)
         check_augment(augment)
         if views > 1 and augment is None:
             raise ValueError(
-                f"views={views} needs augment=, a function (inputs, seed): without it all views "
-                "are the same."
+                "More than one view needs augment=, a function (inputs, seed): without it all "
+                f"views are the same. Received: views={views}, augment=None"
             )
         self.augment = augment
         self._of_losses(distillation_losses)
@@ -126,6 +132,33 @@ class BuildSpec:
         self._tapped = tapped_paths(chosen, self._candidates)
         self._paths = list(dict.fromkeys(path for _, path in self._tapped if path is not None))
         self._branch.tap([(path, loss) for loss, path in self._tapped])
+
+    def begin(self, directory):
+        """Returns the manifest that a build goes on from: that of the folder, or a new one.
+
+        Args:
+            directory: Folder of the cache, made if it doesn't exist.
+
+        Raises:
+            ValueError: If the folder holds another cache, or other files.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        found = [file.name for file in directory.iterdir()]
+        others = [name for name in found if not manifest.is_of_manifest(name)]
+        if (directory / manifest.FILE).exists():
+            content = manifest.read(directory)
+            self.check_against(directory, content)
+            return content
+        if any(name.endswith(".tfrecord") for name in others):
+            # Says how it is mended.
+            manifest.read(directory)
+        if others:
+            raise ValueError(
+                f"{str(directory)!r} holds other files ({', '.join(sorted(others)[:3])}, ...): "
+                "give a folder of its own to the cache."
+            )
+        manifest.write(directory, self.content)
+        return self.content
 
     def check_against(self, directory, recorded):
         """Checks that a cache, finished or not, is the one that is wanted.

@@ -1,4 +1,4 @@
-"""A few numbers that tell one sample from another: how a cache knows what the teacher saw."""
+"""Fingerprints of samples: a few numbers each, by which a cache knows what the teacher saw."""
 
 import functools
 import math

@@ -1,11 +1,11 @@
-"""A batch together with what the teacher said of it, and the pipelines that make such batches."""
+"""Pipelines that pair the samples of a data set with the teacher's cached outputs."""
 
 import numpy as np
 import tensorflow as tf
 
 from keras_distill.cache import shards
 from keras_distill.cache.fingerprint import differ, fingerprints_of
-from keras_distill.cache.samples import seeded
+from keras_distill.cache.samples import seeded, untuned
 from keras_distill.features.batches import CachedBatch
 
 
@@ -21,9 +21,13 @@ class Join:
         samples_per_shard: Samples of each shard but the last.
         count: Samples of the data set.
         chosen: Which samples to give, boolean array of shape `(count,)`, or `None` for all.
+        block: Samples to read at once where the user names no batch size.
     """
 
-    def __init__(self, directory, files, targets, seed, shard, samples_per_shard, count, chosen):
+    def __init__(
+        self, directory, files, targets, seed, shard, samples_per_shard, count, chosen, block
+    ):
+        self._block = block
         self._directory = directory
         self._targets = targets
         self._seed = seed
@@ -42,6 +46,34 @@ class Join:
     def count(self):
         """Samples that come, once per view."""
         return int(self._gives.sum())
+
+    def dataset(self, samples, augment, batch_size, order):
+        """Returns the pairs as a `tf.data.Dataset` for `Distiller.fit`.
+
+        Args:
+            samples: `Samples`.
+            augment: Augmentation, or `None`.
+            batch_size: Samples per batch, or `None` for single samples.
+            order: Tuple of the shuffling buffer's size and the seed, or `None` for none.
+        """
+        if samples.is_arrays and order is not None:
+            batches = self.shuffled(samples, augment, batch_size, *order)
+        else:
+            batches = self.in_order(samples, augment, batch_size or self._block)
+            if batch_size is None or order is not None:
+                count = self.count * len(self._files)
+                cardinality = tf.data.experimental.assert_cardinality(count)
+                batches = batches.unbatch().apply(cardinality)
+            if order is not None:
+                size, seed = order
+                batches = batches.shuffle(size, seed=seed)
+                batches = batches if batch_size is None else batches.batch(batch_size)
+        options = tf.data.Options()
+        policies = tf.data.experimental.AutoShardPolicy
+        options.experimental_distribute.auto_shard_policy = (
+            policies.DATA if self._shard[1] == 1 else policies.OFF
+        )
+        return untuned(batches.with_options(options).prefetch(tf.data.AUTOTUNE))
 
     def in_order(self, samples, augment, block):
         """Joins samples in the data set's order, view after view.

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_distill.arguments import shown
+
 # What is done at once when it is small, as it takes its time however small it is.
 _SAMPLES_AT_ONCE = 512
 _BYTES_AT_ONCE = 2**20
@@ -240,8 +242,8 @@ def _as_arrays(dataset):
         counts = {len(array) for array in keras.tree.flatten(arrays)}
     except (TypeError, ValueError) as error:
         raise TypeError(
-            "The data set must be a tf.data.Dataset or a tuple of arrays, (inputs, labels), got "
-            f"{type(dataset).__name__}."
+            "The data set must be a tf.data.Dataset or a tuple of arrays, (inputs, labels). "
+            f"Received: dataset={shown(dataset)}"
         ) from error
     if len(counts) != 1:
         raise ValueError(f"The arrays of the data set differ in length: {sorted(counts)}.")

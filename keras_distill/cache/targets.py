@@ -15,6 +15,8 @@ from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
 DTYPES = ("float32", "float16", "bfloat16")
 MASK = "mask"
 _OUTPUTS = ("logits", "output")
+# Other arrays of a record, in this format and the one before; a layer may have such a name.
+_RESERVED = ("view", "start", "fingerprint", "sketch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Target:
     def name(self):
         """Name of the target in files and errors."""
         tensor = self.path or f"output {self.leaf}"
-        return f"{tensor} ({self.reduction})" if self.reduction else tensor
+        what = self.reduction or ("layer" if tensor in _RESERVED else "")
+        return f"{tensor} ({what})" if what else tensor
 
     @property
     def arrays(self):
@@ -305,7 +308,7 @@ def _target(path, reduction, leaf, shape, dtype, top_k):
     if target.top_k is not None and not 0 < target.top_k < shape[-1]:
         raise ValueError(
             f"top_k must be at least 1 and below the number of classes, {shape[-1]} for the "
-            f"teacher's {target.name}. Got {top_k!r}."
+            f"teacher's {target.name}. Received: top_k={top_k!r}"
         )
     return target
 

@@ -1,9 +1,13 @@
-"""The teacher cache: what a teacher says of a data set, computed once and read many times."""
+"""The teacher cache: the teacher's outputs of a data set, computed once and read many times."""
 
 import copy
+import os
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_distill.arguments import check_count, check_flag, check_model, check_text, shown
@@ -11,6 +15,7 @@ from keras_distill.cache import manifest, shards
 from keras_distill.cache.arguments import (
     check_augment,
     check_order,
+    check_size,
     check_timeout,
     chosen_of,
     local_directory,
@@ -19,23 +24,24 @@ from keras_distill.cache.arguments import (
 from keras_distill.cache.branch import CacheBranch
 from keras_distill.cache.build_spec import BuildSpec, check_first
 from keras_distill.cache.builder import Builder
+from keras_distill.cache.integrity import check_files
 from keras_distill.cache.join import Join
-from keras_distill.cache.samples import Samples, untuned
-from keras_distill.cache.targets import MASK, check_top_k, read_target
+from keras_distill.cache.samples import Samples
+from keras_distill.cache.targets import MASK, Target, check_top_k, read_target
 from keras_distill.cache.workers import worker_of
 
 
 @keras.saving.register_keras_serializable("keras_distill")
 class TeacherCache:
-    """What a teacher says of each sample of a data set, kept in files, in the teacher's place.
+    """The teacher's outputs of each sample of a data set, in files, in place of the teacher.
 
     It keeps what the losses need and no more: logits (or the largest of them), the one channel that
     an attention map is made of, attention scores, embeddings, features. One cache serves many
     students and settings: temperatures, weights and students' layers are not part of it.
 
-    `cache.join(dataset)` pairs each sample with what the teacher said of it, and checks by a few
-    sums over its values that it is the same sample. `Distiller(teacher=cache, ...)` learns from
-    such batches; the teacher doesn't run. Integers (tokens, bytes of images) and strings must be
+    `cache.join(dataset)` pairs each sample with the teacher's outputs, and checks by a fingerprint
+    of its values that it is the same sample. `Distiller(teacher=cache, ...)` learns from such
+    batches; the teacher doesn't run. Integers (tokens, bytes of images) and strings must be
     the same to the last bit; floating point numbers may differ by rounding, so keep token numbers
     in an integer type.
 
@@ -78,7 +84,12 @@ class TeacherCache:
           2022.
     """
 
-    def __init__(self, directory, teacher=None, verify=True):
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        teacher: keras.Model | None = None,
+        verify: bool = True,
+    ):
         directory = local_directory(directory)
         check_flag("verify", verify)
         content = manifest.read(directory)
@@ -88,7 +99,7 @@ class TeacherCache:
                 "with the same arguments, and it goes on where it stopped."
             )
         self._describe(directory, content)
-        self._check_files(verify)
+        check_files(directory, content["files"], verify)
         if teacher is not None:
             weights = manifest.weights_checksum(check_model("teacher", teacher))
             manifest.check_same(directory, self.made_of, {"teacher weights": weights})
@@ -108,22 +119,22 @@ class TeacherCache:
     @classmethod
     def build(
         cls,
-        directory,
-        teacher,
-        dataset,
-        distillation_losses,
-        batch_size=32,
-        dtype="float16",
-        top_k=None,
-        teacher_input=None,
-        augment=None,
-        views=1,
-        seed=0,
-        shard_size=None,
-        worker="auto",
-        timeout=3600,
-        verbose=1,
-    ):
+        directory: str | os.PathLike,
+        teacher: Any,
+        dataset: Any,
+        distillation_losses: Any,
+        batch_size: int = 32,
+        dtype: str = "float16",
+        top_k: int | None = None,
+        teacher_input: Callable | str | None = None,
+        augment: Callable | None = None,
+        views: int = 1,
+        seed: int = 0,
+        shard_size: int | None = None,
+        worker: tuple[int, int] | str = "auto",
+        timeout: float = 3600,
+        verbose: int = 1,
+    ) -> "TeacherCache":
         """Runs a teacher over a data set and keeps what the losses need.
 
         A build that was stopped, even killed, goes on where it was when it is called again with
@@ -186,7 +197,7 @@ class TeacherCache:
             shard_size,
         )
         worker = worker_of(worker)
-        content = _begin(directory, spec)
+        content = spec.begin(directory)
         builder = Builder(directory, content, spec, worker, timeout, verbose)
         is_whole = all((directory / name).exists() for name in content["files"])
         if not content["complete"] or not is_whole:
@@ -198,17 +209,17 @@ class TeacherCache:
 
     def join(
         self,
-        dataset,
-        augment=None,
-        views=None,
-        batch_size=None,
-        shuffle=None,
-        buffer_size=None,
-        seed=None,
-        shard=(0, 1),
-        indices=None,
-    ):
-        """Pairs each sample of a data set with what the teacher said of it.
+        dataset: Any,
+        augment: Callable | None = None,
+        views: int | None = None,
+        batch_size: int | None = None,
+        shuffle: bool | None = None,
+        buffer_size: int | None = None,
+        seed: int | None = None,
+        shard: tuple[int, int] | str = (0, 1),
+        indices: Sequence[int] | np.ndarray | None = None,
+    ) -> tf.data.Dataset:
+        """Pairs each sample of a data set with the teacher's outputs.
 
         Batches stay batches and single samples stay single: shuffle and batch those afterwards, as
         in `cache.join(samples).shuffle(10_000).batch(32)`. Arrays become batches in an order that
@@ -227,7 +238,7 @@ class TeacherCache:
             views: How many of the views to use; by default all.
             batch_size: Samples per batch, for single samples and for arrays (32 by default).
             shuffle: Whether to shuffle arrays (the default) or single samples.
-            buffer_size: Samples in the buffer that shuffles, 8192 by default.
+            buffer_size: Samples in the buffer that shuffles; `None` for 8192.
             seed: Integer of the order, or `None` for another one in each run.
             shard: `(number, count)`: this worker's share of the files and of their samples.
             indices: Numbers of the samples to give, in the data set's order and from 0, each once;
@@ -240,41 +251,24 @@ class TeacherCache:
             TypeError: If an argument is of the wrong type.
             ValueError: If the data set, its order or its augmentation isn't that of the cache.
         """
-        self._check_files(verify=False)
+        check_files(self.directory, self._content["files"], verify=False)
         samples = Samples(dataset, self._content["ranks"])
         views = self._checked_views(samples, augment, views)
         shuffle = samples.is_arrays if shuffle is None else check_flag("shuffle", shuffle)
         batch_size = self._checked_batch_size(samples, batch_size, shuffle)
         order = check_order(shuffle, buffer_size, seed)
-        number, count = worker_of(shard, "shard")
         join = Join(
             self.directory,
             [self._files_of(view) for view in range(views)],
             self.targets,
             self.made_of["seed"],
-            (number, count),
+            worker_of(shard, "shard"),
             self._content["batch_size"] * self._content["batches_per_shard"],
             self.made_of["samples"],
             chosen_of(indices, self.made_of["samples"]),
+            self._content["batch_size"],
         )
-        if samples.is_arrays and shuffle:
-            joined = join.shuffled(samples, augment, batch_size, *order)
-        else:
-            joined = join.in_order(samples, augment, batch_size or self._content["batch_size"])
-            if batch_size is None or shuffle:
-                joined = joined.unbatch().apply(
-                    tf.data.experimental.assert_cardinality(join.count * views)
-                )
-            if shuffle:
-                size, seed = order
-                joined = joined.shuffle(size, seed=seed)
-                joined = joined if batch_size is None else joined.batch(batch_size)
-        options = tf.data.Options()
-        policies = tf.data.experimental.AutoShardPolicy
-        options.experimental_distribute.auto_shard_policy = (
-            policies.DATA if count == 1 else policies.OFF
-        )
-        return untuned(joined.with_options(options).prefetch(tf.data.AUTOTUNE))
+        return join.dataset(samples, augment, batch_size, order)
 
     def _checked_views(self, samples, augment, views):
         """Checks that a data set is the one of the cache, and returns the number of views."""
@@ -289,11 +283,11 @@ class TeacherCache:
         check_first(self.directory, self._content, samples, augment)
         if views is None:
             return self.made_of["views"]
-        views = check_count("views", views)
+        views = check_size("views", views)
         if views > self.made_of["views"]:
             raise ValueError(
-                f"The cache in {str(self.directory)!r} holds {self.made_of['views']} views, and "
-                f"views={views} were asked for."
+                f"The cache in {str(self.directory)!r} holds {self.made_of['views']} views: give "
+                f"views= at most that. Received: views={views}"
             )
         return views
 
@@ -302,12 +296,13 @@ class TeacherCache:
             if batch_size is not None or shuffle:
                 raise ValueError(
                     "The data set holds batches, which join leaves as they are: give single "
-                    "samples for batch_size= or shuffle=."
+                    "samples for batch_size= or shuffle=. "
+                    f"Received: batch_size={shown(batch_size)}, shuffle={shuffle}"
                 )
             return samples.batch_length()
         if batch_size is None:
             return 32 if samples.is_arrays else None
-        return check_count("batch_size", batch_size)
+        return check_size("batch_size", batch_size)
 
     def _files_of(self, view):
         """Returns a dictionary from the path of each shard of a view to its number of records."""
@@ -316,27 +311,6 @@ class TeacherCache:
             for name, recorded in sorted(self._content["files"].items())
             if name.startswith(shards.view_prefix(view))
         }
-
-    def _check_files(self, verify):
-        if not self._content["files"]:
-            # What a distiller was saved with, whose cache wasn't there when it was loaded.
-            manifest.read(self.directory)
-            raise ValueError(
-                f"The cache in {str(self.directory)!r} wasn't there when the distiller was loaded: "
-                f"join with TeacherCache({str(self.directory)!r})."
-            )
-        for name, recorded in self._content["files"].items():
-            path = self.directory / name
-            if not path.is_file():
-                raise FileNotFoundError(
-                    f"{path} is missing: call TeacherCache.build again with the same arguments, "
-                    "which makes it anew."
-                )
-            is_whole = path.stat().st_size == recorded["bytes"] and (
-                not verify or manifest.file_checksum(path) == recorded["checksum"]
-            )
-            if not is_whole:
-                raise shards.damaged(path)
 
     def make_branch(self, name="teacher", input_function=None):
         """Returns the branch that reads the cache in the place of a teacher that runs.
@@ -351,16 +325,16 @@ class TeacherCache:
         return CacheBranch(self, name, input_function)
 
     @property
-    def targets(self):
+    def targets(self) -> list[Target]:
         """List of the `Target` objects that the cache keeps."""
         return [target for group in self._targets.values() for target in group]
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes of the cache's shards on the disk."""
         return sum(file["bytes"] for file in self._content["files"].values())
 
-    def output_activation(self, path):
+    def output_activation(self, path: str | None) -> str | list | None:
         """Names the activation of the teacher's output, or of a layer, as in `LossContext`.
 
         Args:
@@ -368,7 +342,7 @@ class TeacherCache:
         """
         return self._output_activations.get(None if path is None else check_text("path", path))
 
-    def mask_of(self, target):
+    def mask_of(self, target: Target) -> Target | None:
         """Returns the target with the Keras mask that a target carries, or `None`.
 
         Args:
@@ -412,12 +386,12 @@ class TeacherCache:
             f"{kept}>"
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the folder and what the cache holds, without its files."""
         return {"directory": str(self.directory), "content": {**self._content, "files": {}}}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "TeacherCache":
         """Opens the cache that `get_config` described, without reading its files.
 
         Where it is no longer in its place it warns, and the result knows what the cache held.
@@ -438,23 +412,3 @@ class TeacherCache:
             manifest.translated(copy.deepcopy(config["content"])),
         )
         return cache
-
-
-def _begin(directory, spec):
-    """Returns the manifest to go on from: that of the folder, or a new one."""
-    directory.mkdir(parents=True, exist_ok=True)
-    others = [file.name for file in directory.iterdir() if not manifest.is_of_manifest(file.name)]
-    if (directory / manifest.FILE).exists():
-        content = manifest.read(directory)
-        spec.check_against(directory, content)
-        return content
-    if any(name.endswith(".tfrecord") for name in others):
-        # Says how it is mended.
-        manifest.read(directory)
-    if others:
-        raise ValueError(
-            f"{str(directory)!r} holds other files ({', '.join(sorted(others)[:3])}, ...): give a "
-            "folder of its own to the cache."
-        )
-    manifest.write(directory, spec.content)
-    return spec.content

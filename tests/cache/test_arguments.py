@@ -60,6 +60,8 @@ def test_join_refuses_what_can_not_work(cache, data, arguments, error, message):
         ({"timeout": "long"}, TypeError, "timeout must be a number"),
         ({"timeout": -1}, ValueError, "timeout must be a finite number"),
         ({"timeout": float("inf")}, ValueError, "timeout must be a finite number"),
+        ({"shard_size": 2**63}, ValueError, "shard_size must be at least 1 and at most"),
+        ({"batch_size": 2**31}, ValueError, "batch_size must be at least 1 and at most"),
         ({"verbose": "yes"}, TypeError, "verbose must be an integer"),
         ({"worker": np.array([0, 2])}, TypeError, "worker must be"),
         ({"directory": None}, TypeError, "directory must be a path"),

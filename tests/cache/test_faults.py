@@ -266,7 +266,7 @@ def test_a_folder_with_other_files_is_left_alone(build, tmp_path):
         ({"dtype": "int8"}, ValueError, "dtype must be one of 'float32', 'float16', 'bfloat16'"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ({"batch_size": 2.5}, TypeError, "batch_size must be an integer"),
-        ({"views": 2}, ValueError, "views=2 needs augment="),
+        ({"views": 2}, ValueError, "needs augment=.* Received: views=2"),
         ({"top_k": 4}, ValueError, "top_k must be at least 1 and below the number of classes, 4"),
         ({"augment": keras.layers.RandomFlip()}, TypeError, "augment must be a function"),
         ({"dataset": "data"}, TypeError, "must be a tf.data.Dataset or a tuple of arrays"),
@@ -295,7 +295,7 @@ def test_join_refuses_what_it_can_not_do(cache, data):
     batches = tf.data.Dataset.from_tensor_slices(data).batch(8)
     with pytest.raises(ValueError, match="join leaves as they are"):
         cache.join(batches, batch_size=4)
-    with pytest.raises(ValueError, match="holds 1 views, and views=2"):
+    with pytest.raises(ValueError, match="holds 1 views: .* Received: views=2"):
         cache.join(data, views=2)
     with pytest.raises(ValueError, match="augmentation: none there, given now"):
         cache.join(data, augment=lambda x, seed: x)

@@ -234,3 +234,14 @@ def test_probabilities_are_kept_exact(build):
         "output 0 (output)": "float32",
         "output 0 (logits)": "float16",
     }
+
+
+@pytest.mark.parametrize("name", ["view", "start", "fingerprint", "sketch"])
+def test_a_layer_may_be_named_like_an_array_of_a_record(build, data, name):
+    layers = keras.layers.Flatten(name=name), keras.layers.Dense(4)
+    teacher = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    loss = HintLearning(name, name)
+    cache = build(teacher=teacher, distillation_losses=loss)
+    [(batch, _)] = cache.join(data, shuffle=False, batch_size=len(data[0]))
+    [target] = cache.targets
+    np.testing.assert_array_equal(target.unpack(batch.targets), data[0].reshape(-1, 64))

@@ -44,7 +44,7 @@ def _one_batch(place, dataset, arguments):
     next(iter(dataset.take(1)))
 
 
-_SAMPLES = 2**31
+_SAMPLES = 2**31 - 1
 CALLS = [
     Call(
         "TeacherCache.build",
@@ -76,7 +76,7 @@ CALLS = [
             "views": NONE | count(high=1),
             "batch_size": NONE | count(high=_SAMPLES),
             "shuffle": NONE | FLAG,
-            "buffer_size": count(high=_SAMPLES),
+            "buffer_size": NONE | count(high=_SAMPLES),
             "seed": NONE | count(low=-(2**62), high=2**62),
             # Any samples of the cache, in any order: there must be as many as in the data set.
             "indices": NONE | sequence_of(count(low=0, high=11), 12, 12),

@@ -295,7 +295,7 @@ def test_join_refuses_what_it_can_not_do(cache, data):
     batches = tf.data.Dataset.from_tensor_slices(data).batch(8)
     with pytest.raises(ValueError, match="join leaves as they are"):
         cache.join(batches, batch_size=4)
-    with pytest.raises(ValueError, match="holds 1 views: .* Received: views=2"):
+    with pytest.raises(ValueError, match=r"holds 1 views: .* Received: views=2"):
         cache.join(data, views=2)
     with pytest.raises(ValueError, match="augmentation: none there, given now"):
         cache.join(data, augment=lambda x, seed: x)

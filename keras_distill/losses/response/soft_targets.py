@@ -27,13 +27,13 @@ def standardize_logits(logits):
         Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024.
     """
     logits = as_float(logits)
-    centerd = logits - ops.mean(logits, axis=-1, keepdims=True)
+    centered = logits - ops.mean(logits, axis=-1, keepdims=True)
     others = max(logits.shape[-1] - 1, 1)
-    variance = ops.sum(ops.square(centerd), axis=-1, keepdims=True) / others
+    variance = ops.sum(ops.square(centered), axis=-1, keepdims=True) / others
     # A row of equal logits has variance 0, where the square root has no gradient.
     flat = ops.equal(variance, 0)
     deviation = ops.where(flat, 0.0, ops.sqrt(ops.where(flat, 1.0, variance)))
-    return centerd / (deviation + 1e-7)
+    return centered / (deviation + 1e-7)
 
 
 def soft_targets(teacher_logits, student_logits, temperature=4.0, divergence="kl"):

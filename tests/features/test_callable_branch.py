@@ -163,7 +163,7 @@ def test_what_a_function_cannot_give_is_refused_at_once(pair):
         "resnet50",
         3,
     ],
-    ids=repr,
+    ids=["class", "layer", "loss", "schedule", "no_argument", "two_arguments", "text", "number"],
 )
 def test_what_is_no_function_of_a_batch_is_refused(pair, teacher):
     with pytest.raises(ValueError, match=r"Teacher must be a keras.Model, a TeacherCache, a func"):

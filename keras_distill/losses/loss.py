@@ -1,20 +1,22 @@
 """The base class of every distillation loss: which layers it taps, and how it is called."""
 
 import dataclasses
-import inspect
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_distill.arguments import shown
-from keras_distill.losses import schedule
 from keras_distill.losses.context import LossContext
 from keras_distill.losses.logits import activation_of, final_activation
 from keras_distill.losses.output_selection import select
+from keras_distill.losses.saved_arguments import SavesArguments
+from keras_distill.losses.tensor_checks import check_mask, check_tensors
 
 
-class DistillationLoss(keras.distillation.DistillationLoss):
+class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
     """Compares an output, or layers, of the teacher with those of the student.
 
     A subclass overrides `call`. It works in `keras_distill.Distiller` and, when it taps at most
@@ -48,7 +50,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     ```python
     @keras.saving.register_keras_serializable("my_project")
     class CosineDistance(DistillationLoss):
-        def call(self, teacher, student, context):
+        def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
             return 1.0 - ops.sum(
                 ops.normalize(teacher, axis=-1) * ops.normalize(student, axis=-1), axis=-1
             )
@@ -70,13 +72,12 @@ class DistillationLoss(keras.distillation.DistillationLoss):
     outputs = None
     make_feature_model = None
 
-    def __new__(cls, *args, **kwargs):
-        """Remembers what the constructor is given, for `get_config`."""
-        loss = super().__new__(cls)
-        loss._given = _bound_arguments(cls, args, kwargs)
-        return loss
-
-    def __init__(self, teacher_layer_name=None, student_layer_name=None, name=None):
+    def __init__(
+        self,
+        teacher_layer_name: str | Sequence[str] | None = None,
+        student_layer_name: str | Sequence[str] | None = None,
+        name: str | None = None,
+    ):
         self.teacher_layer_name = _checked_layer_name("teacher_layer_name", teacher_layer_name)
         self.student_layer_name = _checked_layer_name("student_layer_name", student_layer_name)
         if name is not None and not _is_name(name):
@@ -117,7 +118,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
             )
 
     @property
-    def has_automatic_layers(self):
+    def has_automatic_layers(self) -> bool:
         """Whether the layers are still to be chosen."""
         return self.teacher_layer_name == "auto"
 
@@ -199,7 +200,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         """
         return teacher
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the loss of each sample.
 
         Args:
@@ -247,11 +248,11 @@ class DistillationLoss(keras.distillation.DistillationLoss):
         """
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the Keras layers whose variables belong to this loss (projectors)."""
         return []
 
-    def compute_loss(self, teacher_outputs, student_outputs, **kwargs):
+    def compute_loss(self, teacher_outputs: Any, student_outputs: Any, **kwargs: Any) -> Any:
         """Computes the mean loss of a batch.
 
         Args:
@@ -272,7 +273,7 @@ class DistillationLoss(keras.distillation.DistillationLoss):
                 f"compute_loss takes the fields of LossContext. Received: {sorted(unknown)}"
             )
         for argument in ("mask", "teacher_mask", "student_mask"):
-            _check_mask(argument, known.get(argument), student_outputs)
+            check_mask(argument, known.get(argument), student_outputs)
         return ops.mean(self.call(teacher_outputs, student_outputs, LossContext(**known)))
 
     def validate_outputs(self, teacher_outputs, student_outputs):
@@ -349,52 +350,6 @@ class DistillationLoss(keras.distillation.DistillationLoss):
             "student_activation": ends[1],
         }
 
-    def clone(self):
-        """Returns a new loss with the same settings and no variables."""
-        return type(self).from_config(self.get_config())
-
-    def get_config(self):
-        """Returns the constructor's arguments as a dictionary that `json` can write."""
-        parameters = inspect.signature(type(self).__init__).parameters.values()
-        defaults = {
-            parameter.name: parameter.default
-            for parameter in parameters
-            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-            and parameter.name != "self"
-            and (parameter.default is not parameter.empty or hasattr(self, parameter.name))
-        }
-        return {
-            name: schedule.serialize(getattr(self, name, value))
-            for name, value in {**defaults, **self._given}.items()
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        """Returns the loss that `get_config` described."""
-        return cls(**{name: schedule.deserialize(value) for name, value in config.items()})
-
-    def __repr__(self):
-        settings = ", ".join(f"{key}={value!r}" for key, value in self.get_config().items())
-        return f"{type(self).__name__}({settings})"
-
-
-def _bound_arguments(cls, args, kwargs):
-    """Returns a dictionary of the arguments given to a constructor, `**kwargs` among the others."""
-    try:
-        bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
-    except TypeError:
-        # The constructor itself is about to say so.
-        return {}
-    given = dict(list(bound.arguments.items())[1:])
-    for parameter in bound.signature.parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            given |= given.pop(parameter.name, {})
-        elif parameter.kind is parameter.VAR_POSITIONAL:
-            # Passed on to the class that is extended, which knows their names.
-            names = inspect.signature(cls.__mro__[1].__init__).parameters
-            given |= dict(zip(list(names)[1:], given.pop(parameter.name, ()), strict=False))
-    return given
-
 
 def flat_shapes(shapes):
     """Returns the shape tuples in a structure of them as a list; `None` has none."""
@@ -418,52 +373,8 @@ def _is_name(name):
     return isinstance(name, str) and bool(name) and name.isprintable() and "/" not in name
 
 
-def _check_tensors(argument, tensors):
-    for tensor in keras.tree.flatten(tensors):
-        if not hasattr(tensor, "shape") or "complex" in str(tensor.dtype):
-            raise TypeError(
-                f"{argument} must be a tensor or an array of real numbers, or a structure of "
-                f"them. Received: {argument}={shown(tensors)}"
-            )
-
-
-def _check_mask(argument, mask, outputs):
-    if mask is None:
-        return
-    is_tensor = hasattr(mask, "shape") and len(mask.shape)
-    parts = [mask] if is_tensor else mask if isinstance(mask, (list, tuple)) else ()
-    masks = [part for part in parts if part is not None]
-    if not masks or (argument == "mask" and not is_tensor):
-        raise TypeError(
-            f"{argument} must be a boolean tensor with a value per position, or None. "
-            f"Received: {argument}={shown(mask)}"
-        )
-    _check_tensors(argument, masks)
-    for part in masks:
-        dtype = keras.backend.standardize_dtype(part.dtype)
-        if dtype != "bool" and "int" not in dtype and not _is_zeros_and_ones(part):
-            raise TypeError(
-                f"{argument} must be boolean. Received: {argument}={shown(part)} of {dtype}"
-            )
-    batch = keras.tree.flatten(outputs)[0].shape[:1]
-    for part in masks:
-        if None not in (*batch, *part.shape[:1]) and tuple(part.shape[:1]) != tuple(batch):
-            raise ValueError(
-                f"{argument} must have a value for each of the {batch[0]} samples. "
-                f"Received: {argument}={shown(mask)} of shape {tuple(part.shape)}"
-            )
-
-
-def _is_zeros_and_ones(mask):
-    try:
-        values = keras.ops.convert_to_numpy(mask)
-    except Exception:  # Each backend has an error of its own for a tensor of a graph.
-        return True
-    return bool(((values == 0) | (values == 1)).all())
-
-
 def _shapes_of(argument, outputs):
-    _check_tensors(argument, outputs)
+    check_tensors(argument, outputs)
     return keras.tree.map_structure(_static_shape, outputs)
 
 
@@ -485,7 +396,7 @@ def _checked_layer_name(argument, value):
     return value
 
 
-def to_snake_case(name):
+def to_snake_case(name: str) -> str:
     """Returns a class name in snake case: `"SoftTargets"` becomes `"soft_targets"`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 

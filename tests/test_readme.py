@@ -13,7 +13,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [README, *GUIDES]
-TEXTS = {page.name: page.read_text("utf-8") for page in PAGES}
+LINKING = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+TEXTS = {page.name: page.read_text("utf-8") for page in LINKING}
 
 
 class Reader:
@@ -115,7 +116,7 @@ def test_the_readme_is_short():
     assert len(TEXTS["README.md"].splitlines()) < 200
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
 def test_links_lead_to_files_and_headings(page):
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", TEXTS[page.name]):
         path, _, anchor = target.partition("#")
@@ -129,3 +130,12 @@ def test_links_lead_to_files_and_headings(page):
 
 def test_the_readme_links_to_every_guide():
     assert all(f"(docs/{guide.name})" in TEXTS["README.md"] for guide in GUIDES)
+
+
+def test_the_files_that_contributing_names_are_there():
+    named = re.findall(r"`([a-z_]+/[\w/.]+)`", TEXTS["CONTRIBUTING.md"])
+    named = [name for name in named if "NAME" not in name and "FAMILY" not in name]
+    missing = [
+        n for n in named if not (ROOT / n).exists() and not (ROOT / "keras_distill" / n).exists()
+    ]
+    assert named and not missing

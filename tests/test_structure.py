@@ -14,6 +14,22 @@ SOURCES = {
 }
 TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in SOURCES.items()}
 
+# Any module may import these; they import nothing of the package.
+BOTTOM = {"_compat", "arguments", "files", "version"}
+# What else each module or package directly in keras_distill may import; api and cli may import all.
+MAY_IMPORT = {
+    "compression": {"tflite", "features"},
+    "distiller": {"training", "cache", "features", "losses"},
+    "training": {"cache", "features", "losses"},
+    "cache": {"features", "losses"},
+    "features": {"losses"},
+    "tflite": {"features"},
+    "recipes": {"losses"},
+    "losses": set(),
+    "visualization": set(),
+    "architectures": set(),
+    "datasets": set(),
+}
 MOST_LINES = 450
 MOST_FILES = 10
 
@@ -43,6 +59,11 @@ def imports(name):
                 yield full if full in SOURCES else node.module
 
 
+def room(name):
+    """Returns the module or package directly in keras_distill that a module belongs to."""
+    return name.split(".")[1] if "." in name else ""
+
+
 def test_imports_are_absolute():
     relative = [
         f"{name}:{node.lineno}"
@@ -51,6 +72,26 @@ def test_imports_are_absolute():
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert not relative, f"write them from keras_distill on: {relative}"
+
+
+def test_imports_run_downwards():
+    allowed = {top: below | BOTTOM | {top} for top, below in MAY_IMPORT.items()}
+    allowed |= {bottom: {bottom} for bottom in BOTTOM}
+    wrong = [
+        f"{name} imports {target}"
+        for name in SOURCES
+        for target in imports(name)
+        if room(name) in allowed and room(target) not in allowed[room(name)]
+    ]
+    assert not wrong, (
+        "move what is imported down, to a room that both may import, or pass it as an argument "
+        f"(MAY_IMPORT says who may import whom): {wrong}"
+    )
+
+
+def test_each_room_has_its_place():
+    rooms = {room(name) for name in SOURCES} - {"", "api", "cli"}
+    assert rooms == {*MAY_IMPORT, *BOTTOM}, "say in MAY_IMPORT what a new room may import"
 
 
 def test_no_modules_import_each_other_in_a_circle():
@@ -64,7 +105,7 @@ def test_no_modules_import_each_other_in_a_circle():
     assert not above, f"move what they share into a module below both: {sorted(above)}"
 
 
-@pytest.mark.parametrize("folder", ["benchmarks", "examples", "export"])
+@pytest.mark.parametrize("folder", ["keras_distill", "benchmarks", "examples", "export"])
 def test_files_are_short(folder):
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines())
@@ -98,3 +139,26 @@ def test_the_spelling_is_american(folder):
         for match in BRITISH.finditer(line)
     ]
     assert not found, f"write them as Keras does (quantize, behavior, labeled): {found}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "advice"),
+    [
+        (
+            r"isinstance\([^()]*\bTeacherCache\b",
+            "a cache is a kind of branch: give the branch a method or an attribute",
+        ),
+        (
+            r"getattr\(\w*loss\w*, \"needs_",
+            "losses of Keras are wrapped once, where they come in: every loss has the attribute",
+        ),
+    ],
+)
+def test_kinds_are_asked_by_a_method(pattern, advice):
+    found = [
+        f"{name}:{number}"
+        for name, path in SOURCES.items()
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if re.search(pattern, line)
+    ]
+    assert not found, f"{advice}: {found}"

@@ -79,7 +79,7 @@ def attention_capture(teacher_features, student_features, mode="fma"):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class AttentionCapture(DistillationLoss):
-    """Attention-guided distillation: one attention map per model, from several layers.
+    """Mean squared error of accumulated attention maps, one per model from several layers.
 
     The maps of both models are resized to the smallest layer, brought to unit length, and
     compared by their mean squared difference.

@@ -92,7 +92,7 @@ def _head_divergence(teacher, student):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class AttentionMapAlignment(LayerPairLoss):
-    """Each teacher head is imitated by the student heads that resemble it.
+    """Alignment of attention maps between any numbers of heads, weighed by similarity.
 
     The number of heads may differ. For teacher head i the student's heads are weighed by the
     cosine of the attention maps, and the loss is the mean over i of the distance between the

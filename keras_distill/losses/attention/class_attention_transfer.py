@@ -36,7 +36,7 @@ def class_attention(teacher_maps, student_maps, size=2, normalize=True):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class ClassAttentionTransfer(DistillationLoss):
-    """The student looks for each class where the teacher looks for it.
+    """Mean squared error of pooled, normalized class activation maps.
 
     A class activation map is the last feature map weighted by the classifier's kernel, one map
     per class. The maps are pooled to a coarse grid, brought to unit length each, and compared by

@@ -26,7 +26,7 @@ def gradient_attention(teacher_gradients, student_gradients):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class GradientAttentionTransfer(DistillationLoss):
-    """Makes the labels' loss of both models depend on the same parts of the input.
+    """Distance of the two models' gradients of the labels' loss with respect to the input.
 
     J is the gradient of each sample's cross-entropy with respect to the input, and the loss is
     ‖J_s - J_t‖₂, which the paper weighs β/2.

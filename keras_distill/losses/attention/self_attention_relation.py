@@ -59,7 +59,7 @@ def self_attention_relation(teacher_vectors, student_vectors, heads, mask=None):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class SelfAttentionRelation(LayerPairLoss):
-    """Divergence of how the positions of a sequence relate, by queries, keys and values.
+    """KL of self-attention relations: scaled dot products of queries, keys and values.
 
     The relations are softmax(QQᵀ/√d), softmax(KKᵀ/√d) and softmax(VVᵀ/√d), each split anew into
     `relation_heads`, so that numbers of heads and widths may differ. The loss is the sum of the

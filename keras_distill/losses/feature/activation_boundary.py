@@ -31,7 +31,7 @@ def activation_boundary(teacher_features, student_features, margin=1.0):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class ActivationBoundary(ProjectedLoss):
-    """The student's neurons are on where the teacher's are: a hinge on the pre-activations' signs.
+    """Squared hinge loss on the signs of the pre-activations, the activation boundaries.
 
     A neuron costs (μ - s)² if it should be on and s < μ, (μ + s)² if it should be off and s > -μ,
     with the margin μ. The student's features pass through an adapter, a 1×1 convolution and batch

@@ -35,7 +35,7 @@ def channel_wise(teacher_features, student_features, temperature=4.0):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class ChannelWise(ProjectedLoss):
-    """Divergence of where in the image each channel is active.
+    """KL of each channel's softmax over the positions.
 
     Each channel becomes a distribution over the positions, softmax over space of F / T, and the
     loss is T²/C times the sum over channels of KL(teacher‖student). Made for segmentation, where

@@ -30,7 +30,7 @@ def factor_distance(teacher_factors, student_factors):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class FactorTransfer(LayerPairLoss):
-    """The student's translated features match a paraphrase of the teacher's.
+    """L1 distance of factors: paraphrased teacher features, translated student features.
 
     A paraphraser, a convolutional autoencoder of the teacher's features with `rate` times their
     channels in the middle, gives the teacher's factors; a translator of three convolutions gives

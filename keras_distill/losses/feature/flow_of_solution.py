@@ -44,7 +44,7 @@ def flow_of_solution(teacher_layers, student_layers):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class FlowOfSolution(ProjectedLoss):
-    """The student solves the problem by the teacher's steps: inner products between layers.
+    """Mean squared error of FSP matrices: inner products of channels between two layers.
 
     The flow between two layers is G = F1ᵀF2 / (height · width), a matrix of the channels' inner
     products, and the loss is the mean squared difference of the two models' matrices, summed over

@@ -10,7 +10,7 @@ from keras_distill.losses.tensors import cosine_distance, mean_squared_error
 
 @keras.saving.register_keras_serializable("keras_distill")
 class HiddenStates(ProjectedLoss):
-    """The student's embeddings and hidden states are those of the teacher's, layer by layer.
+    """Distance of the embeddings and hidden states of transformers, layer by layer.
 
     `form="mse"`, as in TinyBERT: the mean squared difference, over the unmasked positions and the
     width. `form="cosine"`, as in DistilBERT: one minus the cosine at each position, averaged over

@@ -42,7 +42,7 @@ def hierarchical_context(teacher_features, student_features, levels=(4, 2, 1)):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class KnowledgeReview(LayerPairLoss):
-    """The student's deeper layers help to match the teacher's shallower ones.
+    """Review of shallower teacher layers: attention-based fusion of the student's stages.
 
     From the deepest layer up, the student's features are fused with what came from below, by an
     attention over the two, and each fusion is compared with the teacher's layer at full size and

@@ -15,7 +15,7 @@ _MASKED = ("positions", "channels")
 
 @keras.saving.register_keras_serializable("keras_distill")
 class MaskedGenerative(ProjectedLoss):
-    """The student's features, randomly masked, must still be enough to generate the teacher's.
+    """Generation of the teacher's features from randomly masked student features.
 
     The student's features are projected to the teacher's shape, a random part of them is set to
     zero, and two 3×3 convolutions generate the teacher's features from the rest. The loss is their

@@ -38,7 +38,7 @@ def _mean_kernel(first, second):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class NeuronSelectivity(LayerPairLoss):
-    """Matches the distributions of the channels' spatial patterns.
+    """Squared maximum mean discrepancy of the channels' spatial patterns.
 
     Each channel's pattern over space is brought to unit length, and the loss is the squared
     maximum mean discrepancy of the two sets of patterns, with the kernel (xᵀy)², so that numbers

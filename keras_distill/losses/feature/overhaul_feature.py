@@ -43,7 +43,7 @@ def partial_distance(teacher_features, student_features):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class OverhaulFeature(ProjectedLoss):
-    """Compares pre-activations where it matters: margin ReLU and partial distance.
+    """Partial L2 distance of pre-activations, the teacher's after a margin ReLU.
 
     The teacher's values below a negative margin are raised to it, and positions where both the
     teacher isn't positive and the student lies below it cost nothing. The margin of a channel is

@@ -13,7 +13,7 @@ _PROJECTOR = "simkd_projector"
 
 @keras.saving.register_keras_serializable("keras_distill")
 class SimpleKD(LayerPairLoss):
-    """The student reuses the teacher's classifier, and only learns the features before it.
+    """Reused teacher classifier: mean squared error of the features that enter it.
 
     When the distiller is made, the student's layers after the tapped one are replaced by a
     projector (1×1, 3×3 and 1×1 convolutions with batch normalization) and a frozen copy of the

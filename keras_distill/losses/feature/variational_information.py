@@ -38,7 +38,7 @@ def variational_information(teacher_features, student_means, variances):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class VariationalInformation(LayerPairLoss):
-    """Maximizes a bound on the information that the student's features hold about the teacher's.
+    """Variational lower bound on the mutual information of the two models' features.
 
     Three 1×1 convolutions on the student's features predict the teacher's, and each channel has a
     learned variance: the loss is the Gaussian negative log-likelihood without its constant, which

@@ -55,7 +55,7 @@ def correlation_congruence(teacher_embeddings, student_embeddings, gamma=0.4, or
 
 @keras.saving.register_keras_serializable("keras_distill")
 class CorrelationCongruence(EmbeddingLoss):
-    """Keeps the correlations between samples under a Gaussian kernel.
+    """Squared difference of the samples' correlation matrices under a Gaussian kernel.
 
     The kernel exp(-γ‖x - y‖²) of embeddings of unit length is expanded in a Taylor series up to
     an order P, and the loss is ‖K_t - K_s‖² / batch². The paper has γ = 0.4 and P = 2, and

@@ -76,7 +76,7 @@ def instance_graph(teacher, student, vertex_weight=0.1, edge_weight=5.0, transfo
 
 @keras.saving.register_keras_serializable("keras_distill")
 class InstanceGraph(DistillationLoss):
-    """Keeps the graph of a batch: its samples, their distances, and how layers move them.
+    """Distance of instance relationship graphs: vertices, edges and transformations.
 
     Vertices: the mean squared difference of the outputs. Edges: that of the squared distances
     between the embeddings, each divided by the largest. Transformations: that of the squared

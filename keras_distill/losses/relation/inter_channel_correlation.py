@@ -42,7 +42,7 @@ def inter_channel_correlation(teacher_features, student_features):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class InterChannelCorrelation(ProjectedLoss):
-    """Keeps how the channels of a layer resemble each other.
+    """Mean squared error of the channels' correlation matrices.
 
     The channels' spatial patterns are brought to unit length, and the loss is the mean squared
     difference of their inner products. Channels that differ in number are mapped by a 1×1

@@ -47,7 +47,7 @@ def probabilistic_transfer(teacher_embeddings, student_embeddings):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class ProbabilisticTransfer(EmbeddingLoss):
-    """Each sample has the same likely neighbors for the student as for the teacher.
+    """KL of the neighbor probabilities of each sample, from cosine similarities.
 
     The cosine similarities of a sample, moved to [0, 1] and divided by their sum, are the
     probabilities of its neighbors, itself included, and the loss is the Kullback-Leibler

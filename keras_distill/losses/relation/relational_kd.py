@@ -62,7 +62,7 @@ def relational(teacher_embeddings, student_embeddings, distance_weight=25.0, ang
 
 @keras.saving.register_keras_serializable("keras_distill")
 class RelationalKD(EmbeddingLoss):
-    """Keeps the distances and angles between the samples of a batch.
+    """Huber loss of pairwise distances and of angles between the samples of a batch.
 
     Huber's loss of the pairwise distances, each divided by its batch's mean, with weight 25, and
     of the cosines of the angles that any two samples make at a third, with weight 50. The loss is

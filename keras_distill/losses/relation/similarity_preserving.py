@@ -29,7 +29,7 @@ def similarity_preserving(teacher_features, student_features):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class SimilarityPreserving(EmbeddingLoss):
-    """Samples that are alike for the teacher are alike for the student.
+    """Squared difference of the batch's normalized similarity matrices.
 
     G is the matrix of inner products of the flattened features, its rows brought to unit length,
     and the loss is ‖G_t - G_s‖² / batch². The paper weighs it 3000 beside the labels' loss. It

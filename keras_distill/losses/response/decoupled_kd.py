@@ -10,7 +10,7 @@ from keras_distill.losses.tensors import as_floats
 
 
 def decoupled(teacher_logits, student_logits, one_hot, alpha=1.0, beta=8.0, temperature=4.0):
-    """Soft targets in two parts: how likely the target is, and how likely the others among them.
+    """KL of target against rest, plus KL among the non-target classes.
 
     Args:
         teacher_logits: Tensor of shape `(batch, ..., classes)`.
@@ -39,7 +39,7 @@ def decoupled(teacher_logits, student_logits, one_hot, alpha=1.0, beta=8.0, temp
 
 @keras.saving.register_keras_serializable("keras_distill")
 class DecoupledKD(ExclusiveClassesLoss):
-    """Soft targets in two parts, weighed apart: the target class, and the others among them.
+    """KL of target against rest, plus KL among the non-target classes.
 
     Soft targets are the divergence of (target, rest) plus that among the other classes times the
     teacher's doubt, 1 - p_t(target), so that a sure teacher teaches little. Here the second part

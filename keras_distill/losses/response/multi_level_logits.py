@@ -43,7 +43,7 @@ def multi_level(teacher_logits, student_logits, temperatures, instance=1.0, batc
 
 @keras.saving.register_keras_serializable("keras_distill")
 class MultiLevelLogits(ExclusiveClassesLoss):
-    """Aligns predictions at three levels, each at several temperatures.
+    """Instance, batch and class alignment of predictions, at several temperatures.
 
     Instances: soft targets. The batch: the products P Pᵀ between samples. Classes: the products
     Pᵀ P between classes. The parts are summed over the temperatures, as in the authors' code. That

@@ -31,7 +31,7 @@ def sigmoid_targets(teacher_logits, student_logits, temperature=1.0):
 
 @keras.saving.register_keras_serializable("keras_distill")
 class SigmoidTargets(ResponseLoss):
-    """Soft targets for multi-label and binary classifiers: a divergence per label.
+    """Soft targets for multi-label and binary classifiers: the sum of a KL per label.
 
     T² times the Kullback-Leibler divergence of sigmoid(z / T), summed over the labels, as the
     labels are independent. Keras's binary cross-entropy is a mean over the labels: divide the

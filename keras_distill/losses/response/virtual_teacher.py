@@ -33,7 +33,7 @@ def virtual_teacher(student_logits, one_hot, correct_prob=0.99, temperature=20.0
 
 @keras.saving.register_keras_serializable("keras_distill")
 class VirtualTeacher(ExclusiveClassesLoss):
-    """Teacher-free distillation: soft targets of a distribution that is sure of the label.
+    """Teacher-free distillation: soft targets from a designed, label-peaked distribution.
 
     The designed distribution gives the label `correct_prob` and shares the rest evenly. The
     distiller needs no teacher: `Distiller(student=student, distillation_losses=VirtualTeacher())`.

@@ -204,7 +204,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
             branch.learn_shapes(None if is_described else x)
         self._build_losses(x)
 
-    def learn_from_first_batch(self, teacher, student, x):
+    def _learn_from_first_batch(self, teacher, student, x):
         """Finds the shapes of both branches and builds the losses."""
         self._edge.source.learn_from(teacher)
         self._edge.target.learn_from(student)

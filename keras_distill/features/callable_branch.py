@@ -1,5 +1,7 @@
 """The branch of a function: a teacher of another framework, a `.tflite` file or a service."""
 
+import concurrent.futures
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -32,6 +34,8 @@ class CallableBranch(Branch):
     def __init__(self, source, name="teacher", input_function=None):
         super().__init__(source, name, input_function)
         self._paths = []
+        # One thread of its own: a step runs in a replica, where Keras's `predict` is refused.
+        self._thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
         self._shapes = None
 
     @classmethod
@@ -101,7 +105,7 @@ class CallableBranch(Branch):
         count = len(keras.tree.flatten(inputs)[0])
         given = keras.tree.map_structure(lambda array: f"{array.dtype} {array.shape}", inputs)
         try:
-            found = self.source(inputs)
+            found = self._thread.submit(self.source, inputs).result()
         except Exception as error:
             raise ValueError(
                 f"The {self.name} failed on a batch: {type(error).__name__}: {error}. It is called "

@@ -18,10 +18,10 @@ class StepModel(checks.WatchedModel):
 
     A subclass sets `student`, `student_loss_weight`, `validate_with_teacher`, `sample_index`,
     `label_key`, `distillation_layers`, the edge as `_edge`, the `Outputs` of the student as
-    `_outputs`, and the three trackers of the losses; and overrides `learn_from_first_batch`.
+    `_outputs`, and the three trackers of the losses; and overrides `_learn_from_first_batch`.
     """
 
-    def learn_from_first_batch(self, teacher, student, x):
+    def _learn_from_first_batch(self, teacher, student, x):
         """Builds what depends on the shapes of the first batch.
 
         Args:
@@ -29,7 +29,7 @@ class StepModel(checks.WatchedModel):
             student: `Forward` of the target.
             x: The batch's inputs.
         """
-        raise NotImplementedError(f"{type(self).__name__} must override `learn_from_first_batch`.")
+        raise NotImplementedError(f"{type(self).__name__} must override `_learn_from_first_batch`.")
 
     @property
     def losses(self):
@@ -70,7 +70,7 @@ class StepModel(checks.WatchedModel):
     def _total(self, teacher, student, x, y, sample_weight, training):
         """Returns the total loss and a dictionary of its parts, from one pass of both models."""
         if teacher is not None and self._edge.are_shapes_unknown:
-            self.learn_from_first_batch(teacher, student, inputs_of(x))
+            self._learn_from_first_batch(teacher, student, inputs_of(x))
         step = self.optimizer.iterations
         labels = self._labels(y, student.output, sample_weight)
         parts = {"student_loss": ops.zeros(())}

@@ -1,5 +1,7 @@
 """A function as the teacher: another framework's model, a .tflite file, a service."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -119,6 +121,30 @@ def test_dictionary_batches_and_an_input_function(pair, images, crossentropy):
     distiller.compile("sgd", crossentropy)
     distiller.fit(x, images[1], batch_size=32, verbose=0)
     assert set(seen[-2:]) == {(32, 8, 8, 1)}
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_the_predict_of_a_keras_model_is_such_a_function(pair, images, crossentropy, run_eagerly):
+    teacher, student = pair
+    distiller = Distiller(lambda x: teacher.predict(x, verbose=0), student, "kd")
+    distiller.compile("sgd", crossentropy, run_eagerly=run_eagerly)
+    history = distiller.fit(*images, verbose=0).history
+    assert np.isfinite(history["soft_targets"]).all()
+
+
+def test_replicas_share_a_function(pair, images, crossentropy):
+    teacher, student = pair
+    weights = []
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    for scope in (contextlib.nullcontext(), strategy.scope()):
+        with scope:
+            copy = keras.models.clone_model(student)
+            copy.set_weights(student.get_weights())
+            distiller = Distiller(Function(teacher), copy, "kd")
+            distiller.compile(keras.optimizers.SGD(0.1), crossentropy)
+        distiller.fit(*images, shuffle=False, verbose=0)
+        weights.append(copy.get_weights())
+    assert_same(*weights)
 
 
 @pytest.mark.parametrize(

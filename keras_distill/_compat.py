@@ -18,7 +18,7 @@ _TFMOT = "tensorflow_model_optimization.python.core"
 
 # Tuples of where the class is, its private name, and the file that overrides or sets it.
 ELSEWHERE = (
-    ("keras:Model", "_maybe_symbolic_build", "distiller.py"),
+    ("keras:Model", "_maybe_symbolic_build", "training/step.py"),
     (
         f"{_TFMOT}.sparsity.keras.pruning_impl:Pruning",
         "_update_mask_sparsity_m_by_n",

@@ -251,11 +251,11 @@ CALLS = [
         "FeatureExtractor",
         lambda place: (
             FeatureExtractor,
-            {"model": place.teacher(), "paths": ["stage1"], "side": "teacher", "folds": False},
+            {"model": place.teacher(), "paths": ["stage1"], "branch": "teacher", "folds": False},
         ),
         {
             "paths": _PATHS.named("layer", "path"),
-            "side": text(),
+            "branch": text(),
             "folds": FLAG,
         },
         lambda place, extract, arguments: extract(place.x[:2]),

@@ -36,7 +36,7 @@ from keras_distill import (
     architectures,
     datasets,
 )
-from keras_distill.features import FeatureModel
+from keras_distill.features import FeatureExtractor, FeatureModel
 from keras_distill.losses import HintLearning
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "step_time.md"
@@ -153,7 +153,7 @@ def contestants(pair, folder):
 
     cache = TeacherCache.build(folder, pair.teacher, (x, y), ours, batch_size=BATCH, verbose=0)
     inference = FeatureModel(pair.teacher, [pair.teacher_layer])
-    inference.extractor = Distiller(pair.teacher, clone(pair.student), ours)._edge.source.extractor
+    inference.extractor = FeatureExtractor(pair.teacher, [pair.teacher_layer], folds=True)
     return {
         "teacher alone": lambda: pair.teacher.predict(data, verbose=0),
         "teacher alone, normalization folded": lambda: inference.predict(data, verbose=0),

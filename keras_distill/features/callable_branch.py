@@ -112,8 +112,6 @@ class CallableBranch(Branch):
                 f"with NumPy arrays, here {given}. Received: {self.name}={shown(self.source)}"
             ) from error
         found = dict(found) if isinstance(found, dict) else {"logits": found}
-        if "logits" not in found:
-            found = {("logits" if key == "output" else key): found[key] for key in found}
         missing = [key for key in ("logits", *self._paths) if key not in found]
         if missing:
             raise ValueError(

@@ -167,7 +167,7 @@ class Builder:
             raise ValueError(
                 f"The cache in {str(self._directory)!r} is of something else: the data set has "
                 f"fewer samples than {path.name} was made of. Give another directory, or delete "
-                "this one to build it anew."
+                "this one to build it again."
             )
 
     def _await(self, names):

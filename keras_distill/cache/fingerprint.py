@@ -118,7 +118,7 @@ def _as_rows(leaf):
 
 @functools.lru_cache(16)
 def _known(make, *sizes):
-    # Not computed anew in each pipeline: it is made at the start of each epoch.
+    # Computed once, not in each pipeline: it is made at the start of each epoch.
     with tf.init_scope():
         return make(*sizes).numpy()
 

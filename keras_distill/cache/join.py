@@ -137,7 +137,7 @@ class Join:
             return joined if size == block else joined.rebatch(block)
         joined = joined.map(lambda *batch: self._only_chosen(batch[0].index, batch))
         joined = joined.filter(lambda batch, *_: tf.size(batch.index) > 0)
-        # Batches that differ in shape can't be put together anew.
+        # Batches that differ in shape can't be rebatched.
         if not samples.has_one_shape:
             return joined
         return joined.rebatch(block, drop_remainder=lacks_the_last)

@@ -154,7 +154,7 @@ def check_same(directory, recorded, wanted):
     if differing:
         raise ValueError(
             f"The cache in {str(directory)!r} is of something else. " + "; ".join(differing) + ". "
-            "Give another directory, or delete this one to build it anew."
+            "Give another directory, or delete this one to build it again."
         )
 
 

@@ -121,7 +121,7 @@ class Samples:
             if found != size:
                 raise ValueError(
                     f"The data set's batches differ in shape, {self._dataset.element_spec}, so "
-                    f"they can't be put together anew: give batch_size={found}, which they have, "
+                    f"they can't be rebatched: give batch_size={found}, which they have, "
                     f"and not {size}."
                 )
 

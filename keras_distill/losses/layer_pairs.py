@@ -5,6 +5,7 @@ import dataclasses
 from keras import ops
 
 from keras_distill.arguments import check_choice
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.loss import DistillationLoss, as_pairs
 from keras_distill.losses.masks import both, fits, zeroed
 from keras_distill.losses.projector import FeatureProjector
@@ -25,7 +26,12 @@ class LayerPairLoss(DistillationLoss):
     # on both sides; "mean" also divides by the positions that count, for means over positions.
     padding = None
 
-    def __init__(self, teacher_layer_name="auto", student_layer_name="auto", name=None):
+    def __init__(
+        self,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        name: str | None = None,
+    ):
         super().__init__(teacher_layer_name, student_layer_name, name)
 
     def compare(self, teacher, student, context):
@@ -138,10 +144,10 @@ class ProjectedLoss(LayerPairLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        projector="auto",
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        projector: str | None = "auto",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.projector = check_choice("projector", projector, ("auto", None))

@@ -391,7 +391,7 @@ def _checked_layer_name(argument, value):
     if value is not None and (not is_text or not parts):
         raise TypeError(
             f"{argument} must be a layer path, a list of layer paths, or None for the model's "
-            f"output, got {shown(value)}."
+            f"output. Received: {argument}={shown(value)}"
         )
     return value
 

@@ -35,7 +35,9 @@ class FeatureProjector(keras.layers.Layer):
         Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015.
     """
 
-    def __init__(self, target_shape=None, normalize=False, name=None, **kwargs):
+    def __init__(
+        self, target_shape=None, normalize: bool = False, name: str | None = None, **kwargs
+    ):
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=name, **kwargs)
         self.target_shape = None if target_shape is None else _checked_shape(target_shape)

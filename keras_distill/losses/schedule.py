@@ -62,7 +62,9 @@ def check_number(name, value, low=None, high=None, low_is_allowed=True):
     if too_low or too_high or value != value or value < -_LARGEST:
         lower = "" if low is None else f" {'at least' if low_is_allowed else 'above'} {low}"
         upper = "" if high is None else f"{' and' if lower else ''} at most {high}"
-        raise ValueError(f"{name} must be a finite number{lower}{upper}, got {shown(value)}.")
+        raise ValueError(
+            f"{name} must be a finite number{lower}{upper}. Received: {name}={shown(value)}"
+        )
     return value
 
 
@@ -97,7 +99,8 @@ def check_constant(name, value, low=None, high=None, low_is_allowed=True):
     """
     if is_schedule(value):
         raise TypeError(
-            f"{name} must be a number, it can't change during training, got {shown(value)}."
+            f"{name} must be a number: it can't change during training. Received: "
+            f"{name}={shown(value)}"
         )
     return check_number(name, value, low, high, low_is_allowed)
 

@@ -78,7 +78,8 @@ class Edge:
         if len(weights) != len(self._losses):
             raise ValueError(
                 f"Number of distillation_loss_weights ({len(weights)}) must match number of "
-                f"distillation_losses ({len(self._losses)})."
+                f"distillation_losses ({len(self._losses)}). Received: "
+                f"distillation_loss_weights={weights!r}"
             )
         for index, weight in enumerate(weights):
             schedule.check_number(f"distillation_loss_weights[{index}]", weight, low=0)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice, shown
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.attention_maps import attention_distance, normalize_map
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.space import resize_space, smallest_space
@@ -121,7 +122,12 @@ class AttentionCapture(DistillationLoss):
     pairs_layers = False
     taps = "the first two and last two spatial layers; for sals the input's gradient"
 
-    def __init__(self, mode="fma", layers="auto", name=None):
+    def __init__(
+        self,
+        mode: str = "fma",
+        layers: LayerNames | dict[str, LayerNames] = "auto",
+        name: str | None = None,
+    ):
         hint = " Layers are given by keyword, layers=..., to both models or as a dictionary."
         self.mode = check_choice("mode", mode, CAPTURE_MODES, hint)
         self.layers = layers
@@ -186,5 +192,5 @@ def _sides_of(layers):
         }
     raise TypeError(
         'layers must be "auto", a list of layer paths, or a dictionary with the lists "teacher" '
-        f'and "student", got {shown(layers)}.'
+        f'and "student". Received: layers={shown(layers)}'
     )

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.attention.scores import check_scores
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.tensors import as_floats, size_or_unknown, unit
@@ -140,12 +141,12 @@ class AttentionMapAlignment(LayerPairLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        weighting="softmax",
-        divergence="kl",
-        form="aggregate",
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        weighting: str = "softmax",
+        divergence: str = "kl",
+        form: str = "aggregate",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.weighting = check_choice("weighting", weighting, ("softmax", "normalized"))

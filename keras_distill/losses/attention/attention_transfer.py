@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_distill.arguments import check_choice
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.attention_maps import activation_map, attention_distance, normalize_map
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.space import match_space
@@ -103,11 +104,11 @@ class AttentionTransfer(LayerPairLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        p=2.0,
-        form="mean",
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        p: float = 2.0,
+        form: str = "mean",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.p = schedule.check_constant("p", p, low=1)

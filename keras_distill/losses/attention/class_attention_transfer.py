@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_distill.arguments import check_count
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.space import match_rank, resize_space
 from keras_distill.losses.tensors import as_floats, flatten, unit
@@ -82,11 +83,11 @@ class ClassAttentionTransfer(DistillationLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        size=2,
-        normalize=True,
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        size: int = 2,
+        normalize: bool = True,
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.size = check_count("size", size)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_distill.arguments import check_count
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.masks import fits
@@ -61,7 +62,7 @@ def self_attention_relation(teacher_vectors, student_vectors, heads, mask=None):
 class SelfAttentionRelation(LayerPairLoss):
     """KL of self-attention relations: scaled dot products of queries, keys and values.
 
-    The relations are softmax(QQᵀ/√d), softmax(KKᵀ/√d) and softmax(VVᵀ/√d), each split anew into
+    The relations are softmax(QQᵀ/√d), softmax(KKᵀ/√d) and softmax(VVᵀ/√d), each split again into
     `relation_heads`, so that numbers of heads and widths may differ. The loss is the sum of the
     three Kullback-Leibler divergences, each a mean over heads and positions. The paper uses it
     alone, with weight 1 each, on one layer: the student's last and an upper layer of the teacher,
@@ -101,10 +102,10 @@ class SelfAttentionRelation(LayerPairLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        relation_heads=None,
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        relation_heads: int | None = None,
+        name: str | None = None,
     ):
         names = (_with_vectors(teacher_layer_name), _with_vectors(student_layer_name))
         super().__init__(*names, name)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.tensors import as_floats, flatten
 
@@ -73,11 +74,11 @@ class ActivationBoundary(ProjectedLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        margin=1.0,
-        projector="auto",
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        margin: float = 1.0,
+        projector: str | None = "auto",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self.margin = schedule.check_constant("margin", margin, low=0, low_is_allowed=False)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, Number
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.space import positions_by_channels
 from keras_distill.losses.tensors import as_floats
@@ -74,11 +75,11 @@ class ChannelWise(ProjectedLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        temperature=4.0,
-        projector="auto",
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        temperature: Number = 4.0,
+        projector: str | None = "auto",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self.temperature = schedule.check_temperature(temperature)

@@ -6,6 +6,7 @@ from keras import ops
 from keras_distill.arguments import check_count, check_model, shown
 from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.space import match_space
 from keras_distill.losses.tensors import as_floats, flatten, mean_squared_error, unit
@@ -74,16 +75,17 @@ class FactorTransfer(LayerPairLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        rate=0.5,
-        pretrained=False,
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        rate: float = 0.5,
+        pretrained: bool = False,
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         if not isinstance(self.teacher_layer_name, str):
             raise TypeError(
-                f"FactorTransfer compares one layer of each model, got {shown(teacher_layer_name)}."
+                f"FactorTransfer compares one layer of each model. Received: teacher_layer_name="
+                f"{shown(teacher_layer_name)}"
             )
         self.rate = schedule.check_constant("rate", rate, 0, 100, low_is_allowed=False)
         self.pretrained = schedule.check_switch("pretrained", pretrained)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.tensors import cosine_distance, mean_squared_error
 
@@ -52,11 +53,11 @@ class HiddenStates(ProjectedLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        form="mse",
-        projector="auto",
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        form: str = "mse",
+        projector: str | None = "auto",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self.form = check_choice("form", form, ("mse", "cosine"))

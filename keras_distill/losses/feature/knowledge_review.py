@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses.adapters import convolution, normalization
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.space import resize_space
@@ -77,7 +78,12 @@ class KnowledgeReview(LayerPairLoss):
     taps = "spatial layers, any channels and sizes"
     needs_space = True
 
-    def __init__(self, teacher_layer_name="auto", student_layer_name="auto", name=None):
+    def __init__(
+        self,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        name: str | None = None,
+    ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         pairs = as_pairs(self.teacher_layer_name, self.student_layer_name)
         self._fusions = [

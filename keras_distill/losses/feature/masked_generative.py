@@ -6,6 +6,7 @@ from keras import ops
 from keras_distill.arguments import check_choice
 from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.tensors import mean_squared_error
@@ -59,13 +60,13 @@ class MaskedGenerative(ProjectedLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        mask_ratio=0.65,
-        projector="auto",
-        seed=0,
-        masked="positions",
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        mask_ratio: float = 0.65,
+        projector: str | None = "auto",
+        seed: int = 0,
+        masked: str = "positions",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self.mask_ratio = schedule.check_constant("mask_ratio", mask_ratio, low=0, high=1)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.tensors import as_floats, flatten
@@ -83,10 +84,10 @@ class OverhaulFeature(ProjectedLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        projector="auto",
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        projector: str | None = "auto",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self._margins = [

@@ -4,6 +4,7 @@ import keras
 
 from keras_distill.arguments import check_count, shown
 from keras_distill.losses.adapters import normalization
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.space import match_space
 from keras_distill.losses.tensors import mean_squared_error
@@ -61,12 +62,17 @@ class SimpleKD(LayerPairLoss):
     needs_space = True
 
     def __init__(
-        self, teacher_layer_name="auto", student_layer_name="auto", reduction=2, name=None
+        self,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        reduction: int = 2,
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         if not isinstance(self.teacher_layer_name, str):
             raise TypeError(
-                f"SimpleKD compares one layer of each model, got {shown(teacher_layer_name)}."
+                f"SimpleKD compares one layer of each model. Received: teacher_layer_name="
+                f"{shown(teacher_layer_name)}"
             )
         self.reduction = check_count("reduction", reduction)
 

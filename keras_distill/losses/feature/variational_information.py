@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.space import match_space
@@ -73,10 +74,10 @@ class VariationalInformation(LayerPairLoss):
 
     def __init__(
         self,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        initial_variance=5.0,
-        name=None,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        initial_variance: float = 5.0,
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.initial_variance = schedule.check_constant(

@@ -8,6 +8,7 @@ from keras import ops
 from keras_distill.arguments import check_count
 from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
+from keras_distill.losses.argument_types import LayerNames, Number
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.tensors import as_floats, flatten, size_or_unknown, unit
 
@@ -114,15 +115,15 @@ class ContrastiveRepresentation(DistillationLoss):
 
     def __init__(
         self,
-        samples=None,
-        negatives=16384,
-        temperature=0.07,
-        momentum=0.5,
-        size=128,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        seed=0,
-        name=None,
+        samples: int | None = None,
+        negatives: int | None = 16384,
+        temperature: Number = 0.07,
+        momentum: float = 0.5,
+        size: int = 128,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        seed: int = 0,
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         hint = schedule.layer_hint(samples)

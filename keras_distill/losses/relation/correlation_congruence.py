@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_distill.arguments import check_count
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.batch_relations import gram
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
 from keras_distill.losses.tensors import as_floats, flatten, unit
@@ -88,11 +89,11 @@ class CorrelationCongruence(EmbeddingLoss):
 
     def __init__(
         self,
-        gamma=0.4,
-        order=2,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        name=None,
+        gamma: float = 0.4,
+        order: int = 2,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.gamma = schedule.check_constant("gamma", gamma, low=0, low_is_allowed=False)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, Number
 from keras_distill.losses.batch_relations import pairwise_differences
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.space import match_space, resize_axis
@@ -119,12 +120,12 @@ class InstanceGraph(DistillationLoss):
 
     def __init__(
         self,
-        vertex_weight=0.1,
-        edge_weight=5.0,
-        transformation_weight=5.0,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        name=None,
+        vertex_weight: Number = 0.1,
+        edge_weight: Number = 5.0,
+        transformation_weight: Number = 5.0,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.vertex_weight = schedule.check_number("vertex_weight", vertex_weight, low=0)

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, Number
 from keras_distill.losses.batch_relations import pairwise_differences
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
 from keras_distill.losses.tensors import as_floats, flatten, huber, length, scaled, unit
@@ -97,11 +98,11 @@ class RelationalKD(EmbeddingLoss):
 
     def __init__(
         self,
-        distance_weight=25.0,
-        angle_weight=50.0,
-        teacher_layer_name="auto",
-        student_layer_name="auto",
-        name=None,
+        distance_weight: Number = 25.0,
+        angle_weight: Number = 50.0,
+        teacher_layer_name: LayerNames = "auto",
+        student_layer_name: LayerNames = "auto",
+        name: str | None = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.distance_weight = schedule.check_number("distance_weight", distance_weight, low=0)

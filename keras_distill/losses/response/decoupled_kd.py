@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
 from keras_distill.losses.distributions import split_at_target
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
 from keras_distill.losses.tensors import as_floats
@@ -83,14 +84,14 @@ class DecoupledKD(ExclusiveClassesLoss):
 
     def __init__(
         self,
-        alpha=1.0,
-        beta=8.0,
-        temperature=4.0,
-        from_logits="auto",
-        teacher_layer_name=None,
-        student_layer_name=None,
-        name=None,
-        outputs=None,
+        alpha: Number = 1.0,
+        beta: Number = 8.0,
+        temperature: Number = 4.0,
+        from_logits: bool | str = "auto",
+        teacher_layer_name: LayerNames = None,
+        student_layer_name: LayerNames = None,
+        name: str | None = None,
+        outputs: OutputNames = None,
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.alpha = schedule.check_number("alpha", alpha, low=0)

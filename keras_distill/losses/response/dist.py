@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, check_rows
 from keras_distill.losses.tensors import as_floats, cosine_distance
 
@@ -94,14 +95,14 @@ class DIST(ExclusiveClassesLoss):
 
     def __init__(
         self,
-        beta=1.0,
-        gamma=1.0,
-        temperature=1.0,
-        from_logits="auto",
-        teacher_layer_name=None,
-        student_layer_name=None,
-        name=None,
-        outputs=None,
+        beta: Number = 1.0,
+        gamma: Number = 1.0,
+        temperature: Number = 1.0,
+        from_logits: bool | str = "auto",
+        teacher_layer_name: LayerNames = None,
+        student_layer_name: LayerNames = None,
+        name: str | None = None,
+        outputs: OutputNames = None,
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.beta = schedule.check_number("beta", beta, low=0)

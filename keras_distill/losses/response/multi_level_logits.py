@@ -1,10 +1,13 @@
 """Multi-level logit distillation."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from keras_distill.arguments import shown
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, check_rows
 from keras_distill.losses.response.soft_targets import soft_targets
 from keras_distill.losses.tensors import as_floats
@@ -86,15 +89,15 @@ class MultiLevelLogits(ExclusiveClassesLoss):
 
     def __init__(
         self,
-        temperatures=(2.0, 3.0, 4.0, 5.0, 6.0),
-        instance_weight=1.0,
-        batch_weight=1.0,
-        class_weight=1.0,
-        from_logits="auto",
-        teacher_layer_name=None,
-        student_layer_name=None,
-        name=None,
-        outputs=None,
+        temperatures: Sequence[Number] = (2.0, 3.0, 4.0, 5.0, 6.0),
+        instance_weight: Number = 1.0,
+        batch_weight: Number = 1.0,
+        class_weight: Number = 1.0,
+        from_logits: bool | str = "auto",
+        teacher_layer_name: LayerNames = None,
+        student_layer_name: LayerNames = None,
+        name: str | None = None,
+        outputs: OutputNames = None,
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         if not isinstance(temperatures, (list, tuple)) or not temperatures:

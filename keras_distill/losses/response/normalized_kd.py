@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
 from keras_distill.losses.distributions import split_at_target
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
 from keras_distill.losses.tensors import as_floats
@@ -78,13 +79,13 @@ class NormalizedKD(ExclusiveClassesLoss):
 
     def __init__(
         self,
-        gamma=1.5,
-        temperature=1.0,
-        from_logits="auto",
-        teacher_layer_name=None,
-        student_layer_name=None,
-        name=None,
-        outputs=None,
+        gamma: Number = 1.5,
+        temperature: Number = 1.0,
+        from_logits: bool | str = "auto",
+        teacher_layer_name: LayerNames = None,
+        student_layer_name: LayerNames = None,
+        name: str | None = None,
+        outputs: OutputNames = None,
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.gamma = schedule.check_number("gamma", gamma, low=0)

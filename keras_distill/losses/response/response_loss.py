@@ -6,6 +6,7 @@ import keras
 
 from keras_distill.arguments import check_choice, shown
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, OutputNames
 from keras_distill.losses.logits import logits_of
 from keras_distill.losses.loss import DistillationLoss, flat_shapes
 from keras_distill.losses.masks import both, mean_over_positions, with_rank
@@ -34,11 +35,11 @@ class ResponseLoss(DistillationLoss):
 
     def __init__(
         self,
-        from_logits="auto",
-        teacher_layer_name=None,
-        student_layer_name=None,
-        name=None,
-        outputs=None,
+        from_logits: bool | str = "auto",
+        teacher_layer_name: LayerNames = None,
+        student_layer_name: LayerNames = None,
+        name: str | None = None,
+        outputs: OutputNames = None,
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
         self.outputs = _checked_outputs(outputs)
@@ -187,7 +188,7 @@ def check_rows(loss, shapes):
     if any(len(shape) != 2 for shape in flat_shapes(shapes)):
         raise ValueError(
             f"{type(loss).__name__} relates the samples of a batch, so it needs outputs of shape "
-            f"(batch, classes), got {shapes}. For sequences use SoftTargets or DecoupledKD."
+            f"(batch, classes). For sequences use SoftTargets or DecoupledKD. Received: {shapes}"
         )
 
 

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
 from keras_distill.losses.response.response_loss import ResponseLoss
 from keras_distill.losses.tensors import as_floats
 
@@ -66,12 +67,12 @@ class SigmoidTargets(ResponseLoss):
 
     def __init__(
         self,
-        temperature=1.0,
-        from_logits="auto",
-        teacher_layer_name=None,
-        student_layer_name=None,
-        name=None,
-        outputs=None,
+        temperature: Number = 1.0,
+        from_logits: bool | str = "auto",
+        teacher_layer_name: LayerNames = None,
+        student_layer_name: LayerNames = None,
+        name: str | None = None,
+        outputs: OutputNames = None,
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.temperature = schedule.check_temperature(temperature)

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_distill.arguments import check_choice
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, ResponseLoss
 from keras_distill.losses.tensors import as_float, as_floats
 
@@ -126,14 +127,14 @@ class SoftTargets(ExclusiveClassesLoss):
 
     def __init__(
         self,
-        temperature=4.0,
-        divergence="kl",
-        standardize=False,
-        from_logits="auto",
-        teacher_layer_name=None,
-        student_layer_name=None,
-        name=None,
-        outputs=None,
+        temperature: Number = 4.0,
+        divergence: str = "kl",
+        standardize: bool = False,
+        from_logits: bool | str = "auto",
+        teacher_layer_name: LayerNames = None,
+        student_layer_name: LayerNames = None,
+        name: str | None = None,
+        outputs: OutputNames = None,
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         hint = schedule.layer_hint(divergence)

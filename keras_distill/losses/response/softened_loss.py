@@ -1,12 +1,14 @@
 """Any Keras loss between softened probabilities."""
 
 import inspect
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_distill.arguments import shown
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import Number, OutputNames
 from keras_distill.losses.response.response_loss import ResponseLoss
 from keras_distill.losses.tensors import as_float
 
@@ -38,7 +40,14 @@ class SoftenedLoss(ResponseLoss):
         Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
     """
 
-    def __init__(self, loss, temperature=3.0, from_logits="auto", name=None, outputs=None):
+    def __init__(
+        self,
+        loss: Any,
+        temperature: Number = 3.0,
+        from_logits: bool | str = "auto",
+        name: str | None = None,
+        outputs: OutputNames = None,
+    ):
         super().__init__(from_logits, name=name, outputs=outputs)
         self.loss = _keras_loss(loss)
         self.temperature = schedule.check_temperature(temperature)

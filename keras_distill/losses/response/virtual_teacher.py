@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
 from keras_distill.losses.response.soft_targets import soft_targets
 from keras_distill.losses.tensors import as_float
@@ -78,12 +79,12 @@ class VirtualTeacher(ExclusiveClassesLoss):
 
     def __init__(
         self,
-        correct_prob=0.99,
-        temperature=20.0,
-        from_logits="auto",
-        student_layer_name=None,
-        name=None,
-        outputs=None,
+        correct_prob: float = 0.99,
+        temperature: Number = 20.0,
+        from_logits: bool | str = "auto",
+        student_layer_name: LayerNames = None,
+        name: str | None = None,
+        outputs: OutputNames = None,
     ):
         super().__init__(from_logits, None, student_layer_name, name, outputs)
         self.correct_prob = schedule.check_constant("correct_prob", correct_prob, low=0, high=1)

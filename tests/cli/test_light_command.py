@@ -88,7 +88,6 @@ def test_what_needs_keras_imports_it():
 
 
 def test_export_knows_the_layers_of_this_package(tmp_path):
-    pytest.importorskip("tensorflow_model_optimization")
     import keras
     import numpy as np
 

@@ -50,7 +50,6 @@ def test_of_many_weights_some_are_named(tmp_path):
     ],
 )
 def test_weights_to_compress_are_refused(compress, model):
-    pytest.importorskip("tensorflow_model_optimization")
     model.layers[0].kernel.assign(np.full((12, 16), np.inf))
     with pytest.raises(ValueError, match=r"'kernel' of the layer .* \(192 of 192\)"):
         compress(model)

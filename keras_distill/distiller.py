@@ -9,6 +9,7 @@ from keras_distill.arguments import check_flag
 from keras_distill.cache import TeacherCache
 from keras_distill.features.batches import check_input_function, spec_of
 from keras_distill.features.branch_kinds import branch_of
+from keras_distill.losses.balanced import Balanced
 from keras_distill.losses.loss import flat_shapes
 from keras_distill.training.edge import Edge
 from keras_distill.training.freezing import WithFrozenTeacher, check_shares_nothing
@@ -28,7 +29,7 @@ from keras_distill.training.validation import (
 )
 
 InputFunction = Callable | str | None
-Weight = float | keras.optimizers.schedules.LearningRateSchedule
+Weight = float | str | keras.optimizers.schedules.LearningRateSchedule | Balanced
 
 
 @keras.saving.register_keras_serializable("keras_distill")
@@ -65,7 +66,8 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         student: `keras.Model` to train. `distiller.student` stays a plain Keras model.
         distillation_losses: A distillation loss, its name (`"kd"`), or a list of them.
         distillation_loss_weights: One number, or `keras.optimizers.schedules`
-            `LearningRateSchedule`, per loss. Defaults to 1 each.
+            `LearningRateSchedule`, per loss; or `"balanced"`, or `losses.Balanced(share=...)`, by
+            which a loss's gradient is a share of that of the labels. Defaults to 1 each.
         student_loss_weight: Weight of the supervised loss, in [0, 1], or a schedule, or `None`.
         teacher_input: How the teacher's inputs are taken from a batch's `x`: a callable, or a key
             of a dictionary batch. By default `x` itself.
@@ -169,7 +171,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
 
     @property
     def distillation_loss_weights(self):
-        """List of the weights, one number or schedule per distillation loss.
+        """List of the weights, a number, schedule or `Balanced` per distillation loss.
 
         What is assigned counts from the next step that is made ready, as of the next `fit`.
         """
@@ -177,7 +179,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
 
     @distillation_loss_weights.setter
     def distillation_loss_weights(self, weights):
-        self._edge.weights = self._edge.checked_weights(weights)
+        self._edge.weights = weights
         self._forget_steps()
 
     @property
@@ -321,7 +323,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         """Returns a table, as text, of the losses, their weights and the layers that they tap.
 
         It says what `"auto"` chose. Shapes are unknown before the first step of a subclassed
-        model.
+        model. `diagnose` measures what each loss does.
         """
         return self._edge.describe()
 

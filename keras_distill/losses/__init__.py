@@ -8,6 +8,7 @@ from keras_distill.losses.attention.class_attention_transfer import ClassAttenti
 from keras_distill.losses.attention.gradient_attention_transfer import GradientAttentionTransfer
 from keras_distill.losses.attention.head_attention import HeadAttention
 from keras_distill.losses.attention.self_attention_relation import SelfAttentionRelation
+from keras_distill.losses.balanced import Balanced
 from keras_distill.losses.catalogue import catalogue
 from keras_distill.losses.feature.activation_boundary import ActivationBoundary
 from keras_distill.losses.feature.channel_wise import ChannelWise
@@ -48,6 +49,7 @@ __all__ = [
     "AttentionCapture",
     "AttentionMapAlignment",
     "AttentionTransfer",
+    "Balanced",
     "ChannelWise",
     "ClassAttentionTransfer",
     "ContrastiveRepresentation",

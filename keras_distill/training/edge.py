@@ -8,14 +8,18 @@ from keras import ops
 
 from keras_distill._compat import mask_of
 from keras_distill.features import FeatureModel, automatic_layers
+from keras_distill.features.branch import Forward
 from keras_distill.losses import schedule
 from keras_distill.losses.context import LossContext
 from keras_distill.losses.keras_loss import distillation_loss
+from keras_distill.losses.logits import logits_of
 from keras_distill.losses.loss import flat_shapes
 from keras_distill.losses.masks import fits
 from keras_distill.losses.output_selection import names_of, select
+from keras_distill.losses.response.response_loss import ResponseLoss
 from keras_distill.training.checks import Checks
 from keras_distill.training.labels import per_labeled
+from keras_distill.training.loss_weights import LossWeights
 from keras_distill.training.replicas import replicas
 
 RESERVED_NAMES = ("loss", "student_loss", "distillation_loss", "total_loss")
@@ -29,7 +33,7 @@ class Edge:
     Args:
         losses: A distillation loss, its name, or a list of them, which may be empty. Losses of
             `keras.distillation` are accepted too.
-        weights: A number or schedule per loss, not negative; by default 1 each.
+        weights: A number, schedule or `Balanced` per loss, or `"balanced"`; by default 1 each.
 
     Attributes:
         source: `Branch` that teaches, once the edge is connected.
@@ -45,7 +49,7 @@ class Edge:
         losses = [distillation_loss(loss) for loss in (losses if several else [losses])]
         # Layers that already belong to another distiller are trained there.
         self._losses = [loss.clone() if _has_owner(loss) else loss for loss in losses]
-        self.weights = self.checked_weights(weights)
+        self._weights = LossWeights(weights, len(self._losses))
         self.names = _unique_names(self._losses)
         self.trackers = [keras.metrics.Mean(name=name) for name in self.names]
         self.source = self.target = None
@@ -57,33 +61,14 @@ class Edge:
         """List of the losses, as they were given, with their layers chosen."""
         return [loss.original for loss in self._losses]
 
-    def checked_weights(self, weights):
-        """Returns a list with the weight of each loss.
+    @property
+    def weights(self):
+        """List of the losses' weights, each a number, a schedule or a `Balanced`."""
+        return self._weights.values
 
-        Args:
-            weights: As for the constructor.
-
-        Raises:
-            TypeError: If a weight is of the wrong type.
-            ValueError: If a weight is negative, or if their number isn't that of the losses.
-        """
-        if weights is None:
-            return [1.0] * len(self._losses)
-        if isinstance(weights, dict):
-            raise TypeError(
-                "distillation_loss_weights must be a list with one number per loss, in the order "
-                f"of distillation_losses. Received: distillation_loss_weights={weights!r}"
-            )
-        weights = list(weights) if isinstance(weights, (list, tuple)) else [weights]
-        if len(weights) != len(self._losses):
-            raise ValueError(
-                f"Number of distillation_loss_weights ({len(weights)}) must match number of "
-                f"distillation_losses ({len(self._losses)}). Received: "
-                f"distillation_loss_weights={weights!r}"
-            )
-        for index, weight in enumerate(weights):
-            schedule.check_number(f"distillation_loss_weights[{index}]", weight, low=0)
-        return weights
+    @weights.setter
+    def weights(self, weights):
+        self._weights.replace(weights)
 
     @property
     def needs_teacher(self):
@@ -92,8 +77,9 @@ class Edge:
 
     @property
     def layers(self):
-        """List of the layers that the losses own (projectors)."""
-        return [layer for loss in self._losses for layer in loss.own_layers]
+        """List of the layers that the losses own (projectors), and that weigh them."""
+        layers = [layer for loss in self._losses for layer in loss.own_layers]
+        return layers if self._weights.norms is None else [*layers, self._weights.norms]
 
     @property
     def are_shapes_unknown(self):
@@ -132,9 +118,9 @@ class Edge:
     def describe(self):
         """Returns a table, as text, of what each loss taps of both branches."""
         lines = []
-        for loss, name, weight in zip(self._losses, self.names, self.weights, strict=True):
-            shown = f"by {type(weight).__name__}" if schedule.is_schedule(weight) else weight
-            lines.append(f"{name} ({type(loss.original).__name__}, weight {shown}):")
+        for index, (loss, name) in enumerate(zip(self._losses, self.names, strict=True)):
+            weight = self._weights.describe(index)
+            lines.append(f"{name} ({type(loss.original).__name__}, weight {weight}):")
             for branch, tapped in zip(self._branches, _layer_names(loss), strict=True):
                 if loss.needs_input_gradient:
                     what = "gradient of the output with respect to the input"
@@ -270,10 +256,60 @@ class Edge:
             values: List of scalars, as from `values`.
             step: Number of optimizer updates made so far.
         """
-        return sum(
-            ops.cast(schedule.value_at(weight, step), "float32") * value
-            for weight, value in zip(self.weights, values, strict=True)
-        )
+        weights = self.weights_at(step)
+        return sum(weight * value for weight, value in zip(weights, values, strict=True))
+
+    def weights_at(self, step):
+        """Returns the weights of the losses at a training step, a list of scalars.
+
+        Args:
+            step: Number of optimizer updates made so far.
+        """
+        return self._weights.at(step)
+
+    def logits(self, source, target):
+        """Returns the logits of both sides, a pair of tensors, or `None` if they aren't known.
+
+        Args:
+            source: `Forward` of the source, or what a cache keeps.
+            target: `Forward` of the target.
+        """
+        for loss in self._losses:
+            if isinstance(loss, ResponseLoss) and loss.compares_outputs and loss.outputs is None:
+                sides = self._tapped(loss, source, target)
+                activations, from_logits = self._activations(loss, as_kept=True), loss.from_logits
+                break
+        else:
+            if not isinstance(source, Forward):
+                return None
+            sides = [source.output, target.output]
+            activations = [branch.output_activation for branch in self._branches]
+            from_logits = "auto"
+        if any(len(keras.tree.flatten(side)) != 1 for side in sides):
+            return None
+        tensors = [keras.tree.flatten(side)[0] for side in sides]
+        return [
+            logits_of(tensor, from_logits, activation)
+            for tensor, activation in zip(tensors, activations, strict=True)
+        ]
+
+    def measure_gradients(self, tape, reference, values, weights, step):
+        """Measures how long the losses' gradients are, where a weight follows them.
+
+        Args:
+            tape: Persistent `tf.GradientTape`, still recording.
+            reference: The labels' loss, a scalar tensor; `None` where there is none.
+            values: List of scalars, as from `values`.
+            weights: List of the student's trainable weights.
+            step: Number of optimizer updates made so far.
+        """
+        if self._weights.is_balanced and weights:
+            self._weights.norms.measure(tape, reference, values, weights, step)
+
+    @property
+    def needs_several_gradients(self):
+        """Whether a step takes more gradients than that of the total."""
+        return self._weights.is_balanced
 
 
 def weighed(student_loss, distillation_loss, student_loss_weight, step):

@@ -15,6 +15,7 @@ import contextlib
 import copy
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_distill._compat import flat_by_output, mask_of, metrics_by_output, set_mask
@@ -69,6 +70,16 @@ class BatchLabels:
         """List that says, for each output, which samples or positions have a class."""
         kinds = ["sigmoid" if kind == "sigmoid" else "softmax" for kind in self.kinds]
         return self._which_have(self._classes, kinds)
+
+    @property
+    def known_classes(self):
+        """NumPy array of the first output's classes, -1 where there is none."""
+        value, has = self._classes[0], self.has_class[0]
+        if value is None:
+            return np.full(self._tensors[0].shape[0], -1)
+        value = np.asarray(value)
+        classes = value.argmax(-1) if value.shape == self._tensors[0].shape else value.reshape(-1)
+        return np.where(np.asarray(has).reshape(-1), classes, -1).astype("int64")
 
     def classes(self, loss_name, checks):
         """Returns the labels as classes, zeros where they are missing, and checks them.

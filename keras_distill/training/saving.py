@@ -4,6 +4,7 @@ import keras
 
 from keras_distill.features.batches import read_spec
 from keras_distill.losses import schedule
+from keras_distill.training import loss_weights
 from keras_distill.training.freezing import serialized
 
 _SERIALIZED = ("teacher", "student", "teacher_input", "student_input", "sample_index")
@@ -28,7 +29,7 @@ class SavesItsModels:
         losses = weights = None
         if not self._is_tutorial_form:
             losses = [serialize(loss) for loss in self.distillation_losses]
-            weights = [schedule.serialize(weight) for weight in self.distillation_loss_weights]
+            weights = [loss_weights.serialize(w) for w in self.distillation_loss_weights]
         config = {
             "teacher": serialized(self.teacher),
             "student": serialize(self.student),

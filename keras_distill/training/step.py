@@ -1,6 +1,7 @@
 """The training step that all schemes share: each branch runs once, edges carry the losses."""
 
 import warnings
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -9,7 +10,9 @@ from keras import ops
 from keras_distill import _compat
 from keras_distill.features.batches import indices_of, inputs_of
 from keras_distill.training import checks, replicas
+from keras_distill.training.diagnosis import Diagnosis
 from keras_distill.training.edge import weighed
+from keras_distill.training.examination import RememberedData, examined
 from keras_distill.training.labels import BatchLabels
 
 
@@ -21,6 +24,8 @@ class StepModel(checks.WatchedModel):
     `_outputs`, and the three trackers of the losses; and overrides `_learn_from_first_batch`.
     """
 
+    _data = None
+
     def _learn_from_first_batch(self, teacher, student, x):
         """Builds what depends on the shapes of the first batch.
 
@@ -30,6 +35,45 @@ class StepModel(checks.WatchedModel):
             x: The batch's inputs.
         """
         raise NotImplementedError(f"{type(self).__name__} must override `_learn_from_first_batch`.")
+
+    def fit(self, x=None, y=None, batch_size=None, **kwargs):
+        """Trains the student, as `keras.Model.fit`."""
+        self._data = RememberedData(x, y, batch_size)
+        return super().fit(x, y, batch_size, **kwargs)
+
+    def diagnose(self, data: Any = None, batches: int = 4) -> Diagnosis:
+        """Measures what each loss does to the student, and finds what keeps it from helping.
+
+        It trains nothing: teacher and student run on some batches, in inference mode. Ask it after
+        the first steps, and at the end.
+
+        Args:
+            data: What to look at: arrays `(x, y)`, or a `tf.data.Dataset` of batches; with a
+                `TeacherCache`, `cache.join(dataset)`. Defaults to the data of the last `fit`.
+            batches: Number of batches at most.
+
+        Returns:
+            `Diagnosis` with `terms` (value, weight, norm of the gradient, its share of the labels'
+            and the cosine between both) and `findings`, which is empty where nothing is wrong.
+            `print` it for a table.
+
+        Raises:
+            ValueError: If the distiller isn't compiled, `data` is gone or holds nothing.
+
+        Example:
+
+        ```python
+        x, y = np.random.rand(64, 4), np.random.randint(0, 3, 64)
+        teacher, student = (
+            keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]) for _ in range(2)
+        )
+        distiller = Distiller(teacher, student, "kd", distillation_loss_weights="balanced")
+        distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        distiller.fit(x, y, verbose=0)
+        print(distiller.diagnose())
+        ```
+        """
+        return examined(self, self._data, data, batches)
 
     @property
     def losses(self):
@@ -67,20 +111,22 @@ class StepModel(checks.WatchedModel):
         total, _ = self._total(teacher, student, x, y, sample_weight, training)
         return total
 
-    def _total(self, teacher, student, x, y, sample_weight, training):
+    def _total(self, teacher, student, x, y, sample_weight, training, tape=None):
         """Returns the total loss and a dictionary of its parts, from one pass of both models."""
         if teacher is not None and self._edge.are_shapes_unknown:
             self._learn_from_first_batch(teacher, student, inputs_of(x))
         step = self.optimizer.iterations
         labels = self._labels(y, student.output, sample_weight)
         parts = {"student_loss": ops.zeros(())}
+        reference = None
         compiled_loss = _compat.compiled_loss(self)
         if self.student_loss_weight != 0 and y is not None and compiled_loss is not None:
             weights = labels.weights_over_replicas(sample_weight)
             with labels.only_labeled():
                 value = compiled_loss(labels.y, student.output, weights)
             # Keras has divided by the number of replicas; the update below does so for all parts.
-            parts["student_loss"] = ops.cast(value, "float32") * replicas.replicas()
+            reference = ops.cast(value, "float32") * replicas.replicas()
+            parts["student_loss"] = reference
         total = parts["student_loss"]
         if teacher is not None:
             values = self._edge.values(
@@ -93,12 +139,21 @@ class StepModel(checks.WatchedModel):
                 training=training,
             )
             parts |= dict(zip(self._edge.names, values, strict=True))
+            if tape is not None:
+                self._measure_gradients(tape, reference, values, step)
             parts["distillation_loss"] = self._edge.total(values, step)
             total = weighed(total, parts["distillation_loss"], self.student_loss_weight, step)
         # Where no teacher was asked, the projectors weren't called: they hold no loss of this step.
         for loss in self.losses if teacher is not None else self.student.losses:
             total = total + ops.sum(ops.cast(loss, "float32"))
         return total, {"loss": total, "total_loss": total, **parts}
+
+    def _measure_gradients(self, tape, reference, values, step):
+        # Scaled, as in mixed precision the small gradients of half floats would vanish.
+        scale = self.optimizer.scale_loss
+        scaled = None if reference is None else scale(reference)
+        weights = self.student.trainable_weights
+        self._edge.measure_gradients(tape, scaled, [scale(v) for v in values], weights, step)
 
     def _labels(self, y, output, sample_weight):
         return BatchLabels(y, sample_weight, output, self._outputs, self.label_key)
@@ -127,9 +182,9 @@ class StepModel(checks.WatchedModel):
         """Updates the student, and the projectors, on one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         teacher = self._forward_of_teacher(x)
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=self._edge.needs_several_gradients) as tape:
             student = self._edge.target.forward(x, training=True)
-            total, parts = self._total(teacher, student, x, y, sample_weight, True)
+            total, parts = self._total(teacher, student, x, y, sample_weight, True, tape)
             scaled = self.optimizer.scale_loss(total / replicas.replicas())
         weights = self.trainable_weights
         if weights:

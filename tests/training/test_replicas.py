@@ -54,6 +54,23 @@ alone, both = (train(strategy, partly, ["dkd"])[0] for strategy in (
 for one, two in zip(alone, both):
     np.testing.assert_allclose(one, two, atol=1e-5, err_msg="samples without a label")
 
+# Each replica measures gradients on its share of a batch: here both have the same samples.
+halves = np.concatenate([np.tile(x[:8], (2, 1, 1, 1)), np.tile(x[8:16], (2, 1, 1, 1))])
+def balanced(strategy):
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        distiller = Distiller(
+            cnn(6), cnn(3), ["kd", "logits"], "balanced", student_loss_weight=None
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        distiller.compile(keras.optimizers.SGD(0.1), loss)
+    distiller.fit(
+        halves, np.tile(y[:8], 4), batch_size=16, epochs=2, shuffle=False, verbose=0
+    )
+    return distiller.get_weights()
+for one, two in zip(balanced(tf.distribute.get_strategy()), balanced(mirrored)):
+    np.testing.assert_allclose(one, two, atol=1e-5, err_msg="balanced weights")
+
 from keras_distill import losses
 with mirrored.scope():
     own = ["ofd", "mgd", "vid", "ft", "reviewkd", "crd"]

@@ -133,6 +133,12 @@ CALLS = [
         module="losses",
     ),
     Call(
+        "losses.Balanced",
+        lambda place: (losses.Balanced, {"share": 0.5}),
+        {"share": schedule_or_number(low=0)},
+        module="losses",
+    ),
+    Call(
         "losses.GradientAttentionTransfer",
         lambda place: (losses.GradientAttentionTransfer, {"name": "gat"}),
         RULES,

@@ -248,6 +248,15 @@ CALLS = [
         module="distiller",
     ),
     Call(
+        "Distiller.diagnose",
+        lambda place: (
+            _distiller(place).diagnose,
+            {"data": (place.x[:4], place.y[:4]), "batches": 1},
+        ),
+        {"data": _KERAS, "batches": count()},
+        module="distiller",
+    ),
+    Call(
         "FeatureExtractor",
         lambda place: (
             FeatureExtractor,

@@ -1,0 +1,67 @@
+"""A weight that follows the gradients: a distillation loss gets a share of the labels' gradient."""
+
+import keras
+
+from keras_distill.losses import schedule
+from keras_distill.losses.argument_types import Number
+
+
+@keras.saving.register_keras_serializable("keras_distill")
+class Balanced:
+    """Weight by which a loss's gradient is a given share of that of the labels.
+
+    The weight is `share * |g_labels| / |g_loss|`, where `|g|` is the norm of a gradient with
+    respect to all weights of the student, measured on single batches while it trains: in each of
+    the first steps, and then in one of a hundred. So a loss counts the same in any task, whatever
+    its scale, the width of the layers or the number of classes. Where a step learns from no labels,
+    the first balanced loss takes their place. `distillation_loss_weights="balanced"` gives it to
+    each loss.
+
+    `student_loss_weight` and the number of losses act as always: with `student_loss_weight=None`
+    two losses of share 1 together weigh up to twice as much as the labels.
+
+    The measuring steps take about twice as long. Under several replicas each measures on its share
+    of the batch, and all take the mean.
+
+    Args:
+        share: Norm of the weighted loss's gradient as a share of that of the labels' loss, at
+            least 0: a number, or a `keras.optimizers.schedules.LearningRateSchedule`, which fades a
+            loss in or out.
+
+    Raises:
+        TypeError: If `share` is neither a number nor a schedule.
+        ValueError: If `share` is negative.
+
+    Example:
+
+    ```python
+    fading = keras.optimizers.schedules.CosineDecay(1.0, decay_steps=1000)
+    weights = [1.0, Balanced(share=fading)]
+    ```
+
+    Reference:
+        - Chen et al., "GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep
+          Multitask Networks", ICML 2018, which learns the weights so that norms become equal;
+          here they are set so that they are.
+    """
+
+    def __init__(self, share: Number = 1.0):
+        self.share = schedule.check_number("share", share, low=0)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"share": schedule.serialize(self.share)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the weight that `get_config` described."""
+        return cls(schedule.deserialize(config["share"]))
+
+    def __eq__(self, other):
+        return type(other) is type(self) and other.get_config() == self.get_config()
+
+    def __hash__(self):
+        return hash(repr(self.get_config()))
+
+    def __repr__(self):
+        return f"Balanced(share={self.share})"

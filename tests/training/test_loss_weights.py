@@ -1,0 +1,250 @@
+"""Weights that follow the gradients, checked against gradients computed with NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_distill import Distiller, TeacherCache, losses
+from keras_distill.losses import Balanced
+from keras_distill.training import gradient_norms
+
+LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Scaled(losses.DistillationLoss):
+    """Squared error of the outputs, times a factor."""
+
+    def __init__(self, factor=1.0, **kwargs):
+        super().__init__(None, None, **kwargs)
+        self.factor = factor
+
+    def call(self, teacher, student, context):
+        return self.factor * keras.ops.mean(keras.ops.square(teacher - student), axis=-1)
+
+
+def linear(seed, classes=3):
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((5,)), keras.layers.Dense(classes, use_bias=False)])
+
+
+def data(samples=16):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(samples, 5)).astype("float32"), rng.integers(0, 3, samples)
+
+
+def distiller_of(weights, loss="logits", student_loss_weight=None, optimizer=None, **kwargs):
+    made = Distiller(linear(0), linear(1), loss, weights, student_loss_weight=student_loss_weight)
+    made.compile(optimizer or keras.optimizers.SGD(0.1), LABELS, **kwargs)
+    return made
+
+
+def gradients(x, y, kernel, teacher):
+    """Gradients of the labels' loss and of the logits' squared error, in NumPy."""
+    z = x @ kernel
+    p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    of_labels = x.T @ (p - np.eye(3)[y]) / len(x)
+    of_loss = x.T @ (2 * (z - x @ teacher)) / z.size
+    return of_labels, of_loss
+
+
+def norm(array):
+    return np.sqrt(np.sum(np.square(array)))
+
+
+def kernel_of(model):
+    return np.float64(model.layers[0].kernel)
+
+
+def trained(distiller, x, y, **kwargs):
+    distiller.fit(x, y, **{"batch_size": len(x), "verbose": 0, "shuffle": False, **kwargs})
+    return kernel_of(distiller.student)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+@pytest.mark.parametrize("settings", [{}, {"run_eagerly": True}, {"jit_compile": True}])
+def test_a_losss_gradient_is_the_share_of_the_labels(share, settings):
+    x, y = data()
+    distiller = distiller_of(Balanced(share), **settings)
+    before, teacher = kernel_of(distiller.student), kernel_of(distiller.teacher)
+    of_labels, of_loss = gradients(x, y, before, teacher)
+    weighted = share * norm(of_labels) / norm(of_loss) * of_loss
+    after = trained(distiller, x, y)
+    np.testing.assert_allclose(after, before - 0.1 * (of_labels + weighted), atol=1e-6)
+
+
+def test_the_norms_are_running_means_of_the_measured_steps(monkeypatch):
+    monkeypatch.setattr(gradient_norms, "_FIRST", 2)
+    monkeypatch.setattr(gradient_norms, "_EVERY", 4)
+    x, y = data()
+    distiller = distiller_of("balanced", "logits")
+    kernel, teacher = kernel_of(distiller.student), kernel_of(distiller.teacher)
+    means = None
+    for step in range(6):
+        found = gradients(x, y, kernel, teacher)
+        squares = np.array([np.sum(np.square(part)) for part in found])
+        if step in (0, 1, 4):
+            means = squares if means is None else 0.7 * means + 0.3 * squares
+        kernel -= 0.1 * (found[0] + np.sqrt(means[0] / means[1]) * found[1])
+    np.testing.assert_allclose(trained(distiller, x, y, epochs=6), kernel, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_the_scale_of_a_loss_does_not_matter(factor):
+    x, y = data()
+    plain = trained(distiller_of("balanced", Scaled()), x, y, epochs=3)
+    scaled = trained(distiller_of("balanced", Scaled(factor)), x, y, epochs=3)
+    np.testing.assert_allclose(scaled, plain, rtol=1e-4)
+
+
+def test_each_loss_of_a_list_has_its_own_share_and_numbers_stay():
+    x, y = data()
+    weights = [0.5, "balanced", Balanced(0.1)]
+    chosen = [Scaled(name="first"), Scaled(30.0, name="second"), Scaled(7.0, name="third")]
+    distiller = distiller_of(weights, chosen)
+    before, teacher = kernel_of(distiller.student), kernel_of(distiller.teacher)
+    of_labels, of_loss = gradients(x, y, before, teacher)
+    unit = norm(of_labels) / norm(of_loss) * of_loss
+    after = trained(distiller, x, y)
+    expected = before - 0.1 * (of_labels + 0.5 * of_loss + 1.1 * unit)
+    np.testing.assert_allclose(after, expected, atol=1e-6)
+    assert "balanced to a share of 1, now" in distiller.describe()
+
+
+def test_a_schedule_fades_the_share():
+    x, y = data()
+    fade = keras.optimizers.schedules.PolynomialDecay(1.0, 1, end_learning_rate=0.0)
+    distiller = distiller_of(Balanced(fade))
+    trained(distiller, x, y)
+    before = kernel_of(distiller.student)
+    of_labels, _ = gradients(x, y, before, kernel_of(distiller.teacher))
+    np.testing.assert_allclose(trained(distiller, x, y), before - 0.1 * of_labels, atol=1e-6)
+
+
+@pytest.mark.parametrize("labels", ["none", "weight of 0"])
+def test_without_labels_the_first_loss_takes_their_place(labels):
+    x, y = data()
+    chosen = [Scaled(name="first"), Scaled(1000.0, name="second")]
+    distiller = distiller_of("balanced", chosen, None if labels == "none" else 0.0)
+    before = kernel_of(distiller.student)
+    _, of_loss = gradients(x, y, before, kernel_of(distiller.teacher))
+    after = trained(distiller, x, None if labels == "none" else y)
+    np.testing.assert_allclose(after, before - 0.2 * of_loss, atol=1e-6)
+
+
+def test_a_batch_without_labels_keeps_what_was_measured():
+    x, y = data()
+    distiller = distiller_of("balanced")
+    trained(distiller, x, y)
+    known = np.array(distiller._edge._weights.norms.squares)
+    trained(distiller, x, np.full(len(y), -1))
+    found = np.array(distiller._edge._weights.norms.squares)
+    assert found[0] == known[0] > 0
+    assert np.isfinite(kernel_of(distiller.student)).all()
+
+
+def test_evaluation_before_training_weighs_by_one_and_measures_nothing():
+    x, y = data()
+    distiller = distiller_of("balanced")
+    logs = distiller.evaluate(x, y, verbose=0, return_dict=True)
+    expected = logs["student_loss"] + logs["logit_matching"]
+    assert logs["loss"] == pytest.approx(expected, rel=1e-5)
+    assert not distiller._edge._weights.norms.is_known
+
+
+def test_what_was_measured_is_saved_and_training_goes_on_as_it_would_have(tmp_path):
+    x, y = data()
+    distiller = distiller_of(["balanced"], optimizer=keras.optimizers.Adam(0.01))
+    trained(distiller, x, y, epochs=12)
+    distiller.save(tmp_path / "distiller.keras")
+    again = keras.saving.load_model(tmp_path / "distiller.keras")
+    assert again.distillation_loss_weights == [Balanced(1.0)]
+    expected = trained(distiller, x, y, epochs=3)
+    np.testing.assert_allclose(trained(again, x, y, epochs=3), expected, atol=1e-6)
+
+
+def test_a_cache_gives_what_the_teacher_gives(tmp_path):
+    x, y = data()
+    expected = trained(distiller_of("balanced"), x, y, epochs=3)
+    cache = TeacherCache.build(
+        tmp_path / "cache", linear(0), (x, y), distillation_losses="logits", dtype="float32"
+    )
+    distiller = Distiller(cache, linear(1), "logits", "balanced", student_loss_weight=None)
+    distiller.compile(keras.optimizers.SGD(0.1), LABELS)
+    distiller.fit(cache.join((x, y), batch_size=len(x), shuffle=False), epochs=3, verbose=0)
+    np.testing.assert_allclose(kernel_of(distiller.student), expected, atol=1e-5)
+
+
+def test_half_precision_measures_the_same_share():
+    x, y = data()
+    expected = trained(distiller_of("balanced"), x, y)
+    policy = keras.dtype_policies.DTypePolicy("mixed_float16")
+    student = linear(1)
+    keras.utils.set_random_seed(1)
+    half = keras.Sequential(
+        [keras.Input((5,)), keras.layers.Dense(3, use_bias=False, dtype=policy)]
+    )
+    half.set_weights(student.get_weights())
+    distiller = Distiller(linear(0), half, "logits", "balanced", student_loss_weight=None)
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+    distiller.compile(optimizer, LABELS)
+    np.testing.assert_allclose(trained(distiller, x, y), expected, atol=3e-3)
+
+
+def test_replicas_share_what_they_measure():
+    x, y = data()
+    devices = tf.config.list_logical_devices("CPU")
+    strategy = tf.distribute.MirroredStrategy([devices[0].name])
+    expected = trained(distiller_of("balanced"), x, y, epochs=2)
+    with strategy.scope():
+        distiller = distiller_of("balanced")
+    np.testing.assert_allclose(trained(distiller, x, y, epochs=2), expected, atol=1e-6)
+
+
+def test_embeddings_of_a_student_are_measured():
+    tokens = np.array([[1, 1, 2], [2, 3, 1]])
+
+    def model(seed):
+        keras.utils.set_random_seed(seed)
+        layers = [keras.Input((3,), dtype="int32"), keras.layers.Embedding(5, 4)]
+        pooled = keras.layers.GlobalAveragePooling1D()
+        return keras.Sequential([*layers, pooled, keras.layers.Dense(3)])
+
+    distiller = Distiller(model(0), model(1), "kd", "balanced", student_loss_weight=None)
+    distiller.compile(keras.optimizers.SGD(0.1), LABELS)
+    before = distiller.student.get_weights()
+    with tf.GradientTape() as tape:
+        loss = LABELS(np.array([0, 2]), distiller.student(tokens))
+    found = tape.gradient(loss, distiller.student.trainable_weights)
+    expected = sum(norm(np.float64(tf.convert_to_tensor(part))) ** 2 for part in found)
+    distiller.fit(tokens, np.array([0, 2]), verbose=0)
+    assert float(distiller._edge._weights.norms.squares[0]) == pytest.approx(expected, rel=1e-4)
+    assert not np.allclose(before[0], distiller.student.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "said"),
+    [
+        ("balancd", TypeError, r'"balanced" or a losses.Balanced. Received: .*\[0\]=.balancd'),
+        (["balanced", 1.0], ValueError, r"\(2\) must match number of distillation_losses \(1\)"),
+    ],
+)
+def test_other_words_are_refused(weights, error, said):
+    with pytest.raises(error, match=said):
+        distiller_of(weights)
+
+
+@pytest.mark.parametrize(("share", "error"), [(-1.0, ValueError), ("much", TypeError)])
+def test_a_share_is_a_number_of_at_least_zero(share, error):
+    with pytest.raises(error, match="share must be"):
+        Balanced(share)
+
+
+def test_balancing_is_set_when_a_distiller_is_made():
+    distiller = distiller_of(1.0)
+    with pytest.raises(ValueError, match="make a new Distiller"):
+        distiller.distillation_loss_weights = "balanced"
+    distiller = distiller_of("balanced")
+    distiller.distillation_loss_weights = Balanced(0.5)
+    assert distiller.distillation_loss_weights == [Balanced(0.5)]

@@ -1,0 +1,247 @@
+"""Measurements for a diagnosis: the losses, their gradients and the answers on some batches."""
+
+import weakref
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from keras_distill import _compat
+from keras_distill.arguments import check_count, shown
+from keras_distill.losses import schedule
+from keras_distill.losses.response.soft_targets import SoftTargets
+from keras_distill.losses.tensors import as_float
+from keras_distill.training.diagnosis import Answers, Diagnosis, Term, findings_of
+
+LABELS = "student_loss"
+# Layers that move what is in an image; others, such as Dropout, leave positions as they are.
+_MOVING = ("RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom")
+_MOVING += ("RandomShear", "RandomPerspective", "RandomElasticTransform", "AugMix", "CutMix")
+
+# Schedules that end at a known update.
+_ENDING = (
+    keras.optimizers.schedules.CosineDecay,
+    keras.optimizers.schedules.PolynomialDecay,
+)
+
+
+class RememberedData:
+    """The data of the last `fit`, for as long as somebody else holds it.
+
+    Args:
+        x: Inputs, or a data set, as `fit` was given them.
+        y: Labels, or `None`.
+        batch_size: Samples per batch, or `None`.
+    """
+
+    def __init__(self, x=None, y=None, batch_size=None):
+        self._batch_size = batch_size
+        try:
+            self._held = keras.tree.map_structure(weakref.ref, (x, y) if y is not None else (x,))
+        except TypeError:
+            self._held = None
+
+    def get(self):
+        """Returns the data as for `batches_of`, or `None` where it is gone."""
+        if self._held is None:
+            return None
+        values = keras.tree.map_structure(lambda held: held(), self._held)
+        if any(value is None for value in keras.tree.flatten(values)):
+            return None
+        return values if len(values) > 1 else values[0]
+
+    @property
+    def batch_size(self):
+        """Samples per batch."""
+        return self._batch_size or 32
+
+
+def examined(model, remembered, data=None, count=4):
+    """Returns the `Diagnosis` of a distiller on some batches; the model stays as it is.
+
+    Args:
+        model: A compiled `StepModel`.
+        remembered: `RememberedData` of the last `fit`, or `None`.
+        data: As for `StepModel.diagnose`.
+        count: Number of batches at most.
+
+    Raises:
+        ValueError: If there are no batches, or the model isn't compiled.
+    """
+    check_count("batches", count)
+    if not model.compiled:
+        raise ValueError("Compile the distiller first: a diagnosis measures the compiled losses.")
+    known = None if remembered is None else remembered.get()
+    data = known if data is None else data
+    if data is None:
+        raise ValueError(
+            "There is no data to look at: give arrays (x, y), or a tf.data.Dataset of batches. "
+            "What the last `fit` was given is used where somebody still holds it."
+        )
+    batches = _batches_of(data, 32 if remembered is None else remembered.batch_size, count)
+    if not batches:
+        raise ValueError("data holds no samples.")
+    measured, answers = [], []
+    for batch in batches:
+        parts, gradients, forwards = _measured(model, *batch)
+        measured.append((parts, gradients))
+        answers.append(_answers_of(model, forwards, batch))
+    terms = _terms(model, measured)
+    known = None if any(answer is None for answer in answers) else _joined(answers)
+    samples = sum(keras.tree.flatten(batch[0])[0].shape[0] for batch in batches)
+    return Diagnosis(terms, list(findings_of(terms, known, _facts(model))), samples)
+
+
+def _batches_of(data, batch_size, count):
+    """Returns some batches of data, a list of `(x, y, sample_weight)`."""
+    if isinstance(data, keras.utils.PyDataset):
+        found = [data[index] for index in range(min(count, len(data)))]
+        return [keras.utils.unpack_x_y_sample_weight(batch) for batch in found]
+    if not isinstance(data, tf.data.Dataset):
+        data = _sliced(data).batch(batch_size)
+    return [keras.utils.unpack_x_y_sample_weight(batch) for batch in data.take(count)]
+
+
+def _sliced(data):
+    """Returns arrays as a `tf.data.Dataset` of samples."""
+    arrays = data if isinstance(data, tuple) else (data,)
+    shapes = [getattr(leaf, "shape", ()) for leaf in keras.tree.flatten(arrays)]
+    if not shapes or any(len(shape) == 0 for shape in shapes):
+        raise TypeError(
+            "data must be arrays x, (x, y) or (x, y, sample_weight), a tf.data.Dataset of batches "
+            f"or a PyDataset. Received: data={shown(data)}"
+        )
+    if len({shape[0] for shape in shapes}) > 1:
+        raise ValueError(
+            "The arrays of data must have as many samples each. Received: data of the shapes "
+            f"{[tuple(shape) for shape in shapes]}"
+        )
+    return tf.data.Dataset.from_tensor_slices(arrays)
+
+
+def _measured(model, x, y, sample_weight):
+    """Returns the losses of a batch, their gradients, and the passes of both models."""
+    teacher = model._edge.source.forward(x, training=False)
+    weights = model.student.trainable_weights
+    with tf.GradientTape(persistent=True) as tape:
+        student = model._edge.target.forward(x, training=False)
+        _, parts = model._total(teacher, student, x, y, sample_weight, False)
+    names = [LABELS, *model._edge.names]
+    gradients = {name: _flat(tape.gradient(parts[name], weights), weights) for name in names}
+    return {name: float(parts[name]) for name in names}, gradients, (teacher, student)
+
+
+def _flat(gradients, weights):
+    """Returns a gradient as one vector."""
+    known = [
+        tf.zeros(weight.shape) if part is None else tf.cast(tf.convert_to_tensor(part), tf.float32)
+        for part, weight in zip(gradients, weights, strict=True)
+    ]
+    return np.concatenate([np.ravel(part) for part in known] or [np.zeros(1)])
+
+
+def _terms(model, measured):
+    """Returns the `Term` of the labels and of each loss, over all batches."""
+    step = model.optimizer.iterations
+    of_labels, of_losses = _factors(model, step)
+    weights = {LABELS: of_labels} | dict(zip(model._edge.names, of_losses, strict=True))
+    mean = {name: np.mean([gradient[name] for _, gradient in measured], 0) for name in weights}
+    labels = of_labels * mean[LABELS]
+    length = np.linalg.norm(labels)
+    terms = []
+    for name, weight in weights.items():
+        gradient = weight * mean[name]
+        norm = float(np.linalg.norm(gradient))
+        both = norm * length
+        terms.append(
+            Term(
+                name=name,
+                value=float(np.mean([parts[name] for parts, _ in measured])),
+                weight=weight,
+                gradient=norm,
+                share=float(norm / length) if length else None,
+                cosine=float(gradient @ labels / both) if both else None,
+            )
+        )
+    return terms
+
+
+def _factors(model, step):
+    """Returns the weight of the labels' loss in the total, and a list of those of the others."""
+    weights = [float(weight) for weight in model._edge.weights_at(step)]
+    if model.student_loss_weight is None:
+        return 1.0, weights
+    of_labels = float(schedule.value_at(model.student_loss_weight, step))
+    return of_labels, [(1.0 - of_labels) * weight for weight in weights]
+
+
+def _answers_of(model, forwards, batch):
+    """Returns the `Answers` of a batch, or `None` where they aren't classes or aren't known."""
+    _, y, sample_weight = batch
+    logits = model._edge.logits(*forwards)
+    kinds = model._outputs.kinds(forwards[1].output)
+    if logits is None or kinds not in ([None], ["softmax"]):
+        return None
+    teacher, student = logits
+    if len(teacher.shape) != 2 or teacher.shape[-1] < 2 or teacher.shape != student.shape:
+        return None
+    step = model.optimizer.iterations
+    softened = [
+        (name, _probabilities(teacher, schedule.value_at(loss.temperature, step)))
+        for name, loss in zip(model._edge.names, model._edge.losses, strict=True)
+        if isinstance(loss, SoftTargets) and not loss.standardize and loss.outputs is None
+    ]
+    labels = model._labels(y, forwards[1].output, sample_weight).known_classes
+    return Answers(_probabilities(teacher), _probabilities(student), labels, softened)
+
+
+def _probabilities(logits, temperature=1.0):
+    return np.asarray(ops.softmax(as_float(logits) / float(temperature)))
+
+
+def _joined(answers):
+    """Returns the `Answers` of several batches as one."""
+    parts = {
+        name: np.concatenate([getattr(answer, name) for answer in answers])
+        for name in ("teacher", "student", "labels")
+    }
+    names = [name for name, _ in answers[0].softened]
+    softened = [
+        (name, np.concatenate([answer.softened[index][1] for answer in answers]))
+        for index, name in enumerate(names)
+    ]
+    return Answers(**parts, softened=softened)
+
+
+def _facts(model):
+    """Returns what a diagnosis knows of the models and the schedules, a dictionary."""
+    teacher = model._edge.source.model
+    moving = [
+        layer.name for layer in _compat.all_layers(model.student) if type(layer).__name__ in _MOVING
+    ]
+    spatial = [
+        name
+        for name, loss in zip(model._edge.names, model._edge.losses, strict=True)
+        if getattr(loss, "teacher_layer_name", None) is not None
+    ]
+    return {
+        "teacher": None if teacher is None else teacher.count_params(),
+        "student": model.student.count_params(),
+        "trainable": bool(model.student.trainable_weights),
+        "random": moving,
+        "spatial": spatial,
+        "updates": int(model.optimizer.iterations),
+        "schedules": list(_schedules(model)),
+    }
+
+
+def _schedules(model):
+    """Yields what is scheduled, and for how many updates."""
+    scheduled = {"the learning rate": getattr(model.optimizer, "_learning_rate", None)}
+    scheduled["student_loss_weight"] = model.student_loss_weight
+    for name, weight in zip(model._edge.names, model._edge.weights, strict=True):
+        scheduled[f"the weight of {name}"] = getattr(weight, "share", weight)
+    for what, value in scheduled.items():
+        if isinstance(value, _ENDING):
+            yield what, int(value.decay_steps + (getattr(value, "warmup_steps", 0) or 0))

@@ -1,6 +1,7 @@
 """Fixtures for all tests: fixed seeds, and a pair of small models to distill."""
 
 import functools
+import gc
 
 import keras
 import numpy as np
@@ -22,6 +23,13 @@ def pytest_xdist_make_scheduler(config, log):
             return module if _has_fixtures(config.rootpath / module) else nodeid
 
     return ModulesWithFixturesTogether(config, log)
+
+
+def pytest_collection_finish():
+    """Leaves what was imported to the end of the process: looking for garbage in it takes long."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @functools.cache

@@ -93,15 +93,6 @@ def results(processes):
     return [[json.loads(line) for line in of_one if line.startswith("{")] for of_one in lines]
 
 
-def succeeded(processes):
-    """Waits for processes of one task each, and returns what came of it."""
-    found = results(processes)
-    for process, of_one in zip(processes, found, strict=True):
-        process.said.seek(0)
-        assert process.returncode == 0 and len(of_one) == 1, (of_one, process.said.read()[-3000:])
-    return [of_one[0] for of_one in found]
-
-
 def cluster(count=2):
     """Returns the environment variables of the processes of a cluster on this machine."""
     with contextlib.ExitStack() as stack:
@@ -189,26 +180,24 @@ def _mirrored(folder):
     return dict(zip(("build", "train", "odd"), found, strict=False))
 
 
-def test_two_workers_write_what_one_writes(alone, tmp_path):
-    task = {"do": "build", "directory": str(tmp_path / "cache")}
-    orders = [[{**task, "worker": [number, 2]}] for number in range(2)]
-    with running(*orders) as processes:
-        found = succeeded(processes)
-    assert [of_one["samples"] for of_one in found] == [worker.COUNT] * 2
-    assert [of_one["wrote"] for of_one in found] == [shard_names(0, 2, 4), shard_names(1, 3, 5)]
-    assert contents(tmp_path / "cache") == contents(alone)
-
-
-def test_a_killed_worker_goes_on_where_it_was_while_the_other_waits(alone, tmp_path):
-    directory, gate = tmp_path / "cache", tmp_path / "gate"
-    task = {"do": "build", "directory": str(directory)}
+@pytest.fixture(scope="module")
+def of_two_workers(tmp_path_factory):
+    """What two processes build undisturbed, and then while one of them is killed."""
+    folder = tmp_path_factory.mktemp("workers")
+    undisturbed, disturbed, gate = folder / "undisturbed", folder / "disturbed", folder / "gate"
     # The second worker's second shard, of the samples 48 to 63, is half written.
-    stopped = {"stop_at": 60, "gate": str(gate)}
-    orders = [[{**task, "worker": [0, 2]}], [{**task, "worker": [1, 2], **stopped}]]
+    stopped = [{}, {"stop_at": 60, "gate": str(gate)}]
+    orders = [
+        [
+            {"do": "build", "directory": str(undisturbed), "worker": [number, 2]},
+            {"do": "build", "directory": str(disturbed), "worker": [number, 2], **stopped[number]},
+        ]
+        for number in range(2)
+    ]
     first, second = shard_names(1, 3)
 
     def is_in_the_middle():
-        return (directory / first).exists() and list(directory.glob(f"{second}.*"))
+        return (disturbed / first).exists() and list(disturbed.glob(f"{second}.*"))
 
     with running(*orders) as (waiting, killed):
         deadline = time.monotonic() + LIMIT
@@ -218,15 +207,36 @@ def test_a_killed_worker_goes_on_where_it_was_while_the_other_waits(alone, tmp_p
         os.kill(killed.pid, signal.SIGKILL)
         assert killed.wait() == -signal.SIGKILL
         assert waiting.poll() is None
-        assert not (directory / second).exists() and list(directory.glob(f"{second}.*"))
-        before = (directory / first).stat()
+        assert not (disturbed / second).exists() and list(disturbed.glob(f"{second}.*"))
+        before = (disturbed / first).stat()
         with pytest.raises(ValueError, match="isn't finished"):
-            TeacherCache(directory)
+            TeacherCache(disturbed)
         gate.touch()
-        with running(orders[1]) as [again]:
-            found = succeeded([waiting, again])
-    assert [of_one["wrote"] for of_one in found] == [shard_names(0, 2, 4), shard_names(3, 5)]
-    after = (directory / first).stat()
+        with running(orders[1][1:]) as [again]:
+            waited, went_on = results([waiting, again])
+            assert [waiting.returncode, again.returncode] == [0, 0], (waited, went_on)
+        [before_the_kill] = results([killed])
+    return {
+        "folder": folder,
+        "undisturbed": [waited[0], *before_the_kill],
+        "disturbed": [waited[1], *went_on],
+        "shard": first,
+        "before": before,
+    }
+
+
+def test_two_workers_write_what_one_writes(alone, of_two_workers):
+    found = of_two_workers["undisturbed"]
+    assert [of_one["samples"] for of_one in found] == [worker.COUNT] * 2
+    assert [of_one["wrote"] for of_one in found] == [shard_names(0, 2, 4), shard_names(1, 3, 5)]
+    assert contents(of_two_workers["folder"] / "undisturbed") == contents(alone)
+
+
+def test_a_killed_worker_goes_on_where_it_was_while_the_other_waits(alone, of_two_workers):
+    wrote = [of_one["wrote"] for of_one in of_two_workers["disturbed"]]
+    assert wrote == [shard_names(0, 2, 4), shard_names(3, 5)]
+    directory, before = of_two_workers["folder"] / "disturbed", of_two_workers["before"]
+    after = (directory / of_two_workers["shard"]).stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
     assert contents(directory) == contents(alone)
 

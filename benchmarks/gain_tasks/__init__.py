@@ -1,0 +1,29 @@
+"""Real tasks for the question whether a distilled student beats the same student alone.
+
+Each module holds functions from `Options` to a `Task`; `TASKS` lists them.
+"""
+
+from gain_tasks import cifar, motion, noise_and_domains, small_images, speech, text
+from gain_tasks.task import Options, Split, Task, Training
+
+TASKS = {
+    "digits": small_images.digits,
+    "mnist14": small_images.mnist14,
+    "rows": small_images.rows,
+    "noisy": noise_and_domains.noisy,
+    "motion": motion.motion,
+    "spoken": speech.spoken,
+    "spoken-large": speech.spoken_large,
+    "domain": noise_and_domains.mnist_to_digits,
+    "domain-back": noise_and_domains.digits_to_mnist,
+    "sst2": text.sst2,
+    "cifar": cifar.cifar,
+}
+
+__all__ = [
+    "TASKS",
+    "Options",
+    "Split",
+    "Task",
+    "Training",
+]

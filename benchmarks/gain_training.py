@@ -1,0 +1,164 @@
+"""Training of teachers and students, the same batches in the same order for each setting."""
+
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_distill import Distiller
+from keras_distill.features.batches import inputs_of
+
+LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+# Updates per call of Keras's loop.
+STEPS = 20
+
+
+def order_of(samples, updates, batch_size, seed):
+    """Returns which samples each update sees: each of them once before any comes again.
+
+    Args:
+        samples: Number of samples.
+        updates: Number of updates.
+        batch_size: Samples per update.
+        seed: Integer, or a list of integers.
+
+    Returns:
+        Array of indices, shape `(updates, batch_size)`.
+    """
+    rng = np.random.default_rng(seed)
+    rounds = -(-updates * batch_size // samples)
+    order = np.concatenate([rng.permutation(samples) for _ in range(rounds)])
+    return order[: updates * batch_size].reshape(updates, batch_size)
+
+
+def in_views(order, samples, views, seed):
+    """Returns which rows each update sees, where data hold several views of each sample.
+
+    Args:
+        order: As `order_of` returns it.
+        samples: Number of samples.
+        views: Number of views.
+        seed: Integer, or a list of integers.
+    """
+    return order + samples * np.random.default_rng(seed).integers(0, views, order.shape)
+
+
+def batches(split, training, seed, with_unlabeled=False, augment=None):
+    """Returns the training batches of a student.
+
+    The labeled samples, their order and their augmentation are the same with unlabeled samples
+    and without; the unlabeled ones come after them, with the class -1.
+
+    Args:
+        split: `Split`.
+        training: `Training`.
+        seed: Integer.
+        with_unlabeled: Whether to add unlabeled samples.
+        augment: As in `Task`.
+
+    Returns:
+        `tf.data.Dataset` of `(x, y)`.
+    """
+    count = len(split.y)
+    order = order_of(count, training.updates, training.batch_size, [seed, 0])
+    parts = [_part(split.x, split.y, order, split.views, augment, [seed, 1])]
+    if with_unlabeled:
+        count = len(keras.tree.flatten(split.unlabeled)[0]) // split.views
+        order = order_of(count, training.updates, training.unlabeled, [seed, 2])
+        missing = np.full(count, -1, split.y.dtype)
+        parts.append(_part(split.unlabeled, missing, order, split.views, augment, [seed, 3]))
+    if len(parts) == 1:
+        return parts[0].prefetch(4)
+    return tf.data.Dataset.zip(*parts).map(_put_together).prefetch(4)
+
+
+def _put_together(labeled, unlabeled):
+    return tf.nest.map_structure(lambda *both: tf.concat(both, 0), labeled, unlabeled)
+
+
+def _part(x, y, order, views, augment, seed):
+    samples = len(y)
+    rows = in_views(order, samples, views, seed)
+    x = tf.nest.map_structure(tf.constant, x)
+    y = tf.constant(y)
+
+    def batch(number, rows):
+        chosen = tf.nest.map_structure(lambda array: tf.gather(array, rows), x)
+        if augment is not None:
+            chosen = augment(chosen, tf.stack([tf.cast(number, tf.int32), seed[0] * 10 + seed[1]]))
+        return chosen, tf.gather(y, rows % samples)
+
+    return tf.data.Dataset.from_tensor_slices(rows).enumerate().map(batch)
+
+
+def fit(model, training, data):
+    """Trains a model with Adam and a cosine decay.
+
+    Args:
+        model: `keras.Model`.
+        training: `Training`.
+        data: `tf.data.Dataset` of one batch per update.
+    """
+    decay = keras.optimizers.schedules.CosineDecay(training.rate, training.updates)
+    model.compile(keras.optimizers.Adam(decay), LABELS, steps_per_execution=STEPS)
+    model.fit(data, epochs=1, shuffle=False, verbose=0)
+
+
+def train_student(task, arm, teacher, seed):
+    """Trains a student; the seed alone decides on its initial weights and its labeled batches.
+
+    Args:
+        task: `Task`.
+        arm: `Arm`.
+        teacher: `keras.Model`, or `TeacherCache`.
+        seed: Integer.
+
+    Returns:
+        The student.
+    """
+    split = task.split_of(seed)
+    data = batches(split, task.training, seed, arm.uses_unlabeled, task.augment)
+    keras.utils.set_random_seed(seed)
+    model = student = task.make_student()
+    if arm.terms:
+        model = Distiller(teacher, student, **arm.settings(task.layers))
+    else:
+        data = data.map(lambda x, y: (inputs_of(x), y))
+    keras.utils.set_random_seed(seed)
+    fit(model, task.training, data)
+    return student
+
+
+def trained_teacher(task, number, work):
+    """Returns the teacher of a split, trained once and kept in a file.
+
+    Args:
+        task: `Task`.
+        number: Number of the split.
+        work: Folder of the file.
+    """
+    if task.load_teacher is not None:
+        return task.load_teacher()
+    path = pathlib.Path(work) / f"{task.teacher_name}_teacher_{number}.keras"
+    if not path.exists():
+        keras.utils.set_random_seed(number)
+        teacher = task.make_teacher()
+        training, (x, y) = task.teacher_training, task.splits[number].teacher_data
+        order = order_of(len(y), training.updates, training.batch_size, [number, 0])
+        fit(teacher, training, _part(x, y, order, 1, task.augment, [number, 1]).prefetch(4))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        teacher.save(path)
+    return keras.models.load_model(path)
+
+
+def accuracy(model, x, y):
+    """Returns a model's accuracy in percent.
+
+    Args:
+        model: `keras.Model` that outputs logits.
+        x: Inputs.
+        y: Classes.
+    """
+    logits = model.predict(x, batch_size=500, verbose=0)
+    return 100 * float(np.mean(np.argmax(logits, axis=-1) == y))

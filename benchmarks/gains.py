@@ -1,0 +1,146 @@
+"""Is a student distilled with a setting better than the same student alone? On real tasks.
+
+Run: python benchmarks/gains.py TASK [--data-dir FOLDER] [--seeds 3] [--arms alone,kd,dist]
+     python benchmarks/gains.py cifar --teacher cifar10_resnet56.keras
+
+Tasks: `gain_tasks/`. Settings (arms): `gain_arms.py`. Most tasks take tensorflow-datasets from the
+folder, `motion` the package seglearn (pip install --no-deps seglearn). Teachers are trained once
+and kept in the folder `--work`. Each run adds a line with its accuracy on validation and on test
+data to benchmarks/results/gains.jsonl, and is not made again unless its settings have changed.
+Choose settings with `--on validation`, report them with `--on test`: the tables of all tasks go
+to benchmarks/results/gains_validation.md or gains_test.md.
+"""
+
+import argparse
+import pathlib
+import time
+
+from gain_arms import ALONE, ARMS
+from gain_tables import ON, append, page, read
+from gain_tasks import TASKS, Options
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+FIRST = (ALONE, "kd", "kd1", "kd_standardized", "dist")
+
+
+def described(training):
+    """Says how students are trained."""
+    return (
+        f"{training.updates:,} updates of {training.batch_size} labeled samples, Adam, cosine "
+        f"decay from {training.rate:g}; {training.unlabeled} unlabeled samples more in arms that "
+        "use them."
+    )
+
+
+def is_current(line, task, arm):
+    """Says whether a run is there, and its settings what they are today."""
+    if line is None:
+        return False
+    now = (ARMS[arm].holds(), described(task.training), task.title)
+    return (line["holds"], line["training"], line["title"]) == now
+
+
+def suits(task, arm):
+    """Says whether an arm makes sense for a task."""
+    return not any(name in task.without for name, _ in ARMS[arm].terms)
+
+
+class Teachers:
+    """The teachers of a task's splits, and how good they are.
+
+    Args:
+        task: `Task`.
+        work: Folder of their files.
+    """
+
+    def __init__(self, task, work):
+        self._task, self._work, self._known = task, work, {}
+
+    def of(self, seed):
+        """Returns a seed's teacher, or its cache, and a dictionary of its accuracies."""
+        from gain_training import accuracy, trained_teacher
+
+        number = seed % len(self._task.splits)
+        if number not in self._known:
+            split = self._task.splits[number]
+            teacher = trained_teacher(self._task, number, self._work)
+            scores = {on: accuracy(teacher, *getattr(split, on)) for on in ON}
+            print(f"{self._task.name}: teacher {number}: {scores}", flush=True)
+            self._known[number] = (split.cache or teacher, scores)
+        return self._known[number]
+
+
+def run(task, arms, seeds, path, work):
+    """Trains what the file of results doesn't hold yet.
+
+    Args:
+        task: `Task`.
+        arms: Names of arms.
+        seeds: Number of seeds.
+        path: File of results.
+        work: Folder of teachers.
+    """
+    from gain_training import accuracy, train_student
+
+    lines, teachers = read(path), Teachers(task, work)
+    wanted = [(arm, seed) for seed in range(seeds) for arm in arms if suits(task, arm)]
+    missing = [key for key in wanted if not is_current(lines.get((task.name, *key)), task, key[0])]
+    for number, (arm, seed) in enumerate(missing, start=1):
+        teacher, scores = teachers.of(seed)
+        started = time.perf_counter()
+        student = train_student(task, ARMS[arm], teacher, seed)
+        seconds = time.perf_counter() - started
+        split = task.split_of(seed)
+        line = {
+            "task": task.name,
+            "arm": arm,
+            "seed": seed,
+            **{on: accuracy(student, *getattr(split, on)) for on in ON},
+            "teacher": scores,
+            "parameters": student.count_params(),
+            "seconds": round(seconds, 1),
+            "holds": ARMS[arm].holds(),
+            "training": described(task.training),
+            "title": task.title,
+        }
+        append(path, line)
+        print(
+            f"{task.name} {number}/{len(missing)} {arm} seed {seed}: validation "
+            f"{line['validation']:.1f}, {seconds:.0f} s",
+            flush=True,
+        )
+
+
+def chosen_arms(text):
+    """Returns names of arms from the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: If there is no such arm.
+    """
+    names = text.split(",")
+    unknown = [name for name in names if name not in ARMS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}. Known: {', '.join(ARMS)}")
+    return names
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--arms", type=chosen_arms, default=list(FIRST), help=", ".join(ARMS))
+    parser.add_argument("--teacher", help="file of a trained teacher, for cifar")
+    parser.add_argument("--on", choices=ON, default="validation")
+    parser.add_argument("--work", type=pathlib.Path, default=RESULTS / "gains_work")
+    given = parser.parse_args()
+    task = TASKS[given.task](Options(given.data_dir, given.work, given.teacher))
+    path = RESULTS / "gains.jsonl"
+    run(task, given.arms, given.seeds, path, given.work)
+    text = page(read(path), list(TASKS), given.on)
+    (RESULTS / f"gains_{given.on}.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -69,7 +69,7 @@ def examined(model, remembered, data=None, count=4):
     Raises:
         ValueError: If there are no batches, or the model isn't compiled.
     """
-    check_count("batches", count)
+    check_count("batches", count, high=2**31 - 1)
     if not model.compiled:
         raise ValueError("Compile the distiller first: a diagnosis measures the compiled losses.")
     known = None if remembered is None else remembered.get()
@@ -106,16 +106,20 @@ def _batches_of(data, batch_size, count):
 def _sliced(data):
     """Returns arrays as a `tf.data.Dataset` of samples."""
     arrays = data if isinstance(data, tuple) else (data,)
-    shapes = [getattr(leaf, "shape", ()) for leaf in keras.tree.flatten(arrays)]
-    if not shapes or any(len(shape) == 0 for shape in shapes):
+    try:
+        leaves = [np.asarray(leaf) for leaf in keras.tree.flatten(arrays)]
+        is_known = bool(leaves) and all(leaf.ndim and leaf.dtype.kind in "biuf" for leaf in leaves)
+    except (ValueError, TypeError, RecursionError):
+        is_known = False
+    if not is_known:
         raise TypeError(
-            "data must be arrays x, (x, y) or (x, y, sample_weight), a tf.data.Dataset of batches "
-            f"or a PyDataset. Received: data={shown(data)}"
+            "data must be arrays of numbers x, (x, y) or (x, y, sample_weight), a tf.data.Dataset "
+            f"of batches or a PyDataset. Received: data={shown(data)}"
         )
-    if len({shape[0] for shape in shapes}) > 1:
+    if len({len(leaf) for leaf in leaves}) > 1:
         raise ValueError(
             "The arrays of data must have as many samples each. Received: data of the shapes "
-            f"{[tuple(shape) for shape in shapes]}"
+            f"{[leaf.shape for leaf in leaves]}"
         )
     return tf.data.Dataset.from_tensor_slices(arrays)
 

@@ -180,6 +180,29 @@ CALLS = [
         module="datasets",
     ),
     Call(
+        "datasets.with_unlabeled",
+        lambda place: (
+            datasets.with_unlabeled,
+            {
+                "labeled": (place.x, place.y),
+                "unlabeled": place.x,
+                "batch_size": 4,
+                "unlabeled_batch_size": 4,
+                "seed": 0,
+            },
+        ),
+        {
+            # A third array is the sample weights.
+            "labeled": Rule(lambda value: isinstance(value, tuple) and len(value) == 3),
+            "unlabeled": array(lambda made: made.shape[1:] == (8, 8, 1)),
+            "batch_size": NONE | count(),
+            "unlabeled_batch_size": NONE | count(),
+            "seed": NONE | count(low=0),
+        },
+        lambda place, made, arguments: next(iter(made)),
+        module="datasets",
+    ),
+    Call(
         "datasets.Dataset",
         lambda place: (
             datasets.Dataset,

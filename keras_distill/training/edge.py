@@ -267,6 +267,19 @@ class Edge:
         """
         return self._weights.at(step)
 
+    @property
+    def spatial_names(self):
+        """List of the names of the losses that tap layers of the student with positions."""
+        return [
+            name
+            for name, loss in zip(self.names, self._losses, strict=True)
+            if loss.student_layer_name is not None
+            and any(
+                len(shape) > 2
+                for shape in flat_shapes(self.target.shapes.pick(loss.student_layer_name, loss))
+            )
+        ]
+
     def logits(self, source, target):
         """Returns the logits of both sides, a pair of tensors, or `None` if they aren't known.
 

@@ -224,17 +224,12 @@ def _facts(model):
     moving = [
         layer.name for layer in _compat.all_layers(model.student) if type(layer).__name__ in _MOVING
     ]
-    spatial = [
-        name
-        for name, loss in zip(model._edge.names, model._edge.losses, strict=True)
-        if getattr(loss, "teacher_layer_name", None) is not None
-    ]
     return {
         "teacher": None if teacher is None else teacher.count_params(),
         "student": model.student.count_params(),
         "trainable": bool(model.student.trainable_weights),
         "random": moving,
-        "spatial": spatial,
+        "spatial": model._edge.spatial_names,
         "updates": int(model.optimizer.iterations),
         "schedules": list(_schedules(model)),
     }

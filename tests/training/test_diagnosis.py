@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_distill import AttentionTransfer, Distiller, SoftTargets, TeacherCache
+from keras_distill.losses import RelationalKD
 from keras_distill.training.diagnosis import Answers, Term, findings_of
 
 LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -152,13 +153,16 @@ def test_a_student_larger_than_its_teacher_is_found(teacher):
 
 def test_images_that_move_inside_the_student_are_found_under_losses_of_positions():
     def cnn(channels, *first):
-        layers = [keras.layers.Conv2D(channels, 3, name="conv"), keras.layers.Flatten()]
+        layers = [keras.layers.Conv2D(channels, 3, name="conv")]
+        layers.append(keras.layers.Flatten(name="flatten"))
         return keras.Sequential([keras.Input((8, 8, 1)), *first, *layers, keras.layers.Dense(3)])
 
     x = np.random.default_rng(0).random((8, 8, 8, 1), "float32")
     y = np.arange(8) % 3
     moving = keras.layers.RandomTranslation(0.2, 0.2, name="moved")
-    for losses, is_found in (([AttentionTransfer("conv", "conv")], True), (["kd"], False)):
+    vectors = RelationalKD(teacher_layer_name="flatten", student_layer_name="flatten")
+    chosen = ([AttentionTransfer("conv", "conv")], True), (["kd"], False), ([vectors], False)
+    for losses, is_found in chosen:
         distiller = distiller_of(cnn(8), cnn(2, moving), losses)
         assert ("augmentation in the student" in names_of(distiller.diagnose((x, y)))) is is_found
     distiller = distiller_of(cnn(8), cnn(2), [AttentionTransfer("conv", "conv")])

@@ -10,7 +10,9 @@ from keras_distill.arguments import check_text, shown
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Image classification set: images and labels of a training and a test part.
+    """Image classification set: images and labels of a training, a validation and a test part.
+
+    Train on the training part, choose settings on the validation part, report on the test part.
 
     Args:
         name: Name of the set.
@@ -20,14 +22,17 @@ class Dataset:
         y_test: Test labels, as `y_train`.
         labels: Tuple of the class names, in the order of the labels.
         range: Tuple (lowest, highest) that a pixel can have. `load` always gives (0.0, 1.0).
+        x_val: Validation images, as `x_train`, or `None` for a set without them.
+        y_val: Validation labels, as `y_train`; `None` where `x_val` is.
 
     Example:
         ```python
         from keras_distill import datasets
 
         digits = datasets.load("digits")
-        (x_train, y_train), (x_test, y_test) = digits.arrays
         digits.input_shape, digits.num_classes  # (8, 8, 1), 10
+        (x_train, y_train), (x_test, y_test) = digits.arrays
+        x_val, y_val = digits.validation_data
         ```
     """
 
@@ -38,6 +43,8 @@ class Dataset:
     y_test: np.ndarray
     labels: tuple
     range: tuple = (0.0, 1.0)
+    x_val: np.ndarray | None = None
+    y_val: np.ndarray | None = None
 
     def __post_init__(self):
         check_text("name", self.name)
@@ -49,7 +56,14 @@ class Dataset:
                 "labels must be a tuple of the names of the classes. "
                 f"Received: labels={shown(self.labels)}"
             )
-        for part in ("train", "test"):
+        has_validation = [part is not None for part in (self.x_val, self.y_val)]
+        if has_validation[0] != has_validation[1]:
+            missing = "y_val" if has_validation[0] else "x_val"
+            raise ValueError(
+                "x_val and y_val must be given together: a validation part has images and labels. "
+                f"Received: {missing}=None"
+            )
+        for part in ("train", "val", "test") if has_validation[0] else ("train", "test"):
             self._check_part(part)
         low, high = _pair_of_numbers("range", self.range)
         if not low < high:
@@ -87,6 +101,11 @@ class Dataset:
     def arrays(self) -> tuple:
         """`((x_train, y_train), (x_test, y_test))`, as `keras.datasets` returns them."""
         return (self.x_train, self.y_train), (self.x_test, self.y_test)
+
+    @property
+    def validation_data(self) -> tuple | None:
+        """`(x_val, y_val)`, the argument of `fit`; `None` for a set without validation images."""
+        return None if self.x_val is None else (self.x_val, self.y_val)
 
 
 def _pair_of_numbers(argument, values):

@@ -17,6 +17,7 @@ class Digits:
     """
 
     labels = tuple("0123456789")
+    splits = ("train", "test")
 
     def __init__(self, image_size):
         try:
@@ -34,18 +35,18 @@ class Digits:
         targets = digits.target.astype("int32")
         test = proportional(targets, _DIGITS_TEST, _DIGITS_SEED)
         train = np.setdiff1d(np.arange(len(targets)), test)
-        self._parts = {
+        self._arrays = {
             "train": (images[train], targets[train]),
             "test": (images[test], targets[test]),
         }
 
-    def labels_of(self, part):
-        """Returns the labels of `"train"` or `"test"`, an int32 array."""
-        return self._parts[part][1]
+    def labels_of(self, split):
+        """Returns the labels of one of `splits`, an int32 array."""
+        return self._arrays[split][1]
 
-    def images_of(self, part, chosen):
-        """Returns the images of a part at the indices `chosen`, a float32 array in 0..1."""
-        return self._parts[part][0][chosen]
+    def images_of(self, split, chosen):
+        """Returns the images of a split at the indices `chosen`, a float32 array in 0..1."""
+        return self._arrays[split][0][chosen]
 
 
 class Prepared:
@@ -75,10 +76,14 @@ class Prepared:
                 "known range to scale to 0..1. `load` takes sets of integer images (uint8, uint16)."
             )
         self._size = image_size
+        self._labels = {}
         _prepare(self._builder, download)
         splits = self._builder.info.splits
         test = "test" if "test" in splits else "validation"
         self._splits = {"train": "train", "test": test}
+        if test == "test" and "validation" in splits:
+            self._splits["validation"] = "validation"
+        self.splits = tuple(self._splits)
         missing = [split for split in self._splits.values() if split not in splits]
         if missing:
             raise ValueError(
@@ -87,16 +92,19 @@ class Prepared:
             )
         self.labels = tuple(info[self._label].names)
 
-    def labels_of(self, part):
-        """Returns the labels of `"train"` or `"test"`, an int32 array."""
-        return np.concatenate(list(self._column(part, self._label))).astype("int32")
+    def labels_of(self, split):
+        """Returns the labels of one of `splits`, an int32 array."""
+        if split not in self._labels:
+            batches = list(self._column(split, self._label))
+            self._labels[split] = np.concatenate(batches).astype("int32")
+        return self._labels[split]
 
-    def images_of(self, part, chosen):
-        """Returns the images of a part at the indices `chosen`, a float32 array in 0..1."""
+    def images_of(self, split, chosen):
+        """Returns the images of a split at the indices `chosen`, a float32 array in 0..1."""
         import tensorflow as tf
 
         encoded, start = [], 0
-        for batch in self._column(part, self._image):
+        for batch in self._column(split, self._image):
             inside = chosen[(chosen >= start) & (chosen < start + len(batch))]
             encoded.append(batch[inside - start])
             start += len(batch)
@@ -104,12 +112,12 @@ class Prepared:
         images = images.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE).batch(256)
         return np.concatenate(list(images.as_numpy_iterator()))
 
-    def _column(self, part, key):
+    def _column(self, split, key):
         import tensorflow_datasets as tfds
 
         # Unshuffled, since a label and its image are read in two passes.
         rows = self._builder.as_dataset(
-            split=self._splits[part],
+            split=self._splits[split],
             shuffle_files=False,
             decoders={self._image: tfds.decode.SkipDecoding()},
         )

@@ -8,7 +8,8 @@ from keras_distill import datasets
 
 def test_digits_have_the_documented_form():
     digits = datasets.load("digits")
-    assert digits.x_train.shape == (1297, 8, 8, 1) and digits.x_test.shape == (500, 8, 8, 1)
+    assert digits.x_train.shape == (1038, 8, 8, 1) and digits.x_test.shape == (500, 8, 8, 1)
+    assert digits.x_val.shape == (259, 8, 8, 1) and digits.y_val.shape == (259,)
     assert digits.x_train.dtype == np.float32 and digits.y_train.dtype == np.int32
     assert digits.x_train.min() == 0 and digits.x_train.max() == 1
     assert digits.range == (0.0, 1.0)
@@ -31,7 +32,7 @@ def test_subset_is_balanced_seeded_and_from_the_whole_part():
 
 
 def test_limit_above_the_set_keeps_all():
-    assert len(datasets.load("digits", max_train=5000).x_train) == 1297
+    assert len(datasets.load("digits", max_train=5000).x_train) == 1038
 
 
 def test_images_can_be_resized():
@@ -47,6 +48,12 @@ def test_images_can_be_resized():
         ({"max_test": -5}, ValueError, "max_test"),
         ({"max_train": 10.0}, TypeError, "max_train"),
         ({"max_train": True}, TypeError, "max_train"),
+        ({"max_val": 0}, ValueError, "max_val"),
+        ({"validation_split": 1.0}, ValueError, "validation_split"),
+        ({"validation_split": float("nan")}, ValueError, "validation_split"),
+        ({"validation_split": "0.1"}, TypeError, "validation_split"),
+        ({"validation_split": 0.9999}, ValueError, "validation_split leaves no training image"),
+        ({"validation_split": 0, "max_val": 5}, ValueError, "max_val has nothing to choose from"),
         ({"image_size": 8}, TypeError, "image_size"),
         ({"image_size": (8, 0)}, ValueError, "image_size"),
     ],

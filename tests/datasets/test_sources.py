@@ -41,6 +41,7 @@ def prepared(tmp_path_factory):
 
     rows = {
         "pets": write("pets", (6, 5, 3), {"train": 30, "test": 9}),
+        "own": write("own", (4, 4, 1), {"train": 9, "validation": 6, "test": 3}),
         "deep": write("deep", (4, 4, 1), {"train": 6, "validation": 3}, dtype=np.uint16),
         "sizes": write("sizes", (None, None, 3), {"train": 6, "test": 3}),
         "plain": write("plain", (4, 4, 1), {"train": 3, "test": 3}, label=False),
@@ -64,25 +65,55 @@ def test_digits_parts_are_all_of_the_set_and_keep_image_and_label_together():
         (image.astype("float32").tobytes(), int(label))
         for image, label in zip(whole.images / 16, whole.target, strict=True)
     )
-    x = np.concatenate([digits.x_train, digits.x_test])
-    y = np.concatenate([digits.y_train, digits.y_test])
+    x = np.concatenate([digits.x_train, digits.x_val, digits.x_test])
+    y = np.concatenate([digits.y_train, digits.y_val, digits.y_test])
     found = sorted((image.tobytes(), int(label)) for image, label in zip(x, y, strict=True))
     assert found == known
 
 
 def test_digits_split_has_every_class_in_proportion():
     digits = datasets.load("digits")
-    train, test = np.bincount(digits.y_train), np.bincount(digits.y_test)
-    np.testing.assert_allclose(test / (train + test), 500 / 1797, atol=0.006)
+    train, val, test = map(np.bincount, (digits.y_train, digits.y_val, digits.y_test))
+    np.testing.assert_allclose(test / (train + val + test), 500 / 1797, atol=0.006)
+    np.testing.assert_allclose(val / (train + val), 0.2, atol=0.006)
+
+
+def test_the_validation_part_is_the_same_in_every_call():
+    whole = datasets.load("digits")
+    assert np.array_equal(whole.x_val, datasets.load("digits", max_train=50, seed=3).x_val)
+    some = {x.tobytes() for x in datasets.load("digits", max_val=40, seed=3).x_val}
+    assert len(some) == 40 and some < {x.tobytes() for x in whole.x_val}
+    assert len(datasets.load("digits", max_val=40).x_train) == len(whole.x_train)
+    other = datasets.load("digits", validation_split=0.5)
+    assert len(other.x_val) == 648 and len(other.x_train) == 649
+
+
+def test_without_a_validation_part_all_images_are_trained_on():
+    digits = datasets.load("digits", validation_split=0)
+    assert digits.x_val is None and len(digits.x_train) == 1297
+    known = datasets.load("digits")
+    assert np.array_equal(digits.x_test, known.x_test)
+
+
+def test_a_validation_split_of_its_own_is_the_validation_part(prepared):
+    folder, rows = prepared
+    own = datasets.load("own", data_dir=folder)
+    assert [len(part) for part in (own.x_train, own.x_val, own.x_test)] == [9, 6, 3]
+    read = {np.round(image * 255).astype("uint8").tobytes() for image in own.x_val}
+    assert read == {row["image"].tobytes() for row in rows["own"]["validation"]}
+    with pytest.raises(ValueError, match=r"validation split of its own.*validation_split=0.1"):
+        datasets.load("own", data_dir=folder, validation_split=0.1)
 
 
 def test_prepared_set_is_read_in_its_own_order(prepared):
     folder, rows = prepared
     pets = datasets.load("pets", data_dir=folder)
     assert pets.labels == ("cat", "dog", "eel") and pets.input_shape == (6, 5, 3)
-    assert len(pets.x_train) == 30 and len(pets.x_test) == 9
+    assert [len(part) for part in (pets.x_train, pets.x_val, pets.x_test)] == [24, 6, 9]
+    assert list(np.bincount(pets.y_val)) == [2, 2, 2]
     expected = {row["image"].tobytes(): row["kind"] for row in rows["pets"]["train"]}
-    for image, label in zip(pets.x_train, pets.y_train, strict=True):
+    x, y = np.concatenate([pets.x_train, pets.x_val]), np.concatenate([pets.y_train, pets.y_val])
+    for image, label in zip(x, y, strict=True):
         assert expected.pop(np.round(image * 255).astype("uint8").tobytes()) == label
     assert not expected
 
@@ -110,7 +141,7 @@ def test_images_of_different_size_need_image_size(prepared):
     with pytest.raises(ValueError, match=r"image_size"):
         datasets.load("sizes", data_dir=folder)
     sizes = datasets.load("sizes", data_dir=folder, image_size=(8, 8))
-    assert sizes.x_train.shape == (6, 8, 8, 3)
+    assert sizes.x_train.shape == (5, 8, 8, 3) and sizes.x_val.shape == (1, 8, 8, 3)
 
 
 def test_set_without_a_label_is_refused_with_its_features(prepared):

@@ -1,10 +1,11 @@
-"""Plots: attention maps, training curves, confusion matrices."""
+"""Plots: attention maps, training curves, gains by seed, confusion matrices."""
 
 from keras_distill.visualization.plots import (
     attention_map,
     plot_attention,
     plot_confusion,
     plot_curves,
+    plot_gains,
 )
 from keras_distill.visualization.rendering import png, require
 
@@ -13,6 +14,7 @@ __all__ = [
     "plot_attention",
     "plot_confusion",
     "plot_curves",
+    "plot_gains",
     "png",
     "require",
 ]

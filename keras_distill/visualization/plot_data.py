@@ -215,11 +215,39 @@ def values_of_runs(name, runs, metric):
     return np.ma.masked_invalid(table)
 
 
-def _numbers(values, name):
+def values_of_arms(values):
+    """Returns the values of the arms of a comparison as arrays of the same length.
+
+    Args:
+        values: As for `visualization.plot_gains`.
+
+    Raises:
+        ValueError: If it isn't a dictionary of two or more, they differ in length, or one has no
+            number.
+    """
+    if not isinstance(values, dict) or len(values) < 2:
+        raise ValueError(
+            "values must be a dict of arm to its values, one per seed, of two arms or more. "
+            f"Received: values={shown(values)}"
+        )
+    arrays = {
+        str(name): _numbers(given, f"values[{name!r}]", "seed") for name, given in values.items()
+    }
+    count = len(next(iter(arrays.values())))
+    for name, array in arrays.items():
+        if len(array) != count or not np.isfinite(array).any():
+            raise ValueError(
+                f"values[{name!r}] must have a number for each of the {count} seeds, as the first "
+                f"arm has, and one that is finite. Received: {shown(array)}"
+            )
+    return arrays
+
+
+def _numbers(values, name, each="epoch"):
     try:
         numbers = np.asarray(values, dtype="float64")
     except (TypeError, ValueError):
         numbers = None
     if numbers is None or numbers.ndim != 1:
-        raise ValueError(f"{name} must be one number per epoch. Received: {shown(values)}")
+        raise ValueError(f"{name} must be one number per {each}. Received: {shown(values)}")
     return numbers

@@ -1,4 +1,4 @@
-"""Plots: attention maps, training curves, confusion matrices.
+"""Plots: attention maps, training curves, gains by seed, confusion matrices.
 
 In a notebook each figure is shown once: where it is displayed, or when its cell ends.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_distill.arguments import check_path, check_text, shown
+from keras_distill.arguments import check_flag, check_path, check_text, shown
 from keras_distill.files import write_whole
 from keras_distill.visualization.plot_data import (
     attention_arguments,
@@ -17,6 +17,7 @@ from keras_distill.visualization.plot_data import (
     class_numbers,
     finite_array,
     list_of_names,
+    values_of_arms,
     values_of_runs,
 )
 from keras_distill.visualization.rendering import png, require
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _RIGHT, _WRONG = "#1a7f37", "#c62828"
 # Colors that people with any color vision tell apart (Okabe & Ito).
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_SEED = {"marker": "o", "markersize": 4, "linewidth": 1, "alpha": 0.6}
 # A dollar sign in a user's name is a dollar sign, not the start of a formula.
 _LITERAL = {"parse_math": False, "usetex": False}
 
@@ -196,6 +198,68 @@ def plot_curves(
     axis.grid(alpha=0.3)
     for text in axis.legend(axis.lines, titles, frameon=False).get_texts():
         text.set(**_LITERAL)
+    return _finish(figure, path)
+
+
+def plot_gains(
+    values: dict[str, Any],
+    metric: str = "accuracy",
+    higher_is_better: bool = True,
+    path: str | os.PathLike | None = None,
+) -> "Figure":
+    """Paired comparison: the values of each arm by seed, and the gains over the first arm.
+
+    On the left each line is a seed. On the right are the gains of each seed and their mean with its
+    standard error; where the bar is far from 0, the gain is more than chance.
+
+    Args:
+        values: Dict of arm to array (seeds,), all of the same length, the first arm being the one
+            that the others are compared with. NaN stands for a run without result.
+        metric: Name of the values, written at the axis.
+        higher_is_better: Whether more is better; if not, a gain is how much less there is.
+        path: File to write as PNG. Defaults to none.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError: If `metric` isn't a string or `higher_is_better` isn't a boolean.
+        ValueError: If there are fewer than two arms, the numbers of seeds differ, or an arm has no
+            number.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        from keras_distill.visualization import plot_gains
+
+        figure = plot_gains({"student alone": [0.90, 0.92], "distilled": [0.93, 0.94]})
+        ```
+    """
+    values = values_of_arms(values)
+    check_text("metric", metric)
+    check_flag("higher_is_better", higher_is_better)
+    alone, *names = values
+    figure = _figure(5.4 + 0.9 * len(values), 1.6 + 0.55 * max(4, len(names)))
+    left, right = figure.subplots(1, 2)
+    table = np.array(list(values.values()))
+    for seed, column in enumerate(table.T):
+        left.plot(range(len(values)), column, color=_COLORS[seed % len(_COLORS)], **_SEED)
+    left.set_xticks(range(len(values)), list(values), rotation=20, ha="right", **_LITERAL)
+    left.set_ylabel(metric, **_LITERAL)
+    right.axvline(0, color="black", linewidth=0.8)
+    for row, name in enumerate(names):
+        gains = (values[name] - values[alone]) * (1 if higher_is_better else -1)
+        for seed, gain in enumerate(gains):
+            right.plot(gain, row, color=_COLORS[seed % len(_COLORS)], **_SEED)
+        gains = gains[np.isfinite(gains)]
+        if len(gains):
+            error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else None
+            right.errorbar(gains.mean(), row, xerr=error, fmt="D", color="black", capsize=4)
+    right.set_yticks(range(len(names)), names, **_LITERAL)
+    right.set_ylim(len(names) - 0.4, -0.6)
+    right.set_xlabel(f"gain in {metric}, mean ± standard error", **_LITERAL)
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
     return _finish(figure, path)
 
 

@@ -3,6 +3,7 @@
 from keras_distill import (
     architectures,
     cache,
+    comparison,
     compression,
     datasets,
     features,
@@ -12,6 +13,7 @@ from keras_distill import (
     visualization,
 )
 from keras_distill.cache import TeacherCache
+from keras_distill.comparison import Comparison, compare
 from keras_distill.distiller import Distiller
 from keras_distill.features import FeatureExtractor, FeatureModel
 from keras_distill.losses import AttentionTransfer, DistillationLoss, SoftTargets
@@ -20,6 +22,7 @@ from keras_distill.version import __version__
 
 __all__ = [
     "AttentionTransfer",
+    "Comparison",
     "DistillationLoss",
     "Distiller",
     "FeatureExtractor",
@@ -30,6 +33,8 @@ __all__ = [
     "__version__",
     "architectures",
     "cache",
+    "compare",
+    "comparison",
     "compression",
     "datasets",
     "export_tflite",

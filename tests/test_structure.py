@@ -18,6 +18,15 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in SOURCES.item
 BOTTOM = {"_compat", "arguments", "files", "version"}
 # What else each module or package directly in keras_distill may import; api and cli may import all.
 MAY_IMPORT = {
+    "comparison": {
+        "distiller",
+        "training",
+        "cache",
+        "features",
+        "losses",
+        "recipes",
+        "visualization",
+    },
     "compression": {"tflite", "features"},
     "distiller": {"training", "cache", "features", "losses"},
     "training": {"cache", "features", "losses"},

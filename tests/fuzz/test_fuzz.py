@@ -28,6 +28,7 @@ SLOW = 25
 # Public names that take nothing from a user, and those that are tried under another name.
 LEFT_OUT = {
     "Board": "a record of the library's own table",
+    "Comparison": "a result",
     "CompressionSummary": "a result",
     "Entry": "a result",
     "Finding": "a result",
@@ -51,7 +52,7 @@ MODULES = {
     "datasets.": (datasets, datasets.__all__),
     "visualization.": (
         visualization,
-        ("attention_map", "plot_attention", "plot_curves", "plot_confusion", "png"),
+        ("attention_map", "plot_attention", "plot_curves", "plot_gains", "plot_confusion", "png"),
     ),
 }
 

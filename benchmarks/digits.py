@@ -11,46 +11,33 @@ import argparse
 import dataclasses
 import pathlib
 
-import numpy as np
-from rich.progress import track
-
 from keras_distill import datasets
 from keras_distill.cli import demo
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "digits.md"
-METHODS = {
-    "student alone": None,
-    "soft targets": (1.0, 0.0),
-    "soft targets + attention": demo.DIGITS.weights,
-}
+METHODS = {"soft targets": (1.0, 0.0), "soft targets + attention": demo.DIGITS.weights}
+ALL = 1038
 # Settings: images of the teacher, images of the student, and epochs for about 1,500 updates.
-SETTINGS = [(1297, 200, 48), (200, 200, 48), (1297, 1297, 7)]
+SETTINGS = [(ALL, 200, 48), (200, 200, 48), (ALL, ALL, 9)]
 
 
 def measure(seeds):
-    """Yields a setting, its teacher's accuracy, and each method's accuracies."""
+    """Yields the numbers of images of a setting, and its comparison."""
     for teacher_images, student_images, epochs in SETTINGS:
         recipe = dataclasses.replace(
             demo.DIGITS,
             student_epochs=epochs,
-            teacher_epochs=demo.DIGITS.teacher_epochs * 1297 // teacher_images,
+            teacher_epochs=demo.DIGITS.teacher_epochs * ALL // teacher_images,
         )
-        teacher_data = datasets.load("digits", max_train=teacher_images)
-        student_data = datasets.load("digits", max_train=student_images)
-        teacher, _ = demo.train_teacher(recipe, teacher_data)
-        accuracies = {method: [] for method in METHODS}
-        for seed in track(range(seeds), f"{teacher_images} / {student_images} images"):
-            for method, weights in METHODS.items():
-                kind = demo.ALONE if weights is None else demo.DISTILLED
-                of_method = (
-                    recipe if weights is None else dataclasses.replace(recipe, weights=weights)
-                )
-                student, _ = demo.train_student(of_method, student_data, teacher, seed, kind)
-                accuracies[method].append(100 * demo.accuracy(student, student_data))
+        teacher, _ = demo.train_teacher(recipe, datasets.load("digits", max_train=teacher_images))
+        candidates = {
+            method: demo.distillation(dataclasses.replace(recipe, weights=weights))
+            for method, weights in METHODS.items()
+        }
+        data = datasets.load("digits", max_train=student_images)
         yield (
             (teacher_images, student_images),
-            100 * demo.accuracy(teacher, teacher_data),
-            accuracies,
+            demo.compare_students(recipe, data, teacher, seeds, print, candidates),
         )
 
 
@@ -60,21 +47,18 @@ def main():
     seeds = parser.parse_args().seeds
     lines = [
         f"`python benchmarks/digits.py --seeds {seeds}`: accuracy in % on 500 test images, mean ± "
-        f"standard deviation over the seeds 0 to {seeds - 1}; gain over the student alone, paired "
-        "by seed, ± its standard error.",
+        f"standard error over the seeds 0 to {seeds - 1}; gain over the student alone in points, "
+        "paired by seed, ± its standard error; p-value of the paired t-test. Nothing was chosen on "
+        "the test images.",
         "",
-        "| teacher's images | student's images | teacher | method | accuracy | gain |",
-        "|---|---|---|---|---|---|",
+        "| teacher's images | student's images | teacher | method | accuracy | gain | p |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for (teacher_images, student_images), teacher, accuracies in measure(seeds):
-        alone = np.array(accuracies["student alone"])
-        for method, values in accuracies.items():
-            gains = np.array(values) - alone
-            error = gains.std(ddof=1) / np.sqrt(seeds)
-            gain = "" if method == "student alone" else f"{gains.mean():+.1f} ± {error:.1f}"
+    for (teacher_images, student_images), comparison in measure(seeds):
+        for row in comparison.rows[1:]:
             lines.append(
-                f"| {teacher_images:,} | {student_images:,} | {teacher:.1f} | {method} "
-                f"| {np.mean(values):.1f} ± {np.std(values, ddof=1):.1f} | {gain} |"
+                f"| {teacher_images:,} | {student_images:,} | {100 * comparison.teacher:.1f} "
+                f"| {row['']} | {row['accuracy %']} | {row['gain points']} | {row['p']} |"
             )
     RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_distill import architectures, datasets, visualization
 from keras_distill.cli import report_page
-from keras_distill.distiller import Distiller
+from keras_distill.comparison import Comparison, compare
 from keras_distill.features import FeatureModel
 from keras_distill.losses import AttentionTransfer, SoftTargets
 from keras_distill.tflite import BOARDS, TFLiteModel, export_tflite
@@ -17,6 +17,7 @@ from keras_distill.tflite.deploy import project_folder
 from keras_distill.tflite.runtime import micro
 
 TEACHER, ALONE, DISTILLED = "teacher", "student alone", "student distilled"
+_LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 _SHIFTS = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))
 
 
@@ -82,7 +83,7 @@ class DemoResult:
     """Results of the demo: measurements and files.
 
     Args:
-        accuracies: Dictionary from model to its test accuracies in [0, 1], one per seed.
+        comparison: `Comparison` of the two students.
         parameters: Dictionary from model to its number of parameters.
         rows: List of dictionaries: the table.
         files: Dictionary from what it is to the path that was written.
@@ -91,18 +92,13 @@ class DemoResult:
         verification: `Verification` of the int8 student.
     """
 
-    accuracies: dict
+    comparison: Comparison
     parameters: dict
     rows: list
     files: dict
     images: dict
     report: object
     verification: object
-
-    @property
-    def gain(self):
-        """Mean gain of the distilled student over the student alone, in points."""
-        return 100 * float(np.mean(self.accuracies[DISTILLED]) - np.mean(self.accuracies[ALONE]))
 
 
 def run(data="digits", output="keras_distill_demo", seeds=5, data_dir=None, on_step=None):
@@ -139,32 +135,23 @@ def run(data="digits", output="keras_distill_demo", seeds=5, data_dir=None, on_s
     output.mkdir(parents=True, exist_ok=True)
     announce(TEACHER)
     teacher, teacher_history = train_teacher(recipe, everything)
-    histories = {TEACHER: [teacher_history], ALONE: [], DISTILLED: []}
-    students = {ALONE: [], DISTILLED: []}
-    for seed in range(seeds):
-        for kind in (ALONE, DISTILLED):
-            announce(f"{kind}, seed {seed}")
-            student, history = train_student(recipe, few, teacher, seed, kind)
-            students[kind].append(student)
-            histories[kind].append(history)
+    comparison = compare_students(recipe, few, teacher, seeds, announce)
     announce("TensorFlow Lite and TensorFlow Lite Micro")
-    models = {TEACHER: teacher, **{kind: trained[0] for kind, trained in students.items()}}
+    students = comparison.students
+    models = {TEACHER: teacher, ALONE: students[ALONE][0], DISTILLED: students[DISTILLED][0]}
     device = _to_device(models[DISTILLED], few, everything, output)
     announce("pictures and report")
-    accuracies = {
-        name: [accuracy(model, everything) for model in [teacher, *students.get(name, [])][-n:]]
-        for name, n in ((TEACHER, 1), (ALONE, seeds), (DISTILLED, seeds))
-    }
     parameters = {name: model.count_params() for name, model in models.items()}
     result = DemoResult(
-        accuracies=accuracies,
+        comparison=comparison,
         parameters=parameters,
-        rows=_rows(accuracies, parameters, device),
+        rows=_rows(comparison, parameters, device),
         images={TEACHER: len(everything.x_train), "students": len(few.x_train)},
         files=device.files,
         report=device.report,
         verification=device.verification,
     )
+    histories = {TEACHER: [teacher_history], **comparison.histories}
     _write_pages(result, recipe, models, histories, everything, output)
     return result
 
@@ -190,50 +177,73 @@ def train_teacher(recipe, data):
     """
     keras.utils.set_random_seed(0)
     model = recipe.teacher(data.input_shape, data.num_classes)
-    history = _fit(model, recipe, data, 0.002, recipe.teacher_epochs, batch_size=64)
+    x, y = _training_images(recipe, data)
+    epochs, batch_size = recipe.teacher_epochs, 64
+    decay = _decay(0.002)(epochs * math.ceil(len(x) / batch_size))
+    model.compile(keras.optimizers.Adam(decay), _LABELS, metrics=["accuracy"])
+    history = model.fit(
+        x, y, batch_size, epochs, validation_data=data.validation_data, verbose=0
+    ).history
     return model, history
 
 
-def train_student(recipe, data, teacher, seed, kind):
-    """Trains a student; both kinds get the same images, updates, rate and initial weights.
+def compare_students(recipe, data, teacher, seeds, announce=lambda name: None, candidates=None):
+    """Trains the student alone and distilled, on the same footing.
 
     Args:
         recipe: `Recipe`.
         data: `Dataset` of the student's images.
         teacher: The trained teacher.
-        seed: Seed of the initial weights and of the order of the images.
-        kind: `"student alone"` or `"student distilled"`.
+        seeds: Number of seeds.
+        announce: Function called with the name of each run that begins.
+        candidates: Dictionary as for `compare`; by default the recipe's own.
 
     Returns:
-        Tuple of the student and its history, a dictionary of lists.
+        `Comparison`, which has the trained students.
     """
-    keras.utils.set_random_seed(seed)
-    student = recipe.student(data.input_shape, data.num_classes)
-    trained = student
-    if kind == DISTILLED:
-        losses = [SoftTargets(recipe.temperature), AttentionTransfer(recipe.tap, recipe.tap)]
-        trained = Distiller(
-            teacher, student, losses, list(recipe.weights), student_loss_weight=None
-        )
-    epochs = recipe.student_epochs
-    return student, _fit(trained, recipe, data, recipe.learning_rate, epochs, batch_size=32)
 
+    def on_run(name, seed):
+        announce(f"{name}, seed {seed}")
+        return []
 
-def _fit(model, recipe, data, learning_rate, epochs, batch_size):
-    x, y = _training_images(recipe, data)
-    decay = keras.optimizers.schedules.CosineDecay(
-        learning_rate, epochs * math.ceil(len(x) / batch_size)
-    )
-    labels_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(decay), labels_loss, metrics=["accuracy"])
-    return model.fit(
-        x,
-        y,
-        batch_size=batch_size,
-        epochs=epochs,
-        validation_data=(data.x_test, data.y_test),
+    return compare(
+        teacher,
+        lambda: recipe.student(data.input_shape, data.num_classes),
+        {
+            "train": _training_images(recipe, data),
+            "validation": data.validation_data,
+            "test": (data.x_test, data.y_test),
+        },
+        candidates or {DISTILLED: distillation(recipe)},
+        seeds,
+        epochs=recipe.student_epochs,
+        batch_size=32,
+        learning_rate=_decay(recipe.learning_rate),
+        loss=_LABELS,
+        callbacks=on_run,
+        keep_students=True,
         verbose=0,
-    ).history
+    )
+
+
+def distillation(recipe):
+    """Returns the arguments of `Distiller` of a recipe.
+
+    Args:
+        recipe: `Recipe`.
+    """
+    return {
+        "distillation_losses": [
+            SoftTargets(recipe.temperature),
+            AttentionTransfer(recipe.tap, recipe.tap),
+        ],
+        "distillation_loss_weights": list(recipe.weights),
+        "student_loss_weight": None,
+    }
+
+
+def _decay(learning_rate):
+    return lambda updates: keras.optimizers.schedules.CosineDecay(learning_rate, updates)
 
 
 def _training_images(recipe, data):
@@ -243,16 +253,6 @@ def _training_images(recipe, data):
     padded = np.pad(data.x_train, ((0, 0), (1, 1), (1, 1), (0, 0)))
     images = [padded[:, top : top + height, left : left + width] for top, left in _SHIFTS]
     return np.concatenate(images), np.tile(data.y_train, len(_SHIFTS))
-
-
-def accuracy(model, data):
-    """Returns a model's share of right answers on the test images, in [0, 1].
-
-    Args:
-        model: `keras.Model` that outputs logits.
-        data: `Dataset`.
-    """
-    return float(np.mean(model.predict(data.x_test, verbose=0).argmax(-1) == data.y_test))
 
 
 @dataclasses.dataclass
@@ -297,9 +297,9 @@ def _to_device(student, few, everything, output):
     )
 
 
-def _rows(accuracies, parameters, device):
-    rows = []
-    for name, values in accuracies.items():
+def _rows(comparison, parameters, device):
+    rows = [_row(TEACHER, _percent([comparison.teacher]), "1 run", f"{parameters[TEACHER]:,}")]
+    for name, values in comparison.values.items():
         runs = f"{len(values)} seeds" if len(values) > 1 else "1 run"
         rows.append(_row(name, _percent(values), runs, parameters=f"{parameters[name]:,}"))
     check, report = device.verification, device.report
@@ -317,7 +317,8 @@ def _rows(accuracies, parameters, device):
 
 def _percent(shares):
     percent = 100 * np.array(shares)
-    spread = f" ± {percent.std(ddof=1):.1f}" if len(shares) > 1 else ""
+    error = percent.std(ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else 0.0
+    spread = f" ± {error:.1f}" if len(shares) > 1 else ""
     return f"{percent.mean():.1f}{spread}"
 
 
@@ -351,13 +352,21 @@ def _write_pages(result, recipe, models, histories, data, output):
         path=output / "attention.png",
     )
     curves = visualization.plot_curves(histories, path=output / "curves.png")
+    gains = result.comparison.plot(path=output / "gains.png")
     result.files["attention maps"] = output / "attention.png"
     result.files["learning curves"] = output / "curves.png"
+    result.files["gains by seed"] = output / "gains.png"
     report_page.write_report(
         output / "report.html",
         f"Distillation on {data.name}",
         [
             {"title": "What distillation gained", "text": summary(result), "table": result.rows},
+            {
+                "title": "Test accuracy by seed",
+                "image": gains,
+                "caption": "Each line is a seed. On the right are the gains of the distilled "
+                "student over the student alone, and their mean with its standard error.",
+            },
             {
                 "title": "Where the models look",
                 "image": attention,
@@ -365,7 +374,7 @@ def _write_pages(result, recipe, models, histories, data, output):
                 "first three on which the students (seed 0) differ.",
             },
             {
-                "title": "Test accuracy while training",
+                "title": "Validation accuracy while training",
                 "image": curves,
                 "caption": "Mean over the seeds; the band reaches from the lowest to the highest.",
             },
@@ -399,13 +408,13 @@ def summary(result):
     Args:
         result: `DemoResult`.
     """
-    paired = 100 * (np.array(result.accuracies[DISTILLED]) - np.array(result.accuracies[ALONE]))
-    wins = int((paired > 0).sum())
+    gains = result.comparison.gains[DISTILLED]
     return (
-        f"Distillation changed the student's accuracy by {result.gain:+.1f} points on average, and "
-        f"was better with {wins} of {len(paired)} seeds. Both students had the same "
+        f"{result.comparison.verdicts[DISTILLED]} The distilled student was better with "
+        f"{int((gains > 0).sum())} of {len(gains)} seeds. Both students had the same "
         f"{result.images['students']:,} labeled images, updates, learning rates and initial "
-        f"weights; the teacher had {result.images[TEACHER]:,} images."
+        f"weights; the teacher had {result.images[TEACHER]:,} images. Nothing was chosen on the "
+        "test images."
     )
 
 

@@ -53,18 +53,13 @@ def test_steps_are_announced_as_counted(made):
     assert len(made[2]) == demo.count_steps(1)
 
 
-def test_both_students_get_the_same_start_and_images():
-    recipe = demo.dataclasses.replace(
-        demo.DIGITS, teacher_epochs=1, student_epochs=1, learning_rate=1e-9
-    )
-    data = demo.datasets.load("digits", max_train=40)
-    teacher, _ = demo.train_teacher(recipe, data)
-    students = [
-        demo.train_student(recipe, data, teacher, 3, kind)[0]
-        for kind in (demo.ALONE, demo.DISTILLED)
-    ]
-    for alone, distilled in zip(*(model.get_weights() for model in students), strict=True):
-        assert abs(alone - distilled).max() < 1e-5
+def test_the_students_are_compared_by_seed_and_their_pictures_shown(made):
+    result, output, _ = made
+    assert set(result.comparison.gains) == {demo.DISTILLED}
+    assert {len(images) for images in result.comparison.students.values()} == {1}
+    assert "val_accuracy" in result.comparison.histories[demo.ALONE][0]
+    assert "gains.png" in {path.name for path in output.iterdir()}
+    assert "Test accuracy by seed" in (output / "report.html").read_text("utf-8")
 
 
 def test_wrong_arguments_are_one_line_and_status_2(tmp_path, capsys):

@@ -40,6 +40,7 @@ def test_chosen_rows_are_trained_where_they_are_missing_or_their_recipe_has_chan
     unlike = {"method": "minilm", "soft_targets": False, "seed": 0, "accuracy": 1.0}
     kept = unlike | {"method": "cc", "holds": "1 labels + 0.02 cc"}
     current = unlike | {"soft_targets": True, "holds": methods.holds("minilm", True)}
+    current |= {"data": methods.DATA}
     path.write_text("".join(json.dumps(line) + "\n" for line in (unlike, kept, current)))
     monkeypatch.setattr(methods, "accuracy_of", lambda model, task: 81.8)
     trained = []
@@ -53,3 +54,9 @@ def test_chosen_rows_are_trained_where_they_are_missing_or_their_recipe_has_chan
     methods.run(Task(), path, 1, ["minilm"], again=True)
     assert trained[1:] == [("minilm", False, 0), ("minilm", True, 0)]
     assert json.loads(path.read_text().splitlines()[0]) == kept
+
+
+def test_runs_on_images_that_are_now_set_apart_are_made_again(methods):
+    line = {"method": "kd", "soft_targets": False, "holds": methods.holds("kd", False)}
+    assert not methods._is_current(line)
+    assert methods._is_current(line | {"data": methods.DATA})

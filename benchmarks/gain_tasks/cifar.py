@@ -78,7 +78,7 @@ def cifar(options):
     """CIFAR-10 with augmented images, whose teacher's answers are computed once."""
     if not options.teacher:
         raise ValueError("cifar takes a trained teacher: --teacher cifar10_resnet56.keras")
-    data = datasets.load("cifar10", options.data_dir)
+    data = datasets.load("cifar10", options.data_dir, validation_split=0)
     held_out, labeled, others = divide(data.y_train, [VALIDATION, LABELS, UNLABELED])[:3]
     chosen = np.concatenate([labeled, others])
     x, y = normalized(data.x_train[chosen]), data.y_train[chosen]

@@ -36,7 +36,7 @@ def _cropped(images):
 
 
 def _mnist(options):
-    data = datasets.load("mnist", options.data_dir)
+    data = datasets.load("mnist", options.data_dir, validation_split=0)
     return dataclasses.replace(
         data, x_train=_cropped(data.x_train), x_test=_cropped(data.x_test), range=(-0.1, 1.1)
     )
@@ -71,7 +71,7 @@ def mnist_to_digits(options):
         "domain",
         "From MNIST, 1,000 labels, to scikit-learn's digits, 897 without labels, tested on these",
         source=_mnist(options),
-        target=datasets.load("digits"),
+        target=datasets.load("digits", validation_split=0),
         labels=1_000,
         teacher_images=10_000,
         unlabeled=897,
@@ -84,7 +84,7 @@ def digits_to_mnist(options):
     return _between(
         "domain-back",
         "From scikit-learn's digits, 400 labels, to MNIST, 10,000 without labels, tested on these",
-        source=datasets.load("digits"),
+        source=datasets.load("digits", validation_split=0),
         target=_mnist(options),
         labels=400,
         teacher_images=1_297,

@@ -35,7 +35,7 @@ def split_of(data, y, labels, unlabeled, validation):
 
 def digits(options):
     """The digits of scikit-learn, 200 of them labeled."""
-    data = datasets.load("digits")
+    data = datasets.load("digits", validation_split=0)
     return Task(
         name="digits",
         title="Digits of scikit-learn, 200 labels; CNN of 99,754 parameters to CNN of 702",
@@ -49,7 +49,7 @@ def digits(options):
 
 def small_mnist(options):
     """Returns MNIST at 14 x 14 pixels."""
-    return datasets.load("mnist", options.data_dir, image_size=SIZE)
+    return datasets.load("mnist", options.data_dir, image_size=SIZE, validation_split=0)
 
 
 def mnist_teacher():

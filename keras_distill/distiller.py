@@ -323,9 +323,13 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         """Returns a table, as text, of the losses, their weights and the layers that they tap.
 
         It says what `"auto"` chose. Shapes are unknown before the first step of a subclassed
-        model. `diagnose` measures what each loss does.
+        model. The last line has the findings of the last `diagnose`.
         """
-        return self._edge.describe()
+        found = "diagnose() measures what each loss does to the student"
+        if self._diagnosis is not None:
+            findings = dict.fromkeys(finding.name for finding in self._diagnosis.findings)
+            found = ", ".join(findings) or "nothing is wrong"
+        return f"{self._edge.describe()}\ndiagnosis: {found}"
 
     def build(self, input_shape):
         """Builds the student."""

@@ -25,6 +25,7 @@ class StepModel(checks.WatchedModel):
     """
 
     _data = None
+    _diagnosis = None
 
     def _learn_from_first_batch(self, teacher, student, x):
         """Builds what depends on the shapes of the first batch.
@@ -73,7 +74,8 @@ class StepModel(checks.WatchedModel):
         print(distiller.diagnose())
         ```
         """
-        return examined(self, self._data, data, batches)
+        self._diagnosis = examined(self, self._data, data, batches)
+        return self._diagnosis
 
     @property
     def losses(self):

@@ -60,6 +60,7 @@ def test_terms_are_the_gradients_that_numpy_computes(teacher):
     x, y = data()
     student = model(seed=1)
     distiller = distiller_of(teacher, student, SoftTargets(2.0), [3.0], student_loss_weight=0.25)
+    assert distiller.describe().endswith("diagnose() measures what each loss does to the student")
     diagnosis = distiller.diagnose((x, y), batches=3)
     kernel, bias = (np.float64(weight) for weight in student.get_weights())
     p, q = (_softmax(np.float64(m) / t) for m, t in ((x @ kernel + bias, 1.0), (teacher(x), 2.0)))
@@ -92,6 +93,7 @@ def test_a_healthy_distillation_has_no_findings_and_is_left_as_it_is(teacher):
     diagnosis = distiller.diagnose()
     assert diagnosis.is_healthy, str(diagnosis)
     assert "Nothing is wrong." in str(diagnosis)
+    assert distiller.describe().endswith("diagnosis: nothing is wrong")
     for weight, old in zip(distiller.weights, before, strict=True):
         np.testing.assert_array_equal(weight, old)
 
@@ -118,6 +120,7 @@ def test_a_loss_without_any_gradient_is_named(teacher):
     distiller = distiller_of(teacher, student, "logits")
     assert names_of(distiller.diagnose(data())) == ["frozen student"]
     student.trainable = True
+    assert distiller.describe().endswith("diagnosis: frozen student")
     assert "no gradient at all" in str(distiller.diagnose(data()))
 
 

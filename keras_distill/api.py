@@ -10,6 +10,7 @@ from keras_distill import (
     losses,
     recipes,
     tflite,
+    tuning,
     visualization,
 )
 from keras_distill.cache import TeacherCache
@@ -42,5 +43,6 @@ __all__ = [
     "losses",
     "recipes",
     "tflite",
+    "tuning",
     "visualization",
 ]

@@ -5,6 +5,7 @@ import sys
 
 HEAVY = (
     "ai_edge_litert",
+    "keras_tuner",
     "matplotlib",
     "rich",
     "sklearn",

@@ -16,6 +16,7 @@ ROOT = PACKAGE.parent
 DISTRIBUTIONS = {
     "IPython": "ipykernel",
     "ai_edge_litert": "ai-edge-litert",
+    "keras_tuner": "keras-tuner",
     "sklearn": "scikit-learn",
     "tensorflow_datasets": "tensorflow-datasets",
     "tflite_micro": "tflite-micro",
@@ -49,7 +50,7 @@ def test_each_import_is_declared_and_what_is_declared_is_imported():
     config.read(ROOT / "setup.cfg", "utf-8")
     needed = declared(config["options"]["install_requires"])
     extras = config["options.extras_require"]
-    names = ("micro", "plot", "notebook", "compress", "ethos-u")
+    names = ("micro", "plot", "notebook", "compress", "ethos-u", "tune")
     optional = set().union(*(declared(extras[name]) for name in names))
     assert imported() | NAMED == (needed | optional) - FOR_OTHERS - {"keras_distill"}
 

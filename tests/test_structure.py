@@ -18,6 +18,17 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in SOURCES.item
 BOTTOM = {"_compat", "arguments", "files", "version"}
 # What else each module or package directly in keras_distill may import; api and cli may import all.
 MAY_IMPORT = {
+    "tuning": {
+        "cache",
+        "comparison",
+        "datasets",
+        "distiller",
+        "features",
+        "losses",
+        "recipes",
+        "training",
+        "visualization",
+    },
     "comparison": {
         "distiller",
         "training",

@@ -1,4 +1,4 @@
-"""Plots: attention maps, training curves, gains by seed, confusion matrices."""
+"""Plots: attention maps, training curves, gains by seed, confusion matrices, settings."""
 
 from keras_distill.visualization.plots import (
     attention_map,
@@ -8,6 +8,7 @@ from keras_distill.visualization.plots import (
     plot_gains,
 )
 from keras_distill.visualization.rendering import png, require
+from keras_distill.visualization.settings_plot import plot_settings
 
 __all__ = [
     "attention_map",
@@ -15,6 +16,7 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_gains",
+    "plot_settings",
     "png",
     "require",
 ]

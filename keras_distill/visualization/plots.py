@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_distill.arguments import check_flag, check_path, check_text, shown
-from keras_distill.files import write_whole
+from keras_distill.arguments import check_flag, check_text, shown
 from keras_distill.visualization.plot_data import (
     attention_arguments,
     check_named,
@@ -20,17 +19,13 @@ from keras_distill.visualization.plot_data import (
     values_of_arms,
     values_of_runs,
 )
-from keras_distill.visualization.rendering import png, require
+from keras_distill.visualization.style import COLORS, LITERAL, finished, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _RIGHT, _WRONG = "#1a7f37", "#c62828"
-# Colors that people with any color vision tell apart (Okabe & Ito).
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _SEED = {"marker": "o", "markersize": 4, "linewidth": 1, "alpha": 0.6}
-# A dollar sign in a user's name is a dollar sign, not the start of a formula.
-_LITERAL = {"parse_math": False, "usetex": False}
 
 
 def attention_map(features: Any) -> np.ndarray:
@@ -118,28 +113,28 @@ def plot_attention(
         for name, values in {"labels": labels, **predictions}.items():
             if values is not None:
                 check_named(values, name, class_names, "class_names")
-    figure = _figure(1.5 * (1 + len(maps)) + 0.2, 1.65 * len(images) + 0.3)
+    figure = new_figure(1.5 * (1 + len(maps)) + 0.2, 1.65 * len(images) + 0.3)
     axes = figure.subplots(len(images), 1 + len(maps), squeeze=False)
     for axis, name in zip(axes[0], ["input", *maps], strict=True):
         # Not as the title, where the class is written.
         position = {"transform": axis.transAxes, "ha": "center"}
-        axis.text(0.5, 1.22, name, fontsize=9, weight="bold", **position, **_LITERAL)
+        axis.text(0.5, 1.22, name, fontsize=9, weight="bold", **position, **LITERAL)
     for row, image in enumerate(images):
         label = None if labels is None else labels[row]
         _draw_image(axes[row, 0], image)
         if labels is not None:
-            axes[row, 0].set_title(_class_name(label, class_names), fontsize=9, **_LITERAL)
+            axes[row, 0].set_title(_class_name(label, class_names), fontsize=9, **LITERAL)
         for axis, (name, values) in zip(axes[row, 1:], maps.items(), strict=True):
             _draw_map(axis, values[row], image.shape)
             if name in predictions:
                 predicted = predictions[name][row]
                 color = "black" if label is None else _RIGHT if predicted == label else _WRONG
                 title = _class_name(predicted, class_names)
-                axis.set_title(title, color=color, fontsize=9, **_LITERAL)
+                axis.set_title(title, color=color, fontsize=9, **LITERAL)
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    return _finish(figure, path)
+    return finished(figure, path)
 
 
 def plot_curves(
@@ -179,12 +174,12 @@ def plot_curves(
         )
     check_text("metric", metric)
     curves = {name: values_of_runs(name, runs, metric) for name, runs in histories.items()}
-    figure = _figure(6.4, 4.0)
+    figure = new_figure(6.4, 4.0)
     axis = figure.subplots()
     titles = []
     for number, (name, values) in enumerate(curves.items()):
         epochs = np.arange(1, values.shape[1] + 1)
-        color = _COLORS[number % len(_COLORS)]
+        color = COLORS[number % len(COLORS)]
         runs = len(values)
         marker = "." * (len(epochs) == 1)
         axis.plot(epochs, values.mean(axis=0), color=color, marker=marker)
@@ -193,12 +188,12 @@ def plot_curves(
             low, high = values.min(axis=0), values.max(axis=0)
             axis.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
     axis.set_xlabel("epoch")
-    axis.set_ylabel(metric.replace("_", " "), **_LITERAL)
+    axis.set_ylabel(metric.replace("_", " "), **LITERAL)
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.grid(alpha=0.3)
     for text in axis.legend(axis.lines, titles, frameon=False).get_texts():
-        text.set(**_LITERAL)
-    return _finish(figure, path)
+        text.set(**LITERAL)
+    return finished(figure, path)
 
 
 def plot_gains(
@@ -239,28 +234,28 @@ def plot_gains(
     check_text("metric", metric)
     check_flag("higher_is_better", higher_is_better)
     alone, *names = values
-    figure = _figure(5.4 + 0.9 * len(values), 1.6 + 0.55 * max(4, len(names)))
+    figure = new_figure(5.4 + 0.9 * len(values), 1.6 + 0.55 * max(4, len(names)))
     left, right = figure.subplots(1, 2)
     table = np.array(list(values.values()))
     for seed, column in enumerate(table.T):
-        left.plot(range(len(values)), column, color=_COLORS[seed % len(_COLORS)], **_SEED)
-    left.set_xticks(range(len(values)), list(values), rotation=20, ha="right", **_LITERAL)
-    left.set_ylabel(metric, **_LITERAL)
+        left.plot(range(len(values)), column, color=COLORS[seed % len(COLORS)], **_SEED)
+    left.set_xticks(range(len(values)), list(values), rotation=20, ha="right", **LITERAL)
+    left.set_ylabel(metric, **LITERAL)
     right.axvline(0, color="black", linewidth=0.8)
     for row, name in enumerate(names):
         gains = (values[name] - values[alone]) * (1 if higher_is_better else -1)
         for seed, gain in enumerate(gains):
-            right.plot(gain, row, color=_COLORS[seed % len(_COLORS)], **_SEED)
+            right.plot(gain, row, color=COLORS[seed % len(COLORS)], **_SEED)
         gains = gains[np.isfinite(gains)]
         if len(gains):
             error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else None
             right.errorbar(gains.mean(), row, xerr=error, fmt="D", color="black", capsize=4)
-    right.set_yticks(range(len(names)), names, **_LITERAL)
+    right.set_yticks(range(len(names)), names, **LITERAL)
     right.set_ylim(len(names) - 0.4, -0.6)
-    right.set_xlabel(f"gain in {metric}, mean ± standard error", **_LITERAL)
+    right.set_xlabel(f"gain in {metric}, mean ± standard error", **LITERAL)
     for axis in (left, right):
         axis.grid(alpha=0.3)
-    return _finish(figure, path)
+    return finished(figure, path)
 
 
 def plot_confusion(
@@ -309,7 +304,7 @@ def plot_confusion(
     np.add.at(counts, (y_true, y_pred), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 2.2 + 0.38 * len(labels)
-    figure = _figure(side, side)
+    figure = new_figure(side, side)
     axis = figure.subplots()
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.argwhere(counts):
@@ -318,27 +313,12 @@ def plot_confusion(
             column, row, counts[row, column], ha="center", va="center", color=color, fontsize=8
         )
     rotation = 90 if max(map(len, labels)) > 2 else 0
-    axis.set_xticks(range(len(labels)), labels, rotation=rotation, **_LITERAL)
-    axis.set_yticks(range(len(labels)), labels, **_LITERAL)
+    axis.set_xticks(range(len(labels)), labels, rotation=rotation, **LITERAL)
+    axis.set_yticks(range(len(labels)), labels, **LITERAL)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(f"accuracy {np.mean(y_true == y_pred):.1%}", fontsize=10)
-    return _finish(figure, path)
-
-
-def _figure(width, height):
-    require()
-    # Not pyplot's: it would keep the figure alive, and may ask for a display.
-    from keras_distill.visualization.picture import Picture
-
-    return Picture(figsize=(width, height), layout="constrained")
-
-
-def _finish(figure, path):
-    if path is not None:
-        write_whole(check_path("path", path), png(figure))
-    figure.show_when_the_cell_ends()
-    return figure
+    return finished(figure, path)
 
 
 def _draw_image(axis, image):

@@ -1,0 +1,46 @@
+"""What the plots share: colors, texts as they are, a new figure, the end of a plot."""
+
+import os
+from typing import TYPE_CHECKING
+
+from keras_distill.arguments import check_path
+from keras_distill.files import write_whole
+from keras_distill.visualization.rendering import png, require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Colors that people with any color vision tell apart (Okabe & Ito).
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+# A dollar sign in a user's name is a dollar sign, not the start of a formula.
+LITERAL = {"parse_math": False, "usetex": False}
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """Returns an empty figure that notebooks show.
+
+    Args:
+        width: Inches.
+        height: Inches.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    require()
+    # Not pyplot's: it would keep the figure alive, and may ask for a display.
+    from keras_distill.visualization.picture import Picture
+
+    return Picture(figsize=(width, height), layout="constrained")
+
+
+def finished(figure: "Figure", path: str | os.PathLike | None) -> "Figure":
+    """Writes a figure, where there is a path for it, and has notebooks show it.
+
+    Args:
+        figure: As `new_figure` returned.
+        path: File to write as PNG, or `None`.
+    """
+    if path is not None:
+        write_whole(check_path("path", path), png(figure))
+    figure.show_when_the_cell_ends()
+    return figure

@@ -107,7 +107,7 @@ def cifar(options):
         ),
         splits=[split],
         make_student=architectures.resnet8,
-        training=Training(updates=1_200, rate=3e-3, batch_size=64, unlabeled=64),
+        training=Training(updates=2_000, rate=3e-3, batch_size=64, unlabeled=64),
         load_teacher=lambda: teacher,
         layers={"at": attention},
         # Features of the last stage of all views would take a gigabyte.

@@ -125,7 +125,7 @@ def spoken(options):
         ),
         splits=splits_by_person(x, y, speakers, TEST_SPEAKERS, groups, LABELS),
         make_student=lambda: tiny_ds_cnn(shape, 10),
-        training=Training(updates=1_000, rate=1e-2),
+        training=Training(updates=2_000, rate=1e-2),
         make_teacher=teacher,
         teacher_training=Training(updates=1_000, rate=3e-3),
         augment=shifted,

@@ -89,7 +89,7 @@ def sst2(options):
         ),
         splits=[split],
         make_student=lambda: transformer(16, 2, 1, "student"),
-        training=Training(updates=800, rate=3e-3),
+        training=Training(updates=400, rate=3e-3),
         make_teacher=lambda: transformer(64, 4, 2, "teacher"),
         teacher_training=Training(updates=1_200, rate=1e-3, batch_size=128),
         # Attention over space makes no sense of words.

@@ -19,8 +19,27 @@ def read(path):
     """
     if not path.exists():
         return {}
-    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return {(line["task"], line["arm"], line["seed"]): line for line in lines}
+    found = {}
+    for line in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+        key = line["task"], line["arm"], line["seed"]
+        # The order is that of the last runs.
+        found.pop(key, None)
+        found[key] = line
+    return found
+
+
+def of_last_settings(lines):
+    """Returns the runs of each task that were made as its last one was: same data, same training.
+
+    Args:
+        lines: As `read` returns them.
+    """
+    last = {key[0]: _made_with(line) for key, line in lines.items()}
+    return {key: line for key, line in lines.items() if _made_with(line) == last[key[0]]}
+
+
+def _made_with(line):
+    return line["title"], line["training"]
 
 
 def append(path, line):
@@ -136,6 +155,7 @@ def page(lines, tasks, on):
         tasks: Names of the tasks, in order.
         on: `"validation"` or `"test"`.
     """
+    lines = of_last_settings(lines)
     text = [
         f"`python benchmarks/gains.py TASK --on {on}`: accuracy in % on {on} data, mean ± standard "
         "error over the seeds; gain over the student alone, paired by seed, ± its standard error. "

@@ -207,12 +207,16 @@ def test_gains_are_paired_by_seed(tmp_path):
         for (arm, seed), value in accuracies.items()
     ]
     path = tmp_path / "gains.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    # Runs of earlier settings, one of them made again since.
+    earlier = [{**line, "training": "Many updates.", "validation": 1.0} for line in lines[:1]]
+    earlier += [{**line, "arm": "sp"} for line in earlier]
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*earlier, *lines]))
     text = page(read(path), ["tiny", "others"], "validation")
     assert "| alone: accuracy | 85.0 ± 5.0 |" in text
     assert "| kd | +2.0 ± 1.0 |" in text
     assert "| dist | -10.0 |" in text
     rows = [line.split(" | ")[0] for line in text.split("## tiny")[1].splitlines() if "|" in line]
     assert rows == ["| arm", "|---|---|---|---|---|", "| kd", "| alone", "| dist"]
+    assert "sp" not in text.split("## Gains")[1]
     assert "A tiny task. Teacher 95.0 %. Few updates." in text
     assert "75.0 ± 5.0" in page(read(path), ["tiny"], "test")

@@ -120,7 +120,8 @@ def test_a_weight_of_one_trains_the_student_as_if_alone(make_cnn, images, crosse
     distiller = Distiller(make_cnn(8), student, "kd", student_loss_weight=1.0)
     for model in (distiller, alone):
         model.compile(keras.optimizers.SGD(0.1), crossentropy)
-        model.fit(*images, batch_size=16, epochs=2, shuffle=False, verbose=0)
+        # By position, as fit of any Keras model takes them: batch size, epochs, verbose.
+        model.fit(*images, 16, 2, 0, shuffle=False)
     for ours, theirs in zip(student.get_weights(), alone.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 

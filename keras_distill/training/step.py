@@ -37,10 +37,10 @@ class StepModel(checks.WatchedModel):
         """
         raise NotImplementedError(f"{type(self).__name__} must override `_learn_from_first_batch`.")
 
-    def fit(self, x=None, y=None, batch_size=None, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Trains the student, as `keras.Model.fit`."""
         self._data = RememberedData(x, y, batch_size)
-        return super().fit(x, y, batch_size, **kwargs)
+        return super().fit(x, y, batch_size, *args, **kwargs)
 
     def diagnose(self, data: Any = None, batches: int = 4) -> Diagnosis:
         """Measures what each loss does to the student, and finds what keeps it from helping.

@@ -1,13 +1,12 @@
 """Candidates of a comparison: what the caller names becomes a model to fit."""
 
-import hashlib
 import inspect
 
 import keras
 
 from keras_distill import recipes
 from keras_distill.arguments import shown, takes
-from keras_distill.comparison.settings import described
+from keras_distill.comparison.settings import described, function_fingerprint
 from keras_distill.distiller import Distiller
 from keras_distill.features.branch import beyond_tensors
 from keras_distill.losses.keras_loss import distillation_loss
@@ -133,11 +132,7 @@ class FunctionCandidate:
 
     def describe(self):
         """Returns the function's name and a checksum of its source."""
-        try:
-            source = inspect.getsource(self._function)
-        except (OSError, TypeError):
-            source = ""
-        return [described(self._function), hashlib.sha256(source.encode()).hexdigest()]
+        return function_fingerprint(self._function)
 
 
 def candidates_of(candidates):

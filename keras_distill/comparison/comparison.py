@@ -69,6 +69,18 @@ class Comparison:
             for arm, of_arm in runs.items()
         }
         self._compute()
+        self.notes += self._note_on_the_teacher()
+
+    def _note_on_the_teacher(self):
+        alone = self.values[ALONE][~np.isnan(self.values[ALONE])]
+        if self.teacher is None or not len(alone):
+            return []
+        if self._metric.gains(self.teacher, alone.mean()) > 0:
+            return []
+        return [
+            f"The teacher itself ({self._metric.text(self.teacher)}) is no better on the test data "
+            f"than the {ALONE} ({self._metric.text(alone.mean())}): a better teacher may help more."
+        ]
 
     def _compute(self):
         alone = self.values[ALONE]

@@ -1,5 +1,8 @@
 """Training settings of a comparison, the same for every arm: optimizer, loss, metrics, epochs."""
 
+import hashlib
+import inspect
+
 import keras
 import numpy as np
 
@@ -170,6 +173,7 @@ class Settings:
             "loss": described(self.loss),
             "metrics": described(self.metrics),
             "compile options": described(self.compile_options),
+            "callbacks": function_fingerprint(self._callbacks),
         }
 
 
@@ -194,6 +198,21 @@ def described(value):
             return type(value).__name__
     name = getattr(value, "__qualname__", type(value).__qualname__)
     return f"{getattr(value, '__module__', '')}.{name}"
+
+
+def function_fingerprint(function):
+    """Returns a function's name and a checksum of its source, `None` for none.
+
+    Args:
+        function: Function or `None`.
+    """
+    if function is None:
+        return None
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError):
+        source = ""
+    return [described(function), hashlib.sha256(source.encode()).hexdigest()]
 
 
 def default_loss(student, x, y):

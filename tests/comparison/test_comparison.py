@@ -17,7 +17,7 @@ ERROR = Metric("mse", higher_is_better=False)
 ALONE = [0.90, 0.91, 0.89, 0.92, 0.90]
 
 
-def comparison(metric=ACCURACY, failures=(), **values):
+def comparison(metric=ACCURACY, failures=(), teacher=None, **values):
     runs = {}
     for arm, numbers in {"student alone": ALONE, **values}.items():
         runs[arm] = [
@@ -28,7 +28,15 @@ def comparison(metric=ACCURACY, failures=(), **values):
         ]
         count = len(numbers)
     runs["student alone"] = runs["student alone"][:count]
-    return Comparison(metric, range(count), runs)
+    return Comparison(metric, range(count), runs, teacher)
+
+
+def test_a_teacher_that_is_no_better_than_the_student_is_noted():
+    assert not comparison(teacher=0.95, x=ALONE).notes
+    assert "The teacher itself (85.0) is no better" in comparison(teacher=0.85, x=ALONE).notes[0]
+    assert not comparison(ERROR, teacher=0.1, x=ALONE).notes
+    assert comparison(ERROR, teacher=3.0, x=ALONE).notes
+    assert "teacher" in comparison(teacher=0.95, x=ALONE).table()
 
 
 def test_gains_and_p_values_are_paired_by_seed():

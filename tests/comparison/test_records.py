@@ -79,6 +79,7 @@ def test_results_of_something_else_are_refused_by_name(untrained, run, data, stu
         "student: ": {"make_student": wider},
         "teacher: ": {"teacher": student_maker()},
         "optimizer: ": {"learning_rate": 0.5},
+        "callbacks: ": {"callbacks": lambda: []},
         "the candidate 'kd': ": {"candidates": {"kd": losses.SoftTargets(9.0)}},
     }
     for named, change in changes.items():

@@ -87,7 +87,7 @@ class FoldTraining:
         self._last = None
         student = make_student()
         setup.compile(student)
-        batch = samples_at(self._scored, np.arange(min(data.count, setup.batch_size)))
+        batch = samples_at(self._scored, data.labeled[: setup.batch_size])
         self.metric = metric_of_objective(objective, self._evaluate(student, batch))
 
     def check(self, settings):

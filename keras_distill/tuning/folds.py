@@ -24,6 +24,33 @@ class Fold:
     seed: int
 
 
+def folds_of(data, folds=5, repeats=1, groups=None, stratify="auto", seed=0):
+    """Returns the folds of training data, whose samples without a label train in each fold.
+
+    Args:
+        data: `TrainingData`.
+        folds: As for `make_folds`, like all that follow.
+        repeats: Number of repeats.
+        groups: Group of each sample, with a label or without. A sample without a label doesn't
+            train where its group validates.
+        stratify: Whether each part has every class in proportion.
+        seed: Integer.
+    """
+    labeled = data.labeled
+    others = np.setdiff1d(np.arange(data.count), labeled)
+    classes = None if data.classes is None else data.classes[labeled]
+    if groups is not None:
+        groups = _checked_groups(groups, data.count)
+    of_labeled = None if groups is None else groups[labeled]
+    made = []
+    for fold in make_folds(len(labeled), classes, folds, repeats, of_labeled, stratify, seed):
+        validation = labeled[fold.validation]
+        beside = others if groups is None else others[~np.isin(groups[others], groups[validation])]
+        train = np.sort(np.concatenate([labeled[fold.train], beside]))
+        made.append(Fold(fold.number, train, validation, fold.seed))
+    return made
+
+
 def make_folds(count, classes, folds=5, repeats=1, groups=None, stratify="auto", seed=0):
     """Returns the folds of each repeat, each of which divides all samples anew.
 
@@ -50,7 +77,12 @@ def make_folds(count, classes, folds=5, repeats=1, groups=None, stratify="auto",
     if is_stratified:
         _check_classes(classes, folds)
     if groups is not None:
-        groups = _checked_groups(groups, count, folds)
+        groups = _checked_groups(groups, count)
+        found = len(np.unique(groups))
+        if found < folds:
+            raise ValueError(
+                f"folds={folds} needs at least that many groups. Received: {found} groups"
+            )
     made = []
     for repeat in range(repeats):
         seeds = np.random.SeedSequence([seed, repeat]).generate_state(1 + folds) % 2**31
@@ -86,7 +118,7 @@ def _check_classes(classes, folds):
         )
 
 
-def _checked_groups(groups, count, folds):
+def _checked_groups(groups, count):
     try:
         groups = np.asarray(groups)
     except ValueError:
@@ -96,9 +128,4 @@ def _checked_groups(groups, count, folds):
             f"groups must name the group of each of the {count} samples: integers or strings. "
             f"Received: groups={shown(groups)}"
         )
-    numbers = np.unique([str(group) for group in groups], return_inverse=True)[1]
-    if numbers.max() + 1 < folds:
-        raise ValueError(
-            f"folds={folds} needs at least that many groups. Received: {numbers.max() + 1} groups"
-        )
-    return numbers
+    return np.unique([str(group) for group in groups], return_inverse=True)[1]

@@ -16,7 +16,7 @@ from keras_distill.comparison.teacher_outputs import teacher_fingerprint
 from keras_distill.features.batches import check_input_function
 from keras_distill.features.branch_kinds import branch_of
 from keras_distill.tuning.fold_training import FoldTraining
-from keras_distill.tuning.folds import make_folds
+from keras_distill.tuning.folds import folds_of
 from keras_distill.tuning.settings import as_text, describe
 from keras_distill.tuning.space import default_space, explore, space_of
 from keras_distill.tuning.teacher_source import TeacherSource
@@ -85,7 +85,7 @@ class Plan:
         if student is teacher:
             raise ValueError("make_student returned the teacher: it must make a new student.")
         data = TrainingData(data, _ranks(student, inputs["student_input"]))
-        self.folds = make_folds(data.count, data.classes, **division, seed=seed)
+        self.folds = folds_of(data, **division, seed=seed)
         setup = Settings(
             student,
             types.SimpleNamespace(train=data),

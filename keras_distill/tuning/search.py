@@ -51,6 +51,9 @@ def tune(
     in each step of such a trial, and `result.notes` says so. The teacher itself stays as it is: it
     may have learned from the samples that score the students, so confirm the gain on test data.
 
+    Samples without a label (class -1) train in each fold: the teacher teaches them. The student
+    alone is trained on the others, repeated to the same number of updates.
+
     The default space has the response losses that suit the models (soft targets, standardized
     soft targets, DIST, logits), their temperature and weight, and attention transfer with its
     weight and layers where both models have features over space.

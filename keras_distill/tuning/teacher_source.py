@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_distill.cache import TeacherCache
+from keras_distill.comparison.parts import ArrayPart
 from keras_distill.distiller import Distiller
 from keras_distill.features.batches import take
 from keras_distill.features.branch import beyond_tensors
@@ -40,6 +41,7 @@ class TeacherSource:
         self._cache = teacher if teacher is not None and not branch.computes else None
         # The student's own inputs, and what the cache keeps of all samples.
         self._seen, self._kept = data.seen_through(student_input), None
+        self._has_unlabeled = len(data.labeled) < data.count
         self.notes = []
 
     def fill(self, directory, all_settings, verbose=0):
@@ -58,6 +60,11 @@ class TeacherSource:
         ]
         live = sorted({reason for settings in all_settings for reason in _reasons(settings)})
         self.notes = [f"The teacher runs in each step of the trials with {each}." for each in live]
+        if self._has_unlabeled:
+            self.notes.append(
+                "The student alone was trained on the samples that have a label, repeated to the "
+                "same number of updates."
+            )
         if self._computes and needed:
             self._cache = TeacherCache.build(
                 directory / FOLDER,
@@ -124,8 +131,11 @@ class TeacherSource:
         Args:
             fold: `Fold`.
         """
-        if self._cache is None or self._kept is not None:
-            return _of_arrays(samples_at(self._seen, fold.train), self._batch_size)
+        if self._cache is None or self._kept is not None or self._has_unlabeled:
+            part = ArrayPart("training", samples_at(self._seen, fold.train))
+            # As many samples as the distillers have, so that there are as many updates.
+            part = part.only_labeled(self._data.classes is not None)
+            return _of_arrays(part.arrays, self._batch_size)
         student_input = self._inputs["student_input"]
         return {
             "x": self._joined(fold).map(

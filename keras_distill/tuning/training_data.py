@@ -10,6 +10,8 @@ from keras_distill.comparison.parts import ArrayPart
 from keras_distill.datasets import Dataset
 
 _SAMPLES_AT_ONCE = 1024
+# The class of a sample without a label, as for the `Distiller`.
+UNLABELED = -1
 
 
 class TrainingData(ArrayPart):
@@ -25,12 +27,13 @@ class TrainingData(ArrayPart):
     Attributes:
         arrays: Tuple `(x, y)` or `(x, y, sample_weight)`.
         count: Number of samples.
-        classes: Class of each sample, integer array of shape `(samples,)`; `None` where the labels
-            aren't classes.
+        classes: Class of each sample, integer array of shape `(samples,)`, -1 for no label; `None`
+            where the labels aren't classes.
+        labeled: Indices of the samples that have a label, integer array.
 
     Raises:
         TypeError: If `data` is of another type.
-        ValueError: If there are no labels, a label is missing, lengths differ, or numbers aren't
+        ValueError: If there are no labels, lengths differ, or numbers aren't
             finite.
     """
 
@@ -49,6 +52,11 @@ class TrainingData(ArrayPart):
         for name, part in zip(("x", "y", "sample_weight"), self.arrays, strict=False):
             check_finite(name, [a for a in keras.tree.flatten(part) if a.dtype.kind == "f"])
         self.classes = _classes(self.arrays[1])
+        self.labeled = np.arange(self.count)
+        if self.classes is not None:
+            self.labeled = np.flatnonzero(self.classes != UNLABELED)
+        if not len(self.labeled):
+            raise ValueError("data has no label, by which a student could be scored.")
 
 
 def samples_at(part, indices):
@@ -86,12 +94,7 @@ def _classes(labels):
         labels = labels[:, 0]
     if labels.ndim == 1 and labels.dtype.kind in "iub":
         labels = labels.astype("int64")
-        if labels.size and labels.min() < 0:
-            raise ValueError(
-                "Each sample needs a label, to be scored by: leave out those without, whose class "
-                f"is -1. Received: y with {int((labels < 0).sum())} of them"
-            )
-        return labels
+        return labels if labels.min() >= UNLABELED else None
     if labels.ndim == 2 and np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all():
         return labels.argmax(axis=1)
     return None

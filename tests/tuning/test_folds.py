@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_distill.tuning.folds import make_folds
+from keras_distill.tuning.folds import folds_of, make_folds
+from keras_distill.tuning.training_data import TrainingData
 
 CLASSES = np.repeat([0, 1, 2], [50, 30, 20])
 GROUPS = [f"speaker {index % 10}" for index in range(100)]
@@ -46,6 +47,22 @@ def test_one_seed_gives_the_same_folds_and_another_gives_others():
     assert texts[0] == texts[1]
     assert texts[0] != texts[2]
     assert len({fold.seed for fold in of_seeds[0]}) == 5
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(100) % 10])
+def test_samples_without_a_label_train_but_not_beside_their_group(groups):
+    labels = np.where(np.arange(100) < 60, CLASSES % 2, -1)
+    data = TrainingData((np.zeros((100, 2)), labels))
+    made = folds_of(data, folds=5, groups=groups)
+    validating = np.concatenate([fold.validation for fold in made])
+    assert sorted(validating) == list(range(60))
+    for fold in made:
+        beside = set(fold.train) - set(range(60))
+        if groups is None:
+            assert beside == set(range(60, 100))
+        else:
+            held = set(groups[fold.validation])
+            assert beside == {index for index in range(60, 100) if groups[index] not in held}
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,26 @@ def test_the_student_alone_is_what_keras_gives_without_this_package(problem):
     np.testing.assert_allclose(result.trials[0].scores, expected)
 
 
+def test_samples_without_labels_are_taught_and_the_student_alone_has_as_many_updates(problem):
+    teacher, (x, y) = problem
+    few = np.where(np.arange(120) % 3 == 0, y, -1)
+    soft = {"distillation_losses": "kd", "student_loss_weight": 0.1}
+    result = search((teacher, (x, few)), space={"kd": soft}, folds=2, epochs=6, stratify=False)
+    assert "repeated to the same number of updates" in result.notes[0]
+    fold = make_folds(40, None, folds=2)[0]
+    labeled, seed = np.flatnonzero(few >= 0), fold.seed
+    train = np.resize(labeled[fold.train], 100)
+    keras.utils.set_random_seed(seed)
+    student = make_student()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    student.compile(keras.optimizers.Adam(0.05), loss, metrics=["accuracy"])
+    keras.utils.set_random_seed(seed)
+    student.fit(x[train], few[train], epochs=6, batch_size=16, verbose=0)
+    validation = labeled[fold.validation]
+    expected = student.evaluate(x[validation], few[validation], verbose=0)[1]
+    np.testing.assert_array_equal(result.alone.scores[0], expected)
+
+
 def test_a_loss_that_no_cache_serves_runs_the_teacher_and_says_so(make_cnn, images):
     gat = {"distillation_losses": losses.GradientAttentionTransfer()}
     result = tuning.tune(

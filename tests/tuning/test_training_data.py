@@ -55,6 +55,12 @@ def test_classes_are_integers_and_one_hot_rows(labels, classes):
         np.testing.assert_array_equal(found, classes)
 
 
+def test_samples_of_the_class_minus_one_have_no_label():
+    data = TrainingData((X, np.where(Y > 1, -1, Y)))
+    np.testing.assert_array_equal(data.labeled, np.flatnonzero(Y <= 1))
+    assert TrainingData((X, Y - 5)).classes is None
+
+
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
@@ -63,7 +69,7 @@ def test_classes_are_integers_and_one_hot_rows(labels, classes):
         ((X,), TypeError, "data must be"),
         ((X, None), TypeError, "data must be"),
         ((X, Y[:-1]), ValueError, "as many inputs as labels"),
-        ((X, np.where(Y > 1, -1, Y)), ValueError, "y with 6 of them"),
+        ((X, np.full(20, -1)), ValueError, "data has no label"),
         ((np.where(X > 0.9, np.nan, X), Y), ValueError, "x holds NaN"),
         (tf.data.Dataset.from_tensor_slices(X), ValueError, "data must have labels"),
         (tf.data.Dataset.from_tensor_slices((X, Y)).repeat(), ValueError, "never ends"),

@@ -22,7 +22,8 @@ class Term:
         name: `"student_loss"`, or the name of the distillation loss.
         value: Mean of the unweighted loss.
         weight: Its weight in the total, at the present step.
-        gradient: Norm of the weighted loss's gradient with respect to the student's weights.
+        gradient: Norm of the weighted loss's gradient with respect to the student's weights, the
+            root mean square over the batches.
         share: That norm as a share of the labels'; `None` without labels.
         cosine: Cosine between that gradient and the labels', in [-1, 1]; `None` without labels.
     """

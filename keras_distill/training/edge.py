@@ -121,7 +121,7 @@ class Edge:
         for index, (loss, name) in enumerate(zip(self._losses, self.names, strict=True)):
             weight = self._weights.describe(index)
             lines.append(f"{name} ({type(loss.original).__name__}, weight {weight}):")
-            for branch, tapped in zip(self._branches, _layer_names(loss), strict=True):
+            for branch, tapped in zip(self.branches, _layer_names(loss), strict=True):
                 if loss.needs_input_gradient:
                     what = "gradient of the output with respect to the input"
                     lines.append(f"  {branch.name} {what}")
@@ -132,7 +132,8 @@ class Edge:
         return "\n".join(lines)
 
     @property
-    def _branches(self):
+    def branches(self):
+        """The source and the target."""
         return self.source, self.target
 
     def build(self):
@@ -235,7 +236,7 @@ class Edge:
 
     def _activations(self, loss, as_kept=False):
         """Returns the activations of what a loss taps; of what a cache keeps, if `as_kept`."""
-        names = zip(self._branches, _layer_names(loss), strict=True)
+        names = zip(self.branches, _layer_names(loss), strict=True)
         kept = loss if as_kept else None
         return self._selected(loss, [branch.activation_of(name, kept) for branch, name in names])
 
@@ -243,7 +244,7 @@ class Edge:
         """Selects the outputs that take part in a loss, of the source's and of the target's."""
         if not loss.compares_outputs or loss.outputs is None:
             return parts
-        names = [branch.output_names for branch in self._branches]
+        names = [branch.output_names for branch in self.branches]
         return [
             part if part is None or isinstance(part, str) else select(loss.outputs, part, known)
             for part, known in zip(parts, names, strict=True)
@@ -296,7 +297,7 @@ class Edge:
             if not isinstance(source, Forward):
                 return None
             sides = [source.output, target.output]
-            activations = [branch.output_activation for branch in self._branches]
+            activations = [branch.output_activation for branch in self.branches]
             from_logits = "auto"
         if any(len(keras.tree.flatten(side)) != 1 for side in sides):
             return None

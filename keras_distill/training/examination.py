@@ -1,5 +1,6 @@
 """Measurements for a diagnosis: the losses, their gradients and the answers on some batches."""
 
+import contextlib
 import weakref
 
 import keras
@@ -82,11 +83,9 @@ def examined(model, remembered, data=None, count=4):
     batches = _batches_of(data, 32 if remembered is None else remembered.batch_size, count)
     if not batches:
         raise ValueError("data holds no samples.")
-    measured, answers = [], []
-    for batch in batches:
-        parts, gradients, forwards = _measured(model, *batch)
-        measured.append((parts, gradients))
-        answers.append(_answers_of(model, forwards, batch))
+    with _restored(model):
+        measured = [_measured(model, *batch) for batch in batches]
+    answers = [_answers_of(model, *batch) for batch in batches]
     terms = _terms(model, measured)
     known = None if any(answer is None for answer in answers) else _joined(answers)
     samples = sum(keras.tree.flatten(batch[0])[0].shape[0] for batch in batches)
@@ -125,15 +124,28 @@ def _sliced(data):
 
 
 def _measured(model, x, y, sample_weight):
-    """Returns the losses of a batch, their gradients, and the passes of both models."""
+    """Returns the losses of a batch, and their gradients, as a training step has them."""
     teacher = model._edge.source.forward(x, training=False)
     weights = model.student.trainable_weights
     with tf.GradientTape(persistent=True) as tape:
-        student = model._edge.target.forward(x, training=False)
-        _, parts = model._total(teacher, student, x, y, sample_weight, False)
+        student = model._edge.target.forward(x, training=True)
+        _, parts = model._total(teacher, student, x, y, sample_weight, True)
     names = [LABELS, *model._edge.names]
     gradients = {name: _flat(tape.gradient(parts[name], weights), weights) for name in names}
-    return {name: float(parts[name]) for name in names}, gradients, (teacher, student)
+    return {name: float(parts[name]) for name in names}, gradients
+
+
+@contextlib.contextmanager
+def _restored(model):
+    """Restores what a step changes beside the weights that it trains: statistics and seeds."""
+    layers = [model.student, *model.distillation_layers]
+    variables = [variable for layer in layers for variable in layer.non_trainable_variables]
+    before = [ops.convert_to_numpy(variable) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
 
 
 def _flat(gradients, weights):
@@ -150,25 +162,31 @@ def _terms(model, measured):
     step = model.optimizer.iterations
     of_labels, of_losses = _factors(model, step)
     weights = {LABELS: of_labels} | dict(zip(model._edge.names, of_losses, strict=True))
-    mean = {name: np.mean([gradient[name] for _, gradient in measured], 0) for name in weights}
-    labels = of_labels * mean[LABELS]
-    length = np.linalg.norm(labels)
+    gradients = {
+        name: weight * np.stack([found[name] for _, found in measured])
+        for name, weight in weights.items()
+    }
+    length = _norm(gradients[LABELS])
     terms = []
     for name, weight in weights.items():
-        gradient = weight * mean[name]
-        norm = float(np.linalg.norm(gradient))
-        both = norm * length
+        norm = _norm(gradients[name])
+        both = np.vdot(gradients[name], gradients[LABELS]) / len(measured)
         terms.append(
             Term(
                 name=name,
                 value=float(np.mean([parts[name] for parts, _ in measured])),
                 weight=weight,
                 gradient=norm,
-                share=float(norm / length) if length else None,
-                cosine=float(gradient @ labels / both) if both else None,
+                share=norm / length if length else None,
+                cosine=float(both / (norm * length)) if norm and length else None,
             )
         )
     return terms
+
+
+def _norm(gradients):
+    """Returns the root mean square, over batches, of the gradients' norms."""
+    return float(np.sqrt(np.sum(np.square(gradients, dtype="float64")) / len(gradients)))
 
 
 def _factors(model, step):
@@ -180,9 +198,9 @@ def _factors(model, step):
     return of_labels, [(1.0 - of_labels) * weight for weight in weights]
 
 
-def _answers_of(model, forwards, batch):
+def _answers_of(model, x, y, sample_weight):
     """Returns the `Answers` of a batch, or `None` where they aren't classes or aren't known."""
-    _, y, sample_weight = batch
+    forwards = [branch.forward(x, training=False) for branch in model._edge.branches]
     logits = model._edge.logits(*forwards)
     kinds = model._outputs.kinds(forwards[1].output)
     if logits is None or kinds not in ([None], ["softmax"]):

@@ -45,8 +45,8 @@ class StepModel(checks.WatchedModel):
     def diagnose(self, data: Any = None, batches: int = 4) -> Diagnosis:
         """Measures what each loss does to the student, and finds what keeps it from helping.
 
-        It trains nothing: teacher and student run on some batches, in inference mode. Ask it after
-        the first steps, and at the end.
+        It trains nothing: both models run on some batches, the student as in a training step, and
+        statistics and seeds are restored. Ask it after the first steps, and at the end.
 
         Args:
             data: What to look at: arrays `(x, y)`, or a `tf.data.Dataset` of batches; with a

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_distill import AttentionTransfer, Distiller, SoftTargets, TeacherCache
-from keras_distill.losses import RelationalKD
+from keras_distill.losses import HintLearning, RelationalKD
 from keras_distill.training.diagnosis import Answers, Term, findings_of
 
 LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -66,13 +66,18 @@ def test_terms_are_the_gradients_that_numpy_computes(teacher):
     p, q = (_softmax(np.float64(m) / t) for m, t in ((x @ kernel + bias, 1.0), (teacher(x), 2.0)))
     softened = _softmax((x @ kernel + bias) / 2.0)
     by_logits = [(p - np.eye(3)[y]) * 0.25, 0.75 * 3.0 * 2.0 * (softened - q)]
-    vectors = [np.concatenate([np.ravel(x.T @ part), part.sum(0)]) / len(x) for part in by_logits]
-    norms = [np.linalg.norm(vector) for vector in vectors]
+    batches = np.arange(96).reshape(3, 32)
+    vectors = [
+        [np.append(x[rows].T @ part[rows], part[rows].sum(0)) / 32 for rows in batches]
+        for part in by_logits
+    ]
+    norms = [np.sqrt(np.mean(np.sum(np.square(part), -1))) for part in vectors]
+    both = np.mean(np.sum(np.multiply(*vectors), -1))
     of_labels, of_loss = diagnosis.terms
     assert [of_labels.name, of_loss.name] == ["student_loss", "soft_targets"]
     np.testing.assert_allclose([of_labels.gradient, of_loss.gradient], norms, rtol=1e-4)
     assert of_loss.share == pytest.approx(norms[1] / norms[0], rel=1e-4)
-    assert of_loss.cosine == pytest.approx(vectors[0] @ vectors[1] / np.prod(norms), abs=1e-5)
+    assert of_loss.cosine == pytest.approx(both / np.prod(norms), abs=1e-5)
     assert (of_labels.weight, of_loss.weight) == (0.25, 2.25)
     kl = np.mean(np.sum(q * np.log(q / softened), -1)) * 4.0
     assert of_loss.value == pytest.approx(kl, rel=1e-4)
@@ -82,6 +87,19 @@ def test_terms_are_the_gradients_that_numpy_computes(teacher):
 def _softmax(logits):
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
+
+
+def test_statistics_seeds_and_projectors_stay_as_they_are(teacher):
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)]
+    student = keras.Sequential([keras.Input((5,)), *layers, keras.layers.Dense(3)])
+    hints = HintLearning("hidden", layers[1].name)
+    distiller = distiller_of(teacher, student, ["kd", hints], student_loss_weight=None)
+    before = [np.array(variable) for variable in distiller.variables]
+    first, second = (distiller.diagnose(data()).terms for _ in range(2))
+    assert first == second
+    for variable, old in zip(distiller.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, old)
 
 
 def test_a_healthy_distillation_has_no_findings_and_is_left_as_it_is(teacher):

@@ -61,7 +61,8 @@ def plot_settings(
     if not names:
         return _by_setting(points, metric, baseline, path)
     figure = new_figure(0.8 + 3.4 * len(names), 3.6)
-    for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+    panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
+    for axis, name in zip(panels, names, strict=True):
         _against(axis, points, name)
         _draw_baseline(axis.axhspan, axis.axhline, baseline)
         axis.set_xlabel(name.replace("_", " "), **LITERAL)
@@ -125,7 +126,13 @@ def _against(axis, points, name):
             )
     values = [point["values"][name] for point in having]
     if min(values) > 0 and max(values) > _WIDE * min(values):
+        from matplotlib.ticker import LogLocator, NullFormatter
+
         axis.set_xscale("log")
+        # Not all ten steps of a decade, whose labels would overlap.
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _by_setting(points, metric, baseline, path):

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_distill.comparison.training_runs import Run, Trainer
+
 
 def clusters(count, seed):
     rng = np.random.default_rng(seed)
@@ -53,3 +55,15 @@ def teacher(data):
     model.compile(adam, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(*data["train"], epochs=10, verbose=0)
     return model
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Runs are recorded as if they had been trained."""
+
+    def run(self, arm, seed):
+        self.settings.callbacks(arm.name, seed)
+        results = {"loss": 1.0, "accuracy": 0.5 + 0.01 * seed + 0.1 * (arm.name == "kd")}
+        return Run(arm.name, seed, results, {"loss": [2.0, 1.0 + seed]}, 3), None
+
+    monkeypatch.setattr(Trainer, "run", run)

@@ -7,25 +7,12 @@ import numpy as np
 import pytest
 
 from keras_distill import compare, losses
-from keras_distill.comparison.training_runs import Run, Trainer
 
 SETTINGS = {"seeds": 2, "epochs": 1, "run_eagerly": True, "cache": False, "verbose": 0}
 
 
 class StoppedError(Exception):
     """The process is killed."""
-
-
-@pytest.fixture
-def untrained(monkeypatch):
-    """Runs are recorded as if they had been trained."""
-
-    def run(self, arm, seed):
-        self.settings.callbacks(arm.name, seed)
-        results = {"loss": 1.0, "accuracy": 0.5 + 0.01 * seed + 0.1 * (arm.name == "kd")}
-        return Run(arm.name, seed, results, {"loss": [2.0, 1.0 + seed]}, 3), None
-
-    monkeypatch.setattr(Trainer, "run", run)
 
 
 @pytest.fixture

@@ -142,18 +142,17 @@ class TuningResult:
         gains = self.gains(best)
         gain = self._gain_text(gains)
         count = len(self._finished)
+        settings = f"{count} setting{'s' * (count > 1)}"
         if gains.mean() <= 0:
-            return (
-                f"Nothing to gain here: of {count} settings, none is better than the student alone."
-            )
+            return f"Nothing to gain here: of {settings}, none is better than the student alone."
         p_value = self.p_values[self.trials.index(best)]
         if p_value < _SIGNIFICANT:
             return (
-                f"{best.name}: {gain} over the student alone, p = {p_value:.2g} among {count} "
-                "settings. Confirm it on test data, which the search has not seen."
+                f"{best.name}: {gain} over the student alone, p = {p_value:.2g} among "
+                f"{settings}. Confirm it on test data, which the search has not seen."
             )
         return (
-            f"No gain is shown: the best of {count} settings, {best.name}, has {gain} over the "
+            f"No gain is shown: the best of {settings}, {best.name}, has {gain} over the "
             f"student alone, which chance may give (p = {p_value:.2g}, corrected for choosing "
             "among them). Give repeats=, more samples, or try settings that differ more."
         )

@@ -36,7 +36,8 @@ def data(samples=16):
 
 def distiller_of(weights, loss="logits", student_loss_weight=None, optimizer=None, **kwargs):
     made = Distiller(linear(0), linear(1), loss, weights, student_loss_weight=student_loss_weight)
-    made.compile(optimizer or keras.optimizers.SGD(0.1), LABELS, **kwargs)
+    # Eagerly: making a graph takes longer than a few steps.
+    made.compile(optimizer or keras.optimizers.SGD(0.1), LABELS, **{"run_eagerly": True, **kwargs})
     return made
 
 
@@ -63,7 +64,10 @@ def trained(distiller, x, y, **kwargs):
 
 
 @pytest.mark.parametrize("share", [1.0, 0.25])
-@pytest.mark.parametrize("settings", [{}, {"run_eagerly": True}, {"jit_compile": True}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"run_eagerly": False}, {"run_eagerly": True}, {"run_eagerly": False, "jit_compile": True}],
+)
 def test_a_losss_gradient_is_the_share_of_the_labels(share, settings):
     x, y = data()
     distiller = distiller_of(Balanced(share), **settings)
@@ -74,11 +78,12 @@ def test_a_losss_gradient_is_the_share_of_the_labels(share, settings):
     np.testing.assert_allclose(after, before - 0.1 * (of_labels + weighted), atol=1e-6)
 
 
-def test_the_norms_are_running_means_of_the_measured_steps(monkeypatch):
+@pytest.mark.parametrize("run_eagerly", [True, False])
+def test_the_norms_are_running_means_of_the_measured_steps(run_eagerly, monkeypatch):
     monkeypatch.setattr(gradient_norms, "_FIRST", 2)
     monkeypatch.setattr(gradient_norms, "_EVERY", 4)
     x, y = data()
-    distiller = distiller_of("balanced", "logits")
+    distiller = distiller_of("balanced", "logits", run_eagerly=run_eagerly)
     kernel, teacher = kernel_of(distiller.student), kernel_of(distiller.teacher)
     means = None
     for step in range(6):
@@ -171,7 +176,7 @@ def test_a_cache_gives_what_the_teacher_gives(tmp_path):
         tmp_path / "cache", linear(0), (x, y), distillation_losses="logits", dtype="float32"
     )
     distiller = Distiller(cache, linear(1), "logits", "balanced", student_loss_weight=None)
-    distiller.compile(keras.optimizers.SGD(0.1), LABELS)
+    distiller.compile(keras.optimizers.SGD(0.1), LABELS, run_eagerly=True)
     distiller.fit(cache.join((x, y), batch_size=len(x), shuffle=False), epochs=3, verbose=0)
     np.testing.assert_allclose(kernel_of(distiller.student), expected, atol=1e-5)
 

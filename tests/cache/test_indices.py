@@ -113,7 +113,9 @@ def test_batches_that_differ_in_shape_keep_their_chosen_samples(tmp_path):
 def test_a_student_learns_from_a_fold_and_is_validated_on_the_other(cache):
     student = architectures.small_cnn(SHAPE, CLASSES, filters=(3, 4))
     distiller = Distiller(cache, student, SoftTargets(4.0))
-    distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    distiller.compile(
+        "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True
+    )
     fold = np.arange(COUNT) % 5 == 0
     held_out = cache.join(DATA, indices=np.flatnonzero(fold), shuffle=False)
     training = cache.join(DATA, indices=np.flatnonzero(~fold))

@@ -16,7 +16,9 @@ from tests.cache.conftest import LOSSES
 @pytest.fixture
 def distiller(cache, student):
     distiller = Distiller(cache, student, LOSSES)
-    distiller.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    distiller.compile(
+        "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True
+    )
     return distiller
 
 

@@ -49,7 +49,9 @@ def test_an_old_cache_is_read_and_trains(directory, teacher):
     check(cache, teacher)
     assert cache.output_activation(None) == "linear" and "embedding" in cache.candidates
     distiller = Distiller(cache, keras.models.clone_model(teacher), LOSSES)
-    distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    distiller.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True
+    )
     history = distiller.fit(cache.join(DATA), verbose=0).history
     assert np.isfinite(history["loss"]).all()
 

@@ -118,7 +118,9 @@ def test_a_cache_of_the_largest_logits_serves_no_loss_that_compares_each_output(
             Distiller(cache, student, loss)
     distiller = Distiller(cache, student, "kd")
     with pytest.raises(ValueError, match=r"learns independent labels.*Received: top_k=2"):
-        distiller.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+        distiller.compile(
+            "sgd", keras.losses.BinaryCrossentropy(from_logits=True), run_eagerly=True
+        )
 
 
 def of_tokens(size, seed):
@@ -160,7 +162,7 @@ def test_masked_losses_are_equal_live_and_cached(build):
         (cache, cache.join(data, batch_size=COUNT, shuffle=False)),
     ):
         distiller = Distiller(of, of_tokens(8, seed=2), HintLearning("hidden", "hidden"))
-        distiller.compile("sgd", labels)
+        distiller.compile("sgd", labels, run_eagerly=True)
         values.append(distiller.evaluate(batches, return_dict=True, verbose=0)["hint_learning"])
     assert values[0] > 0
     assert values[1] == pytest.approx(values[0], rel=1e-5)

@@ -136,11 +136,11 @@ def test_one_cache_serves_other_students_and_settings(cache, data, make_cnn):
 def test_validation_works_joined_and_plain(build, cache, data, student, tmp_path):
     other = build(directory=tmp_path / "validation", dataset=(data[0][:20], data[1][:20]))
     distiller = Distiller(cache, student, LOSSES)
-    distiller.compile("sgd", LABELS, metrics=["accuracy"])
+    distiller.compile("sgd", LABELS, metrics=["accuracy"], run_eagerly=True)
     joined = other.join((data[0][:20], data[1][:20]), shuffle=False)
     fit = distiller.fit(cache.join(data), validation_data=joined, verbose=0).history
     assert fit["val_soft_targets"][0] > 0
-    distiller.compile("sgd", LABELS, metrics=["accuracy"])
+    distiller.compile("sgd", LABELS, metrics=["accuracy"], run_eagerly=True)
     fit = distiller.fit(cache.join(data), validation_data=data, verbose=0).history
     assert "val_accuracy" in fit and "val_soft_targets" not in fit
     assert fit["val_loss"] == fit["val_student_loss"]
@@ -159,7 +159,7 @@ def test_a_subclassed_student_learns_from_a_cache(cache, data):
 
     chosen = [SoftTargets(4.0), AttentionTransfer("stage1_out", "conv")]
     distiller = Distiller(cache, Student(), chosen)
-    distiller.compile("sgd", LABELS)
+    distiller.compile("sgd", LABELS, run_eagerly=True)
     history = distiller.fit(cache.join(batched(data)), epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
 
@@ -182,7 +182,7 @@ def test_the_memory_bank_gets_its_indices_from_the_cache(build, student, data):
 
 def test_a_distiller_with_a_cache_is_saved_and_goes_on(cache, data, student, tmp_path):
     distiller = Distiller(cache, student, LOSSES)
-    distiller.compile("adam", LABELS)
+    distiller.compile("adam", LABELS, run_eagerly=True)
     distiller.fit(cache.join(batched(data)), verbose=0)
     distiller.save(tmp_path / "distiller.keras")
     loaded = keras.models.load_model(tmp_path / "distiller.keras")

@@ -87,7 +87,9 @@ def test_randomness_that_is_not_from_the_seed_is_refused(build, tmp_path):
 
 def test_a_student_learns_from_views(views, data, student):
     distiller = Distiller(views, student, LOSSES)
-    distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    distiller.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True
+    )
     joined = views.join(data, augment=jitter, batch_size=8)
     history = distiller.fit(joined, epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]

@@ -252,7 +252,7 @@ def plot_gains(
             right.errorbar(gains.mean(), row, xerr=error, fmt="D", color="black", capsize=4)
     right.set_yticks(range(len(names)), names, **LITERAL)
     right.set_ylim(len(names) - 0.4, -0.6)
-    right.set_xlabel(f"gain in {metric}, mean ± standard error", **LITERAL)
+    right.set_xlabel(f"gain in {metric}\nmean ± standard error", **LITERAL)
     for axis in (left, right):
         axis.grid(alpha=0.3)
     return finished(figure, path)

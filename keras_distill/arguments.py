@@ -239,3 +239,37 @@ def check_finite_weights(model: Any):
             f"{', '.join(found[:_WEIGHTS_SHOWN])}{more}. Train it again, or take weights from "
             "before its training diverged."
         )
+
+
+def check_samples(name: str, data: Any, forms: str) -> Any:
+    """Checks that an argument is arrays of numbers, of as many samples each, and returns it.
+
+    Args:
+        name: The argument.
+        data: What was given: an array, or a structure of them.
+        forms: What is taken, for the error.
+
+    Returns:
+        The same structure of NumPy arrays.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If the arrays differ in length, or are empty.
+    """
+    import keras
+
+    try:
+        arrays = keras.tree.map_structure(np.asarray, data)
+        leaves = keras.tree.flatten(arrays)
+        is_known = bool(leaves) and all(leaf.ndim and leaf.dtype.kind in "biuf" for leaf in leaves)
+    except (ValueError, TypeError, RecursionError, AttributeError):
+        is_known = False
+    if not is_known:
+        raise TypeError(f"{name} must be {forms}. Received: {name}={shown(data)}")
+    counts = {len(leaf) for leaf in leaves}
+    if len(counts) > 1 or 0 in counts:
+        raise ValueError(
+            f"The arrays of {name} must hold as many samples each, at least one. "
+            f"Received: {sorted(counts)} samples"
+        )
+    return arrays

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_distill.arguments import check_count, shown
+from keras_distill.arguments import check_count, check_samples
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -89,33 +89,10 @@ def _batches(name, data, batch_size, default, seed):
                 f"already. Received: {argument}={batch_size}"
             )
         return data
-    samples = _samples(name, data)
+    arrays = check_samples(name, data, "a tf.data.Dataset of batches, or arrays of numbers")
+    samples = tf.data.Dataset.from_tensor_slices(arrays)
     samples = samples.shuffle(len(samples), seed=seed, reshuffle_each_iteration=True)
     return samples.batch(batch_size or default)
-
-
-def _samples(name, data):
-    """Returns arrays as a data set of samples."""
-    import tensorflow as tf
-
-    try:
-        arrays = tf.nest.map_structure(np.asarray, data)
-        leaves = tf.nest.flatten(arrays)
-        is_known = bool(leaves) and all(leaf.ndim and leaf.dtype.kind in "biuf" for leaf in leaves)
-    except (ValueError, TypeError, RecursionError, AttributeError):
-        is_known = False
-    if not is_known:
-        raise TypeError(
-            f"{name} must be a tf.data.Dataset of batches, or arrays of numbers. "
-            f"Received: {name}={shown(data)}"
-        )
-    counts = {len(leaf) for leaf in leaves}
-    if len(counts) > 1 or 0 in counts:
-        raise ValueError(
-            f"The arrays of {name} must hold as many samples each, at least one. "
-            f"Received: {sorted(counts)} samples"
-        )
-    return tf.data.Dataset.from_tensor_slices(arrays)
 
 
 def _inputs_of(*batch):

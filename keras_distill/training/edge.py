@@ -308,7 +308,7 @@ class Edge:
         ]
 
     def measure_gradients(self, tape, reference, values, weights, step):
-        """Measures how long the losses' gradients are, where a weight follows them.
+        """Measures how long the losses' gradients are, for the weights that follow them.
 
         Args:
             tape: Persistent `tf.GradientTape`, still recording.
@@ -317,7 +317,7 @@ class Edge:
             weights: List of the student's trainable weights.
             step: Number of optimizer updates made so far.
         """
-        if self._weights.is_balanced and weights:
+        if weights:
             self._weights.norms.measure(tape, reference, values, weights, step)
 
     @property

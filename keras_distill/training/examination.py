@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_distill import _compat
-from keras_distill.arguments import check_count, shown
+from keras_distill.arguments import check_count, check_samples
 from keras_distill.losses import schedule
 from keras_distill.losses.response.soft_targets import SoftTargets
 from keras_distill.losses.tensors import as_float
@@ -104,22 +104,11 @@ def _batches_of(data, batch_size, count):
 
 def _sliced(data):
     """Returns arrays as a `tf.data.Dataset` of samples."""
-    arrays = data if isinstance(data, tuple) else (data,)
-    try:
-        leaves = [np.asarray(leaf) for leaf in keras.tree.flatten(arrays)]
-        is_known = bool(leaves) and all(leaf.ndim and leaf.dtype.kind in "biuf" for leaf in leaves)
-    except (ValueError, TypeError, RecursionError):
-        is_known = False
-    if not is_known:
-        raise TypeError(
-            "data must be arrays of numbers x, (x, y) or (x, y, sample_weight), a tf.data.Dataset "
-            f"of batches or a PyDataset. Received: data={shown(data)}"
-        )
-    if len({len(leaf) for leaf in leaves}) > 1:
-        raise ValueError(
-            "The arrays of data must have as many samples each. Received: data of the shapes "
-            f"{[leaf.shape for leaf in leaves]}"
-        )
+    forms = (
+        "arrays of numbers x, (x, y) or (x, y, sample_weight), a tf.data.Dataset of batches or a "
+        "PyDataset"
+    )
+    arrays = check_samples("data", data if isinstance(data, tuple) else (data,), forms)
     return tf.data.Dataset.from_tensor_slices(arrays)
 
 

@@ -141,7 +141,7 @@ class StepModel(checks.WatchedModel):
                 training=training,
             )
             parts |= dict(zip(self._edge.names, values, strict=True))
-            if tape is not None:
+            if tape is not None and self._edge.needs_several_gradients:
                 self._measure_gradients(tape, reference, values, step)
             parts["distillation_loss"] = self._edge.total(values, step)
             total = weighed(total, parts["distillation_loss"], self.student_loss_weight, step)

@@ -68,6 +68,11 @@ RESPONSES = {
     "dist": one("dist"),
     # The setting of its paper for small images.
     "dist_cifar": one("dist", beta=2.0, gamma=2.0, temperature=4.0),
+    "kd2": one("kd", temperature=2.0),
+    # Nearer to the papers, which have 0.1 for the labels and 0.9 for soft targets.
+    "kd3x": one("kd", 3.0, temperature=4.0),
+    "kd9x": one("kd", 9.0, temperature=4.0),
+    "kd_standardized3": one("kd", 3.0, temperature=2.0, standardize=True),
     "dkd": one("dkd", temperature=4.0),
     "nkd": one("nkd"),
 }

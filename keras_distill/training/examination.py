@@ -237,7 +237,7 @@ def _facts(model):
         "trainable": bool(model.student.trainable_weights),
         "random": moving,
         "spatial": model._edge.spatial_names,
-        "updates": int(model.optimizer.iterations),
+        "updates": int(model.optimizer.iterations.numpy()),
         "schedules": list(_schedules(model)),
     }
 

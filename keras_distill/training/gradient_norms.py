@@ -13,6 +13,33 @@ _EVERY = 100
 _MOMENTUM = 0.7
 
 
+class MeasuringTimes:
+    """Tells which calls of a training function hold a step that measures.
+
+    It counts by itself, as asking the device for the number of updates would wait for it, and asks
+    only when it believes that it is time.
+
+    Args:
+        iterations: Variable with the number of optimizer updates made so far.
+        steps: Steps per call.
+    """
+
+    def __init__(self, iterations, steps):
+        self._iterations, self._steps = iterations, steps
+        self._count = 0
+
+    def is_now(self):
+        """Says whether the next call, which is counted, holds such a step."""
+        if self._holds():
+            self._count = int(self._iterations.numpy())
+        is_now = self._holds()
+        self._count += self._steps
+        return is_now
+
+    def _holds(self):
+        return self._count < _FIRST or -self._count % _EVERY < self._steps
+
+
 def squared_norm(gradients):
     """Returns the squared norm of a gradient, a scalar tensor in float32.
 

@@ -13,6 +13,7 @@ from keras_distill.training import checks, replicas
 from keras_distill.training.diagnosis import Diagnosis
 from keras_distill.training.edge import weighed
 from keras_distill.training.examination import RememberedData, examined
+from keras_distill.training.gradient_norms import MeasuringTimes
 from keras_distill.training.labels import BatchLabels
 
 
@@ -26,6 +27,8 @@ class StepModel(checks.WatchedModel):
 
     _data = None
     _diagnosis = None
+    # Whether the step that runs, or is traced, may measure gradients.
+    _may_measure = True
 
     def _learn_from_first_batch(self, teacher, student, x):
         """Builds what depends on the shapes of the first batch.
@@ -76,6 +79,28 @@ class StepModel(checks.WatchedModel):
         """
         self._diagnosis = examined(self, self._data, data, batches)
         return self._diagnosis
+
+    def make_train_function(self, force=False):
+        """Makes the function that trains: two of them, where only some of the steps measure."""
+        if self._is_to_make(self.train_function, force) and self._edge.needs_several_gradients:
+            # A branch inside one function would cost each step several times what measuring does.
+            measuring = super().make_train_function(force=True)
+            plain = super().make_train_function(force=True)
+            self.train_function = self._alternating(measuring, plain)
+            return self.train_function
+        return super().make_train_function(force)
+
+    def _alternating(self, measuring, plain):
+        times = MeasuringTimes(self.optimizer.iterations, self.steps_per_execution)
+
+        def train(iterator):
+            self._may_measure = times.is_now()
+            try:
+                return (measuring if self._may_measure else plain)(iterator)
+            finally:
+                self._may_measure = True
+
+        return train
 
     @property
     def losses(self):
@@ -141,7 +166,7 @@ class StepModel(checks.WatchedModel):
                 training=training,
             )
             parts |= dict(zip(self._edge.names, values, strict=True))
-            if tape is not None and self._edge.needs_several_gradients:
+            if tape is not None and self._measures:
                 self._measure_gradients(tape, reference, values, step)
             parts["distillation_loss"] = self._edge.total(values, step)
             total = weighed(total, parts["distillation_loss"], self.student_loss_weight, step)
@@ -149,6 +174,10 @@ class StepModel(checks.WatchedModel):
         for loss in self.losses if teacher is not None else self.student.losses:
             total = total + ops.sum(ops.cast(loss, "float32"))
         return total, {"loss": total, "total_loss": total, **parts}
+
+    @property
+    def _measures(self):
+        return self._may_measure and self._edge.needs_several_gradients
 
     def _measure_gradients(self, tape, reference, values, step):
         # Scaled, as in mixed precision the small gradients of half floats would vanish.
@@ -184,7 +213,7 @@ class StepModel(checks.WatchedModel):
         """Updates the student, and the projectors, on one batch."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         teacher = self._forward_of_teacher(x)
-        with tf.GradientTape(persistent=self._edge.needs_several_gradients) as tape:
+        with tf.GradientTape(persistent=self._measures) as tape:
             student = self._edge.target.forward(x, training=True)
             total, parts = self._total(teacher, student, x, y, sample_weight, True, tape)
             scaled = self.optimizer.scale_loss(total / replicas.replicas())

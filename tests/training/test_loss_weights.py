@@ -78,21 +78,38 @@ def test_a_losss_gradient_is_the_share_of_the_labels(share, settings):
     np.testing.assert_allclose(after, before - 0.1 * (of_labels + weighted), atol=1e-6)
 
 
-@pytest.mark.parametrize("run_eagerly", [True, False])
-def test_the_norms_are_running_means_of_the_measured_steps(run_eagerly, monkeypatch):
+@pytest.mark.parametrize("run_eagerly, steps_per_execution", [(True, 1), (False, 1), (False, 4)])
+def test_the_norms_are_running_means_of_the_measured_steps(
+    run_eagerly, steps_per_execution, monkeypatch
+):
     monkeypatch.setattr(gradient_norms, "_FIRST", 2)
     monkeypatch.setattr(gradient_norms, "_EVERY", 4)
     x, y = data()
-    distiller = distiller_of("balanced", "logits", run_eagerly=run_eagerly)
+    settings = {"run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution}
+    distiller = distiller_of("balanced", "logits", **settings)
     kernel, teacher = kernel_of(distiller.student), kernel_of(distiller.teacher)
     means = None
-    for step in range(6):
+    for step in range(9):
         found = gradients(x, y, kernel, teacher)
         squares = np.array([np.sum(np.square(part)) for part in found])
-        if step in (0, 1, 4):
+        if step in (0, 1, 4, 8):
             means = squares if means is None else 0.7 * means + 0.3 * squares
         kernel -= 0.1 * (found[0] + np.sqrt(means[0] / means[1]) * found[1])
-    np.testing.assert_allclose(trained(distiller, x, y, epochs=6), kernel, atol=1e-5)
+    x, y = np.tile(x, (3, 1)), np.tile(y, 3)
+    found = trained(distiller, x, y, batch_size=16, epochs=3)
+    np.testing.assert_allclose(found, kernel, atol=1e-5)
+
+
+def test_only_the_function_that_measures_takes_several_gradients(monkeypatch):
+    monkeypatch.setattr(gradient_norms, "_FIRST", 2)
+    monkeypatch.setattr(gradient_norms, "_EVERY", 5)
+    distiller = distiller_of("balanced")
+    made, tape = [], tf.GradientTape
+    monkeypatch.setattr(
+        tf, "GradientTape", lambda persistent=False: made.append(persistent) or tape(persistent)
+    )
+    trained(distiller, *data(), epochs=7)
+    assert made == [True, True, False, False, False, True, False]
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])

@@ -15,7 +15,7 @@ class Arm:
 
     Args:
         terms: Tuple of (short name, arguments) for each loss; none is the student alone.
-        weights: Tuple of a number per loss, or `"balanced"`.
+        weights: Tuple of a number or `Balanced` per loss, or `"balanced"`.
         uses_unlabeled: Whether batches hold unlabeled samples too.
     """
 
@@ -43,7 +43,10 @@ class Arm:
         parts = ["labels"]
         for (name, given), weight in zip(self.terms, weights, strict=True):
             shown = ", ".join(f"{key} {value}" for key, value in given.items())
-            weight = weight if weight == BALANCED else f"{weight:g}"
+            if isinstance(weight, losses.Balanced):
+                weight = f"{BALANCED} to {weight.share:g}"
+            elif weight != BALANCED:
+                weight = f"{weight:g}"
             parts.append(f"{weight} {name} ({shown})" if shown else f"{weight} {name}")
         return " + ".join(parts) + (", unlabeled samples too" if self.uses_unlabeled else "")
 
@@ -68,6 +71,7 @@ RESPONSES = {
     "dist": one("dist"),
     # The setting of its paper for small images.
     "dist_cifar": one("dist", beta=2.0, gamma=2.0, temperature=4.0),
+    "kd8": one("kd", temperature=8.0),
     "kd2": one("kd", temperature=2.0),
     # Nearer to the papers, which have 0.1 for the labels and 0.9 for soft targets.
     "kd3x": one("kd", 3.0, temperature=4.0),
@@ -82,6 +86,12 @@ FEATURES = {
     "at10": one("at", 10.0),
     "sp": one("sp", 3000.0),
     "kd+at100": Arm((("kd", {"temperature": 4.0}), ("at", {})), (1.0, 100.0)),
+}
+# What who names no loss and no weight gets, and that with attention transfer beside it.
+DEFAULTS = {
+    "auto": one("auto"),
+    "auto+at": Arm((("auto", {}), ("at", {})), (1.0, losses.Balanced())),
+    "auto+at0.3": Arm((("auto", {}), ("at", {})), (1.0, losses.Balanced(0.3))),
 }
 
 
@@ -107,7 +117,9 @@ ARMS = {
     ALONE: Arm(),
     **RESPONSES,
     **FEATURES,
+    **DEFAULTS,
     **_unlabeled(RESPONSES),
+    **_unlabeled(DEFAULTS),
     **_balanced(**_BALANCED),
     **_unlabeled(_balanced(**_BALANCED)),
 }

@@ -32,9 +32,9 @@ def described(training):
     )
 
 
-def is_current(line, task, arm):
-    """Says whether a run is there, and its settings what they are today."""
-    if line is None:
+def is_current(line, task, arm, teacher):
+    """Says whether a run is there, and its settings and its teacher what they are today."""
+    if line is None or (arm != ALONE and line["teacher"] != teacher):
         return False
     now = (ARMS[arm].holds(), described(task.training), task.title)
     return (line["holds"], line["training"], line["title"]) == now
@@ -84,7 +84,11 @@ def run(task, arms, seeds, path, work):
 
     lines, teachers = read(path), Teachers(task, work)
     wanted = [(arm, seed) for seed in range(seeds) for arm in arms if suits(task, arm)]
-    missing = [key for key in wanted if not is_current(lines.get((task.name, *key)), task, key[0])]
+    missing = [
+        (arm, seed)
+        for arm, seed in wanted
+        if not is_current(lines.get((task.name, arm, seed)), task, arm, teachers.of(seed)[1])
+    ]
     for number, (arm, seed) in enumerate(missing, start=1):
         teacher, scores = teachers.of(seed)
         started = time.perf_counter()

@@ -32,6 +32,7 @@ from keras_distill.losses.relation.inter_channel_correlation import InterChannel
 from keras_distill.losses.relation.probabilistic_transfer import ProbabilisticTransfer
 from keras_distill.losses.relation.relational_kd import RelationalKD
 from keras_distill.losses.relation.similarity_preserving import SimilarityPreserving
+from keras_distill.losses.response.auto_response import AutoResponse
 from keras_distill.losses.response.decoupled_kd import DecoupledKD
 from keras_distill.losses.response.dist import DIST
 from keras_distill.losses.response.logit_matching import LogitMatching
@@ -49,6 +50,7 @@ __all__ = [
     "AttentionCapture",
     "AttentionMapAlignment",
     "AttentionTransfer",
+    "AutoResponse",
     "Balanced",
     "ChannelWise",
     "ClassAttentionTransfer",

@@ -55,6 +55,7 @@ METHODS = [
     method("response.multi_level_logits.MultiLevelLogits", "mlkd"),
     method("response.sigmoid_targets.SigmoidTargets"),
     method("response.softened_loss.SoftenedLoss"),
+    method("response.auto_response.AutoResponse", "auto"),
     method("attention.attention_transfer.AttentionTransfer", "at"),
     method("attention.gradient_attention_transfer.GradientAttentionTransfer", "gat"),
     method(

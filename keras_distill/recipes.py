@@ -72,6 +72,14 @@ _CONFIGURATIONS = {
         temperature=2.0,
         standardize=True,
     ),
+    "function_matching": _configuration(
+        "kd",
+        1.0,
+        "Beyer et al. 2022, the authors' code for ImageNet: the teacher's answers at T = 1 to "
+        "mixed-up images, no labels, and a very long training.",
+        student_loss_weight=0.0,
+        temperature=1.0,
+    ),
     "logits": _configuration(
         "logits", 1.0, "Ba & Caruana 2014: logits alone.", student_loss_weight=0.0
     ),

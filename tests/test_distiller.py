@@ -35,7 +35,7 @@ def test_total_is_the_convex_combination(make_cnn, images, crossentropy):
 
 def test_without_student_loss_weight_the_losses_are_added(make_cnn, images, crossentropy):
     distiller = Distiller(make_cnn(8), make_cnn(2), "kd", [0.9], student_loss_weight=None)
-    distiller.compile("sgd", crossentropy)
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
     logs = distiller.evaluate(*images, verbose=0, return_dict=True)
     expected = logs["student_loss"] + 0.9 * logs["soft_targets"]
     np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
@@ -44,7 +44,7 @@ def test_without_student_loss_weight_the_losses_are_added(make_cnn, images, cros
 def test_evaluated_parts_equal_the_losses_computed_apart(make_cnn, images, crossentropy):
     teacher, student = make_cnn(8), make_cnn(2)
     distiller = Distiller(teacher, student, SoftTargets(3.0))
-    distiller.compile("sgd", crossentropy)
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
     logs = distiller.evaluate(*images, batch_size=24, verbose=0, return_dict=True)
     x, y = images
     apart = SoftTargets(3.0).compute_loss(teacher(x), student(x))
@@ -106,7 +106,7 @@ def test_one_training_step_moves_batch_norm_statistics_once(make_cnn, images, cr
     alone = keras.models.clone_model(student)
     alone.set_weights(student.get_weights())
     distiller = Distiller(make_cnn(8), student, AttentionTransfer("stage1", "stage1"))
-    distiller.compile(keras.optimizers.SGD(0.0), crossentropy)
+    distiller.compile(keras.optimizers.SGD(0.0), crossentropy, run_eagerly=True)
     distiller.train_on_batch(*images)
     alone(images[0], training=True)
     for ours, once in zip(student.get_weights(), alone.get_weights(), strict=True):
@@ -136,7 +136,7 @@ def test_the_students_regularizers_are_in_the_total(make_cnn, images, crossentro
         ]
     )
     distiller = Distiller(make_cnn(8), student, "kd")
-    distiller.compile("sgd", crossentropy)
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
     logs = distiller.evaluate(*images, batch_size=64, verbose=0, return_dict=True)
     parts = 0.5 * logs["student_loss"] + 0.5 * logs["distillation_loss"]
     # Keras divides activity regularization by the batch size.
@@ -149,7 +149,7 @@ def test_the_teachers_regularizers_are_not(make_cnn, images, crossentropy):
     regularized = keras.layers.Dense(3, kernel_regularizer="l2", activity_regularizer="l1")
     teacher = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), regularized])
     distiller = Distiller(teacher, make_cnn(2), "kd")
-    distiller.compile("sgd", crossentropy)
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
     logs = distiller.evaluate(*images, verbose=0, return_dict=True)
     parts = 0.5 * logs["student_loss"] + 0.5 * logs["distillation_loss"]
     np.testing.assert_allclose(logs["total_loss"], parts, rtol=1e-5)
@@ -159,7 +159,7 @@ def test_sample_weights_act_on_distillation_losses(make_cnn, images, crossentrop
     teacher, student = make_cnn(8), make_cnn(2)
     losses = [SoftTargets(2.0), AttentionTransfer("stage1", "stage1")]
     distiller = Distiller(teacher, student, losses)
-    distiller.compile("sgd", crossentropy)
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
     x, y = images
     weights = np.zeros(64, "float32")
     weights[:16] = 4.0
@@ -174,7 +174,7 @@ def test_sample_weights_act_on_distillation_losses(make_cnn, images, crossentrop
 def test_class_weights_act_on_distillation_losses(make_cnn, images, crossentropy):
     x, y = images
     distiller = Distiller(make_cnn(8), make_cnn(2), "kd")
-    distiller.compile(keras.optimizers.SGD(0.0), crossentropy)
+    distiller.compile(keras.optimizers.SGD(0.0), crossentropy, run_eagerly=True)
     history = distiller.fit(
         x, y, class_weight={0: 0.0, 1: 0.0, 2: 0.0}, batch_size=64, verbose=0
     ).history
@@ -184,7 +184,7 @@ def test_class_weights_act_on_distillation_losses(make_cnn, images, crossentropy
 def test_softmax_ended_models_give_the_logits_value(make_cnn, images):
     teacher, student = make_cnn(8, activation="softmax"), make_cnn(2, activation="softmax")
     distiller = Distiller(teacher, student, SoftTargets(4.0))
-    distiller.compile("sgd", "sparse_categorical_crossentropy")
+    distiller.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
     logits = []
     for model in (teacher, student):
         copy = make_cnn(model.get_layer("conv1").filters)
@@ -197,7 +197,7 @@ def test_softmax_ended_models_give_the_logits_value(make_cnn, images):
 
 def test_validation_logs_have_every_loss(make_cnn, images, crossentropy):
     distiller = Distiller(make_cnn(8), make_cnn(2), ["kd", LogitMatching(), "kd"])
-    distiller.compile("sgd", crossentropy, metrics=["accuracy"])
+    distiller.compile("sgd", crossentropy, metrics=["accuracy"], run_eagerly=True)
     history = history_of(distiller, images, validation_data=images)
     names = "loss student_loss distillation_loss total_loss soft_targets logit_matching"
     for name in [*names.split(), "soft_targets_1", "accuracy"]:
@@ -207,7 +207,9 @@ def test_validation_logs_have_every_loss(make_cnn, images, crossentropy):
 def test_validation_without_the_teacher_does_not_run_it(make_cnn, images, crossentropy):
     teacher, counter = counted(make_cnn(8))
     distiller = Distiller(teacher, make_cnn(2), "kd")
-    distiller.compile("sgd", crossentropy, metrics=["accuracy"], validate_with_teacher=False)
+    distiller.compile(
+        "sgd", crossentropy, metrics=["accuracy"], validate_with_teacher=False, run_eagerly=True
+    )
     logs = distiller.evaluate(*images, verbose=0, return_dict=True)
     assert float(counter.calls) == 0
     assert set(logs) == {"loss", "total_loss", "student_loss", "accuracy"}
@@ -236,7 +238,7 @@ def test_our_losses_work_in_keras_distiller(make_cnn, images, crossentropy):
     ours = Distiller(teacher, student, [loss.clone() for loss in losses], [1.0, 100.0, 2.0])
     logs = []
     for distiller in (theirs, ours):
-        distiller.compile(keras.optimizers.SGD(0.0), crossentropy)
+        distiller.compile(keras.optimizers.SGD(0.0), crossentropy, run_eagerly=True)
         logs.append(last(history_of(distiller, images, batch_size=64)))
     for name in ("student_loss", "distillation_loss", "total_loss"):
         np.testing.assert_allclose(logs[0][name], logs[1][name], rtol=1e-5, err_msg=name)
@@ -245,7 +247,7 @@ def test_our_losses_work_in_keras_distiller(make_cnn, images, crossentropy):
 def test_the_teacher_is_never_updated_and_the_projector_is(make_cnn, images, crossentropy):
     teacher, student = make_cnn(8), make_cnn(2)
     distiller = Distiller(teacher, student, HintLearning("stage1", "stage1"))
-    distiller.compile(keras.optimizers.SGD(0.1), crossentropy)
+    distiller.compile(keras.optimizers.SGD(0.1), crossentropy, run_eagerly=True)
     (projector,) = distiller.distillation_layers
     before = projector.get_weights()[0].copy()
     teacher_before = [weight.copy() for weight in teacher.get_weights()]
@@ -321,7 +323,7 @@ def test_dictionary_batches_give_each_side_its_own_input(make_cnn, images, cross
     )
     small = x[:, ::2, ::2]
     distiller = Distiller(teacher, student, "kd", teacher_input="large", student_input="small")
-    distiller.compile("sgd", crossentropy)
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
     data = tf.data.Dataset.from_tensor_slices(({"large": x, "small": small}, y)).batch(16)
     logs = distiller.evaluate(data, verbose=0, return_dict=True)
     expected = SoftTargets().compute_loss(teacher(x), student(small))
@@ -332,7 +334,7 @@ def test_dictionary_batches_give_each_side_its_own_input(make_cnn, images, cross
 def test_a_callable_makes_the_teachers_input(make_cnn, images, crossentropy):
     teacher, student = make_cnn(8), make_cnn(2)
     distiller = Distiller(teacher, student, "kd", teacher_input=lambda x: 2.0 * x - 1.0)
-    distiller.compile("sgd", crossentropy)
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
     logs = distiller.evaluate(*images, verbose=0, return_dict=True)
     expected = SoftTargets().compute_loss(teacher(2.0 * images[0] - 1.0), student(images[0]))
     np.testing.assert_allclose(logs["soft_targets"], expected, rtol=1e-5)
@@ -358,7 +360,10 @@ def test_models_with_several_inputs_and_outputs(crossentropy):
     losses = [SoftTargets(), SoftTargets(teacher_layer_name="kind", student_layer_name="kind")]
     distiller = Distiller(teacher, student, losses)
     distiller.compile(
-        "sgd", {"kind": crossentropy, "size": crossentropy}, metrics={"size": ["accuracy"]}
+        "sgd",
+        {"kind": crossentropy, "size": crossentropy},
+        metrics={"size": ["accuracy"]},
+        run_eagerly=True,
     )
     logs = distiller.fit(x, y, batch_size=32, verbose=0).history
     assert "size_accuracy" in logs
@@ -374,7 +379,7 @@ def test_python_datasets_and_callbacks(make_cnn, images, crossentropy, tmp_path)
             return tuple(part[16 * index : 16 * index + 16] for part in images)
 
     distiller = Distiller(make_cnn(8), make_cnn(2), "kd")
-    distiller.compile("sgd", crossentropy)
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
     path = str(tmp_path / "best.weights.h5")
     checkpoint = keras.callbacks.ModelCheckpoint(path, save_weights_only=True, monitor="loss")
     stop = keras.callbacks.EarlyStopping("val_soft_targets", mode="min")
@@ -449,5 +454,5 @@ def test_a_loss_without_variables_may_serve_several_distillers(make_cnn, images,
     loss = Offset(2.0)
     for _ in range(2):
         distiller = Distiller(make_cnn(4), make_cnn(2), loss)
-        distiller.compile("sgd", crossentropy)
+        distiller.compile("sgd", crossentropy, run_eagerly=True)
         assert distiller.evaluate(*images, verbose=0, return_dict=True)["offset"] > 2.0

@@ -10,16 +10,24 @@ SHAPE, CLASSES, COUNT = (8, 8, 1), 4, 50
 LOSSES = [SoftTargets(4.0), AttentionTransfer("stage1_out", "stage1_out")]
 
 
-@pytest.fixture
-def data():
+def make_data():
     rng = np.random.default_rng(0)
     return rng.random((COUNT, *SHAPE), "float32"), rng.integers(0, CLASSES, COUNT)
 
 
-@pytest.fixture
-def teacher():
+def make_teacher():
     keras.utils.set_random_seed(1)
     return architectures.small_cnn(SHAPE, CLASSES, filters=(6, 8))
+
+
+@pytest.fixture
+def data():
+    return make_data()
+
+
+@pytest.fixture
+def teacher():
+    return make_teacher()
 
 
 @pytest.fixture

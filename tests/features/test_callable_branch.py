@@ -72,10 +72,10 @@ def test_a_cache_of_it_teaches_the_same(pair, images, crossentropy, tmp_path):
     data = tf.data.Dataset.from_tensor_slices(images).batch(16)
     losses = [SoftTargets(2.0), AttentionTransfer("maps", "stage1")]
     function = Function(teacher)
-    expected, _ = trained(function, student, losses, data, crossentropy)
+    expected, _ = trained(function, student, losses, data, crossentropy, run_eagerly=True)
     cache = TeacherCache.build(tmp_path, function, images, losses, dtype="float32", verbose=0)
     calls = len(function.calls)
-    found, _ = trained(cache, student, losses, cache.join(data), crossentropy)
+    found, _ = trained(cache, student, losses, cache.join(data), crossentropy, run_eagerly=True)
     assert_same(found, expected)
     assert len(function.calls) == calls
 
@@ -95,7 +95,7 @@ def brightest_thirds(x):
 def test_a_registered_function_is_saved_with_the_distiller(pair, images, crossentropy, tmp_path):
     losses = ["kd", HintLearning("maps", "stage1")]
     distiller = Distiller(brightest_thirds, pair[1], losses)
-    distiller.compile("adam", crossentropy, metrics=["accuracy"])
+    distiller.compile("adam", crossentropy, metrics=["accuracy"], run_eagerly=True)
     distiller.fit(*images, validation_data=images, verbose=0)
     logs = distiller.evaluate(*images, return_dict=True, verbose=0)
     distiller.save(tmp_path / "distiller.keras")
@@ -118,7 +118,7 @@ def test_dictionary_batches_and_an_input_function(pair, images, crossentropy):
     distiller = Distiller(
         teach, student, "kd", teacher_input="image", student_input=lambda batch: batch["image"]
     )
-    distiller.compile("sgd", crossentropy)
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
     distiller.fit(x, images[1], batch_size=32, verbose=0)
     assert set(seen[-2:]) == {(32, 8, 8, 1)}
 

@@ -25,6 +25,8 @@ def data(seed=0, samples=12, classes=3):
 def evaluated(y, x, losses="dkd", loss=None, metrics=("accuracy",), **settings):
     distiller = Distiller(*models(), losses, student_loss_weight=None)
     loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    # Eagerly, but for what is to be compiled: making a graph takes longer than its one step.
+    settings = settings or {"run_eagerly": True}
     distiller.compile("sgd", loss, metrics=list(metrics), **settings)
     return distiller.evaluate(x, y, batch_size=len(x), verbose=0, return_dict=True)
 
@@ -87,7 +89,7 @@ def test_missing_numbers_of_a_regression_are_left_out():
     x, _ = data()
     y = np.where(np.arange(12) % 2, np.nan, 1.0).astype("float32")[:, None]
     distiller = Distiller(*models(1), "logits", student_loss_weight=None)
-    distiller.compile("sgd", "mse", metrics=["mae"])
+    distiller.compile("sgd", "mse", metrics=["mae"], run_eagerly=True)
     logs = distiller.evaluate(x, y, batch_size=12, verbose=0, return_dict=True)
     error = np.float64(distiller.student(x))[::2, 0] - 1.0
     assert logs["student_loss"] == pytest.approx(np.mean(error**2), rel=1e-5)
@@ -103,7 +105,11 @@ def test_metrics_that_are_no_means_count_labeled_samples_alone():
     for labels, inputs, into in ((np.where(has, y, -1), x, logs), (y[has], x[has], alone)):
         distiller = Distiller(*models(1, "sigmoid"), "kd")
         distiller.compile(
-            "sgd", "binary_crossentropy", metrics=["AUC"], weighted_metrics=["accuracy"]
+            "sgd",
+            "binary_crossentropy",
+            metrics=["AUC"],
+            weighted_metrics=["accuracy"],
+            run_eagerly=True,
         )
         weights = np.linspace(1, 2, 40) if labels is not y[has] and len(labels) == 40 else None
         weights = np.linspace(1, 2, 40)[has] if weights is None else weights
@@ -165,7 +171,7 @@ def test_labels_in_a_dictionary_are_found_by_key():
     for labels, key in ((y, None), (several, "label")):
         distiller = Distiller(*models(), "dkd", student_loss_weight=None, label_key=key)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        distiller.compile("sgd", loss, metrics=["accuracy"])
+        distiller.compile("sgd", loss, metrics=["accuracy"], run_eagerly=True)
         logs.append(distiller.evaluate(x, labels, verbose=0, return_dict=True))
     assert logs[0] == logs[1]
     copy = Distiller.from_config(distiller.get_config())
@@ -198,7 +204,7 @@ def test_tokens_without_a_label_are_left_out_one_by_one():
     ]
     distiller = Distiller(*sides, "dkd", student_loss_weight=None)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    distiller.compile("sgd", loss, metrics=["accuracy"])
+    distiller.compile("sgd", loss, metrics=["accuracy"], run_eagerly=True)
     logs = distiller.evaluate(x, y, verbose=0, return_dict=True)
     student = np.float64(sides[1](x))
     log_s = student - np.log(np.exp(student).sum(-1, keepdims=True))
@@ -218,7 +224,7 @@ def test_a_weight_of_zero_leaves_a_sample_out_of_everything():
     weights = np.array([1.0, 0.0] * 6)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     distiller = Distiller(*models(), SoftTargets(), student_loss_weight=None)
-    distiller.compile("sgd", loss)
+    distiller.compile("sgd", loss, run_eagerly=True)
     moved = x.copy()
     moved[1::2] += 5.0
     logs = [

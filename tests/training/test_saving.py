@@ -14,10 +14,11 @@ from keras_distill import AttentionTransfer, Distiller, SoftTargets
 from keras_distill.losses import HintLearning
 
 
-def trained(make_cnn, images, crossentropy, **kwargs):
+def trained(make_cnn, images, crossentropy, run_eagerly=True):
     losses = [SoftTargets(2.0), HintLearning("stage1", "stage1")]
-    distiller = Distiller(make_cnn(8), make_cnn(2), losses, [1.0, 0.1], **kwargs)
-    distiller.compile(keras.optimizers.Adam(0.01), crossentropy, metrics=["accuracy"])
+    distiller = Distiller(make_cnn(8), make_cnn(2), losses, [1.0, 0.1])
+    optimizer, settings = keras.optimizers.Adam(0.01), {"run_eagerly": run_eagerly}
+    distiller.compile(optimizer, crossentropy, metrics=["accuracy"], **settings)
     distiller.fit(*images, batch_size=16, epochs=1, shuffle=False, verbose=0)
     return distiller
 
@@ -30,7 +31,7 @@ def same_weights(first, second, **tolerance):
 def test_training_goes_on_after_loading_as_if_never_interrupted(
     make_cnn, images, crossentropy, tmp_path
 ):
-    distiller = trained(make_cnn, images, crossentropy)
+    distiller = trained(make_cnn, images, crossentropy, run_eagerly=False)
     path = tmp_path / "distiller.keras"
     distiller.save(path)
     loaded = keras.models.load_model(path)
@@ -81,6 +82,7 @@ def test_the_tutorial_form_survives_saving(make_cnn, images, crossentropy, tmp_p
         distillation_loss_fn=keras.losses.KLDivergence(),
         alpha=0.25,
         temperature=7,
+        run_eagerly=True,
     )
     distiller.fit(*images, verbose=0)
     distiller.save(tmp_path / "distiller.keras")
@@ -145,7 +147,7 @@ def test_backup_and_restore_resumes_with_optimizer_and_projector(
         keras.utils.set_random_seed(3)
         losses = [SoftTargets(2.0), HintLearning("stage1", "stage1")]
         distiller = Distiller(make_cnn(8), make_cnn(2), losses)
-        distiller.compile(keras.optimizers.Adam(0.01), crossentropy)
+        distiller.compile(keras.optimizers.Adam(0.01), crossentropy, run_eagerly=True)
         return distiller
 
     class Interrupt(keras.callbacks.Callback):
@@ -153,7 +155,7 @@ def test_backup_and_restore_resumes_with_optimizer_and_projector(
             if epoch == 2:
                 raise KeyboardInterrupt
 
-    settings = {"batch_size": 16, "epochs": 4, "shuffle": False, "verbose": 0}
+    settings = {"batch_size": 32, "epochs": 3, "shuffle": False, "verbose": 0}
     reference = fresh()
     reference.fit(*images, **settings)
     backup = lambda: keras.callbacks.BackupAndRestore(tmp_path / "backup")  # noqa: E731
@@ -184,10 +186,10 @@ def test_the_teachers_optimizer_is_not_saved_and_no_state_is_lost(
     make = make_cnn if kind == "graphs" else Subclassed
     teacher, student = make(8), make(2)
     for model in (teacher, student):
-        model.compile("adam", crossentropy, metrics=["accuracy"])
+        model.compile("adam", crossentropy, metrics=["accuracy"], run_eagerly=True)
         model.fit(*images, epochs=1, verbose=0)
     distiller = Distiller(teacher, student, "kd")
-    distiller.compile("adam", crossentropy, metrics=["accuracy"])
+    distiller.compile("adam", crossentropy, metrics=["accuracy"], run_eagerly=True)
     distiller.fit(*images, epochs=1, verbose=0)
     distiller.save(tmp_path / "distiller.keras")
     saved = names_of_saved_weights(tmp_path / "distiller.keras")
@@ -227,7 +229,7 @@ def test_weights_alone_are_saved_and_loaded_with_the_teachers(
 def test_a_distiller_exports_its_student(kind, make_cnn, images, crossentropy, tmp_path):
     make = make_cnn if kind == "graphs" else Subclassed
     distiller = Distiller(make(8), make(2), "kd")
-    distiller.compile("adam", crossentropy)
+    distiller.compile("adam", crossentropy, run_eagerly=True)
     distiller.fit(*images, epochs=1, verbose=0)
     distiller.export(tmp_path / "exported", verbose=False)
     exported = tf.saved_model.load(str(tmp_path / "exported"))

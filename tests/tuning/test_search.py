@@ -15,6 +15,7 @@ from keras_distill.tuning.settings import as_text
 from keras_distill.tuning.teacher_source import TeacherSource
 
 CLASSES = 4
+CROSSENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -58,7 +59,14 @@ SETTINGS = {
 }
 
 
-def search(problem, **arguments):
+def make_eager():
+    """A student that runs no graphs, since making one takes longer than a few steps."""
+    student = make_student()
+    student.compile(loss=CROSSENTROPY, metrics=["accuracy"], run_eagerly=True)
+    return student
+
+
+def search(problem, make_student=make_eager, **arguments):
     teacher, data = problem
     return tuning.tune(teacher, make_student, data, **{**SETTINGS, **arguments})
 
@@ -103,7 +111,7 @@ def test_the_planted_setting_wins_and_the_teacher_runs_once(problem, tmp_path):
         seen.append(len(inputs))
         return np.asarray(teacher(inputs))
 
-    result = search((counted, (x, y)), space=PLANTED, folds=3, epochs=6)
+    result = search((counted, (x, y)), make_student, space=PLANTED, epochs=6)
     in_search = sum(seen)
     seen.clear()
     TeacherCache.build(tmp_path / "cache", counted, (x, y), "kd", 16, verbose=0)
@@ -125,8 +133,9 @@ def test_the_student_alone_is_what_keras_gives_without_this_package(problem):
     for fold in make_folds(len(x), y, folds=2):
         keras.utils.set_random_seed(fold.seed)
         student = make_student()
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        student.compile(keras.optimizers.Adam(0.05), loss, metrics=["accuracy"])
+        student.compile(
+            keras.optimizers.Adam(0.05), CROSSENTROPY, metrics=["accuracy"], run_eagerly=True
+        )
         keras.utils.set_random_seed(fold.seed)
         student.fit(x[fold.train], y[fold.train], epochs=3, batch_size=16, verbose=0)
         expected.append(student.evaluate(x[fold.validation], y[fold.validation], verbose=0)[1])
@@ -139,17 +148,18 @@ def test_samples_without_labels_are_taught_and_the_student_alone_has_as_many_upd
     teacher, (x, y) = problem
     few = np.where(np.arange(120) % 3 == 0, y, -1)
     soft = {"distillation_losses": "kd", "student_loss_weight": 0.1}
-    result = search((teacher, (x, few)), space={"kd": soft}, folds=2, epochs=6, stratify=False)
+    result = search((teacher, (x, few)), space={"kd": soft}, folds=2, epochs=3, stratify=False)
     assert "repeated to the same number of updates" in result.notes[0]
     fold = make_folds(40, None, folds=2)[0]
     labeled, seed = np.flatnonzero(few >= 0), fold.seed
     train = np.resize(labeled[fold.train], 100)
     keras.utils.set_random_seed(seed)
     student = make_student()
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    student.compile(keras.optimizers.Adam(0.05), loss, metrics=["accuracy"])
+    student.compile(
+        keras.optimizers.Adam(0.05), CROSSENTROPY, metrics=["accuracy"], run_eagerly=True
+    )
     keras.utils.set_random_seed(seed)
-    student.fit(x[train], few[train], epochs=6, batch_size=16, verbose=0)
+    student.fit(x[train], few[train], epochs=3, batch_size=16, verbose=0)
     validation = labeled[fold.validation]
     expected = student.evaluate(x[validation], few[validation], verbose=0)[1]
     np.testing.assert_array_equal(result.alone.scores[0], expected)
@@ -157,8 +167,14 @@ def test_samples_without_labels_are_taught_and_the_student_alone_has_as_many_upd
 
 def test_a_loss_that_no_cache_serves_runs_the_teacher_and_says_so(make_cnn, images):
     gat = {"distillation_losses": losses.GradientAttentionTransfer()}
+
+    def make():
+        student = make_cnn(2)
+        student.compile(loss=CROSSENTROPY, metrics=["accuracy"], run_eagerly=True)
+        return student
+
     result = tuning.tune(
-        make_cnn(4), lambda: make_cnn(2), images, space={"gat": gat},
+        make_cnn(4), make, images, space={"gat": gat},
         folds=2, epochs=1, verbose=0,
     )  # fmt: skip
     assert len(result.trials[0].scores) == 2
@@ -226,6 +242,7 @@ def test_no_test_sample_is_seen(problem, monkeypatch):
         student = keras.Sequential(
             [keras.Input((2, 3, 1)), keras.layers.Flatten(), keras.layers.Dense(CLASSES)]
         )
+        student.compile(loss=CROSSENTROPY, metrics=["accuracy"], run_eagerly=True)
         evaluate, fit = student.evaluate, student.fit
         student.evaluate = lambda x, **kw: seen.update(x[:, 0, 0, 0]) or evaluate(x, **kw)
 
@@ -271,7 +288,7 @@ def test_a_training_that_diverges_is_a_result_and_the_best_trains(problem):
     assert result.trials[-1].name == "nan"
     assert result.trials[-1].failure
     distiller = result.make_distiller(teacher, make_student())
-    distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    distiller.compile("adam", CROSSENTROPY, run_eagerly=True)
     history = distiller.fit(x, y, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     assert distiller.student_loss_weight == result.best.get("student_loss_weight", 0.5)

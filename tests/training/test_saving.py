@@ -13,6 +13,9 @@ import tensorflow as tf
 from keras_distill import AttentionTransfer, Distiller, SoftTargets
 from keras_distill.losses import HintLearning
 
+# One whose own layers are beside the student, and one that changes the student.
+LOSSES = ("vid", "simkd")
+
 
 def trained(make_cnn, images, crossentropy, run_eagerly=True):
     losses = [SoftTargets(2.0), HintLearning("stage1", "stage1")]
@@ -46,22 +49,27 @@ def test_training_goes_on_after_loading_as_if_never_interrupted(
     assert int(loaded.optimizer.iterations) == 8
 
 
-def test_the_saved_student_loads_where_keras_distill_is_never_imported(
+def test_saved_students_load_where_keras_distill_is_never_imported(
     make_cnn, images, crossentropy, tmp_path
 ):
-    distiller = trained(make_cnn, images, crossentropy)
-    path = tmp_path / "student.keras"
-    distiller.student.save(path)
+    students = {"trained": trained(make_cnn, images, crossentropy).student}
+    students |= {name: Distiller(make_cnn(8), make_cnn(2), name).student for name in LOSSES}
+    for name, student in students.items():
+        student.save(tmp_path / f"{name}.keras")
     np.save(tmp_path / "x.npy", images[0])
     code = (
-        "import sys, numpy as np, keras; model = keras.models.load_model(sys.argv[1]);"
-        "np.save(sys.argv[3], model(np.load(sys.argv[2])));"
+        "import sys, numpy as np, keras; x = np.load(sys.argv[1])\n"
+        "for path in sys.argv[2:]:\n"
+        "    model = keras.models.load_model(path)\n"
+        "    np.savez(path + '.npz', y=model(x), parameters=model.count_params())\n"
         "assert not any(name.startswith('keras_distill') for name in sys.modules)"
     )
-    files = [str(path), str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
-    subprocess.run([sys.executable, "-c", code, *files], check=True)
-    output = np.load(tmp_path / "y.npy")
-    np.testing.assert_allclose(output, distiller.student(images[0]), rtol=1e-5, atol=1e-6)
+    files = [tmp_path / f"{name}.keras" for name in students]
+    subprocess.run([sys.executable, "-c", code, tmp_path / "x.npy", *files], check=True)
+    for name, student in students.items():
+        found = np.load(tmp_path / f"{name}.keras.npz")
+        assert found["parameters"] == student.count_params()
+        np.testing.assert_allclose(found["y"], student(images[0]), rtol=1e-5, atol=1e-6)
 
 
 def test_the_saved_student_holds_no_teacher_and_no_projector(

@@ -1,10 +1,11 @@
-"""Prints the value of every loss without variables, on the backend of `KERAS_BACKEND`."""
+"""Prints the value of every loss without variables, and what a distiller says, on a backend."""
 
 import json
 import os
 
 import keras
 
+from keras_distill import Distiller
 from tests.losses.cases import CASES, known
 
 if __name__ == "__main__":
@@ -17,4 +18,10 @@ if __name__ == "__main__":
                 for side in case.inputs(dtype="float32")
             )
             values[case.name] = float(case.loss().compute_loss(teacher, student, **known()))
-    print(json.dumps(values))
+    models = [keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]) for _ in range(2)]
+    try:
+        Distiller(*models, "kd")
+        said = "a distiller was made"
+    except RuntimeError as error:
+        said = f"{type(error).__name__}: {error}"
+    print(json.dumps({"values": values, "distiller": said}))

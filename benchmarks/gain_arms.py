@@ -43,12 +43,23 @@ class Arm:
         parts = ["labels"]
         for (name, given), weight in zip(self.terms, weights, strict=True):
             shown = ", ".join(f"{key} {value}" for key, value in given.items())
-            if isinstance(weight, losses.Balanced):
-                weight = f"{BALANCED} to {weight.share:g}"
-            elif weight != BALANCED:
-                weight = f"{weight:g}"
-            parts.append(f"{weight} {name} ({shown})" if shown else f"{weight} {name}")
+            term = f"{shown_weight(weight)} {name}"
+            parts.append(f"{term} ({shown})" if shown else term)
         return " + ".join(parts) + (", unlabeled samples too" if self.uses_unlabeled else "")
+
+
+def shown_weight(weight, scale=1.0):
+    """Says what a weight is: a number, `"balanced"`, or the share that it is balanced to.
+
+    Args:
+        weight: Number, schedule, `Balanced` or `"balanced"`. Of a schedule its end is said.
+        scale: What a number is multiplied by.
+    """
+    if weight == BALANCED:
+        return BALANCED
+    if isinstance(weight, losses.Balanced):
+        return f"{BALANCED} to {weight.share:g}"
+    return f"{scale * getattr(weight, 'end_learning_rate', weight):g}"
 
 
 def one(name, weight=1.0, **given):

@@ -1,12 +1,15 @@
 """Training of teachers and students, the same batches in the same order for each setting."""
 
+import dataclasses
 import pathlib
+import tempfile
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_distill import Distiller
+from keras_distill import Distiller, TeacherCache
+from keras_distill.cache.targets import check_cacheable
 from keras_distill.features.batches import inputs_of
 
 LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -92,42 +95,128 @@ def _part(x, y, order, views, augment, seed):
     return tf.data.Dataset.from_tensor_slices(rows).enumerate().map(batch)
 
 
-def fit(model, training, data):
-    """Trains a model with Adam and a cosine decay.
+def compiled(model, training):
+    """Compiles a model with Adam and a cosine decay, and returns it.
 
     Args:
         model: `keras.Model`.
         training: `Training`.
-        data: `tf.data.Dataset` of one batch per update.
     """
     decay = keras.optimizers.schedules.CosineDecay(training.rate, training.updates)
     model.compile(keras.optimizers.Adam(decay), LABELS, steps_per_execution=STEPS)
-    model.fit(data, epochs=1, shuffle=False, verbose=0)
+    return model
+
+
+def train_students(task, arm, teacher_of, seeds):
+    """Trains a student per seed, which alone decides on initial weights and labeled batches.
+
+    The training step is traced once: for the second seed, the same model starts again from the
+    values that a new one has.
+
+    Args:
+        task: `Task`.
+        arm: `Arm`.
+        teacher_of: Function from a seed to its teacher: a `keras.Model`, or a `TeacherCache`.
+        seeds: Seeds.
+
+    Yields:
+        Tuple of the seed and its student: the same model each time, with other weights.
+    """
+    model, answered = None, {}
+    for seed in seeds:
+        split, teacher = task.split_of(seed), teacher_of(seed)
+        if _can_be_cached(task, arm, teacher):
+            number = seed % len(task.splits)
+            if number not in answered:
+                losses = arm.settings(task.layers)["distillation_losses"]
+                answered[number] = with_answers(split, teacher, losses)
+            split = answered[number]
+            teacher = split.cache
+        data = batches(split, task.training, seed, arm.uses_unlabeled, task.augment)
+        if not arm.terms:
+            data = data.map(lambda x, y: (inputs_of(x), y))
+        untrained = _untrained(task, arm, teacher, seed)
+        if model is None:
+            model = untrained
+        else:
+            _start_again(model, untrained)
+        keras.utils.set_random_seed(seed)
+        model.fit(data, epochs=1, shuffle=False, verbose=0)
+        # Not the student that was given: that of SimKD goes on with the teacher's classifier.
+        yield seed, model.student if arm.terms else model
 
 
 def train_student(task, arm, teacher, seed):
-    """Trains a student; the seed alone decides on its initial weights and its labeled batches.
+    """Trains the student of one seed, as `train_students` does, and returns it.
 
     Args:
         task: `Task`.
         arm: `Arm`.
         teacher: `keras.Model`, or `TeacherCache`.
         seed: Integer.
-
-    Returns:
-        The student.
     """
-    split = task.split_of(seed)
-    data = batches(split, task.training, seed, arm.uses_unlabeled, task.augment)
+    return next(train_students(task, arm, lambda _: teacher, [seed]))[1]
+
+
+def _can_be_cached(task, arm, teacher):
+    if not isinstance(teacher, keras.Model) or arm.uses_unlabeled or task.augment is not None:
+        return False
+    losses = arm.settings(task.layers)["distillation_losses"] if arm.terms else []
+    try:
+        for loss in losses:
+            check_cacheable(loss)
+    except ValueError:
+        return False
+    return bool(losses) and all(loss.needs_teacher for loss in losses)
+
+
+def with_answers(split, teacher, losses):
+    """Returns a split whose inputs hold what losses need of the teacher, which then doesn't run.
+
+    Args:
+        split: `Split`.
+        teacher: `keras.Model`.
+        losses: List of distillation losses.
+    """
+    data = split.x, split.y
+    with tempfile.TemporaryDirectory() as folder:
+        cache = TeacherCache.build(
+            pathlib.Path(folder) / "cache",
+            teacher,
+            data,
+            losses,
+            batch_size=50,
+            dtype="float32",
+            verbose=0,
+        )
+        joined = cache.join(data, batch_size=len(split.y), shuffle=False)
+        pieces = [batch for batch, _ in joined.as_numpy_iterator()]
+    x = tf.nest.map_structure(lambda *parts: np.concatenate(parts), *pieces)
+    return dataclasses.replace(split, x=x, cache=cache)
+
+
+def _untrained(task, arm, teacher, seed):
+    if isinstance(teacher, keras.Model):
+        # Its weights become those of another seed's teacher.
+        teacher = _copied(teacher)
     keras.utils.set_random_seed(seed)
-    model = student = task.make_student()
+    model = task.make_student()
     if arm.terms:
-        model = Distiller(teacher, student, **arm.settings(task.layers))
-    else:
-        data = data.map(lambda x, y: (inputs_of(x), y))
-    keras.utils.set_random_seed(seed)
-    fit(model, task.training, data)
-    return student
+        model = Distiller(teacher, model, **arm.settings(task.layers))
+    return compiled(model, task.training)
+
+
+def _copied(model):
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _start_again(model, untrained):
+    for variable, start in zip(model.variables, untrained.variables, strict=True):
+        variable.assign(start)
+    for variable in model.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
 
 
 def trained_teacher(task, number, work):
@@ -146,7 +235,8 @@ def trained_teacher(task, number, work):
         teacher = task.make_teacher()
         training, (x, y) = task.teacher_training, task.splits[number].teacher_data
         order = order_of(len(y), training.updates, training.batch_size, [number, 0])
-        fit(teacher, training, _part(x, y, order, 1, task.augment, [number, 1]).prefetch(4))
+        data = _part(x, y, order, 1, task.augment, [number, 1]).prefetch(4)
+        compiled(teacher, training).fit(data, epochs=1, shuffle=False, verbose=0)
         path.parent.mkdir(parents=True, exist_ok=True)
         teacher.save(path)
     return keras.models.load_model(path)

@@ -34,15 +34,15 @@ def described(training):
 
 def is_current(line, task, arm, teacher):
     """Says whether a run is there, and its settings and its teacher what they are today."""
-    if line is None or (arm != ALONE and line["teacher"] != teacher):
+    if line is None or (arm.terms and line["teacher"] != teacher):
         return False
-    now = (ARMS[arm].holds(), described(task.training), task.title)
+    now = (arm.holds(), described(task.training), task.title)
     return (line["holds"], line["training"], line["title"]) == now
 
 
 def suits(task, arm):
     """Says whether an arm makes sense for a task."""
-    return not any(name in task.without for name, _ in ARMS[arm].terms)
+    return not any(name in task.without for name, _ in arm.terms)
 
 
 class Teachers:
@@ -75,44 +75,55 @@ def run(task, arms, seeds, path, work):
 
     Args:
         task: `Task`.
-        arms: Names of arms.
+        arms: Dictionary from a name to an `Arm`.
         seeds: Number of seeds.
         path: File of results.
         work: Folder of teachers.
     """
-    from gain_training import accuracy, train_student
+    from gain_training import train_students
 
     lines, teachers = read(path), Teachers(task, work)
-    wanted = [(arm, seed) for seed in range(seeds) for arm in arms if suits(task, arm)]
-    missing = [
-        (arm, seed)
-        for arm, seed in wanted
-        if not is_current(lines.get((task.name, arm, seed)), task, arm, teachers.of(seed)[1])
-    ]
-    for number, (arm, seed) in enumerate(missing, start=1):
-        teacher, scores = teachers.of(seed)
+    for name, arm in arms.items():
+        missing = [
+            seed
+            for seed in range(seeds if suits(task, arm) else 0)
+            if not is_current(lines.get((task.name, name, seed)), task, arm, teachers.of(seed)[1])
+        ]
         started = time.perf_counter()
-        student = train_student(task, ARMS[arm], teacher, seed)
-        seconds = time.perf_counter() - started
-        split = task.split_of(seed)
-        line = {
-            "task": task.name,
-            "arm": arm,
-            "seed": seed,
-            **{on: accuracy(student, *getattr(split, on)) for on in ON},
-            "teacher": scores,
-            "parameters": student.count_params(),
-            "seconds": round(seconds, 1),
-            "holds": ARMS[arm].holds(),
-            "training": described(task.training),
-            "title": task.title,
-        }
-        append(path, line)
-        print(
-            f"{task.name} {number}/{len(missing)} {arm} seed {seed}: validation "
-            f"{line['validation']:.1f}, {seconds:.0f} s",
-            flush=True,
-        )
+        for seed, student in train_students(task, arm, lambda s: teachers.of(s)[0], missing):
+            seconds = time.perf_counter() - started
+            line = {"task": task.name, "arm": name, "seed": seed, "seconds": round(seconds, 1)}
+            line |= result(task, arm, seed, student, teachers)
+            append(path, line)
+            print(
+                f"{task.name} {name} seed {seed}: validation {line['validation']:.1f}, "
+                f"{seconds:.0f} s",
+                flush=True,
+            )
+            started = time.perf_counter()
+
+
+def result(task, arm, seed, student, teachers):
+    """Returns what a trained student has reached, and what it was trained with, as a dictionary.
+
+    Args:
+        task: `Task`.
+        arm: `Arm`.
+        seed: Seed of the student.
+        student: The student.
+        teachers: `Teachers`.
+    """
+    from gain_training import accuracy
+
+    split = task.split_of(seed)
+    return {
+        **{on: accuracy(student, *getattr(split, on)) for on in ON},
+        "teacher": teachers.of(seed)[1],
+        "parameters": student.count_params(),
+        "holds": arm.holds(),
+        "training": described(task.training),
+        "title": task.title,
+    }
 
 
 def chosen_arms(text):
@@ -140,7 +151,8 @@ def main():
     given = parser.parse_args()
     task = TASKS[given.task](Options(given.data_dir, given.work, given.teacher))
     path = RESULTS / "gains.jsonl"
-    run(task, given.arms, given.seeds, path, given.work)
+    arms = {name: ARMS[name] for name in given.arms}
+    run(task, arms, given.seeds, path, given.work)
     text = page(read(path), list(TASKS), given.on)
     (RESULTS / f"gains_{given.on}.md").write_text(text, encoding="utf-8")
     print(text)

@@ -2,13 +2,13 @@
 
 Run: python benchmarks/pruning.py --data-dir FOLDER [--seeds 5]
 
-The images, the teacher and the student of benchmarks/methods.py: MNIST at 14 x 14 pixels, a student
-of 1,414 parameters that sees 1,000 images. It learns from labels for 1,200 updates. From there it
-goes on for 800, once with labels alone and once with the recipe of soft targets: unpruned, pruned
-(the sparsity grows over 250 updates, then the zeros stay), 2:4, and with 16 different weights per
-kernel. Start, images, order, updates and learning rate are the same in all. Accuracy on 10,000 test
-images, differences paired by seed, and sizes: of the float weights with gzip, and of seed 0's int8
-file with gzip. Writes benchmarks/results/pruning.md.
+The images, the teacher and the student of benchmarks/gains.py mnist14: MNIST at 14 x 14 pixels, a
+student of 1,414 parameters that sees 1,000 images. It learns from labels for 1,200 updates. From
+there it goes on for 800, once with labels alone and once with the recipe of soft targets: unpruned,
+pruned (the sparsity grows over 250 updates, then the zeros stay), 2:4, and with 16 different
+weights per kernel. Start, images, order, updates and learning rate are the same in all. Accuracy on
+10,000 test images, differences paired by seed, and sizes: of the float weights with gzip, and of
+seed 0's int8 file with gzip. Writes benchmarks/results/pruning.md.
 """
 
 import argparse
@@ -17,12 +17,13 @@ import tempfile
 
 import keras
 import numpy as np
-from methods import LABELS, Images
+from gain_tasks import TASKS, Options
+from gain_training import LABELS, accuracy, trained_teacher
 
 from keras_distill import Distiller, compression, export_tflite, recipes
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "pruning.md"
-RAMP, EPOCHS = 250, 40
+LABELS_EPOCHS, EPOCHS, RAMP = 60, 40, 250
 KINDS = {
     "50 % zeros": lambda student: compression.prune(student, 0.5, end_step=RAMP),
     "2:4": lambda student: compression.prune(student, pattern="2:4"),
@@ -31,24 +32,24 @@ KINDS = {
 }
 
 
-def train(model, task, rate, epochs, seed, with_teacher=False):
+def train(model, task, rate, epochs, seed, teacher=None):
     """Trains a student with labels, or with soft targets too."""
     keras.utils.set_random_seed(seed)
-    learner = Distiller(task.teacher, model, **recipes.get("kd")) if with_teacher else model
-    x, y = task.train
-    decay = keras.optimizers.schedules.CosineDecay(rate, epochs * len(x) // task.batch_size)
+    learner = model if teacher is None else Distiller(teacher, model, **recipes.get("kd"))
+    x, y, size = task.splits[0].x, task.splits[0].y, task.training.batch_size
+    decay = keras.optimizers.schedules.CosineDecay(rate, epochs * len(x) // size)
     learner.compile(keras.optimizers.Adam(decay), LABELS, steps_per_execution=20)
-    learner.fit(x, y, batch_size=task.batch_size, epochs=epochs, verbose=0)
+    learner.fit(x, y, batch_size=size, epochs=epochs, verbose=0)
 
 
-def compressed(student, kind, task, seed, with_teacher):
+def compressed(student, kind, task, seed, teacher):
     """Returns a student that was compressed while it went on learning."""
     if kind == "unpruned":
         model = keras.models.clone_model(student)
         model.set_weights(student.get_weights())
     else:
         model = KINDS[kind](student)
-    train(model, task, task.rate / 2, EPOCHS, 100 + seed, with_teacher)
+    train(model, task, task.training.rate / 2, EPOCHS, 100 + seed, teacher)
     return model if kind == "unpruned" else compression.strip(model)
 
 
@@ -56,31 +57,25 @@ def int8_gzip(model, task):
     """Returns the bytes of a model's int8 file with gzip."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model.tflite"
-        export_tflite(model, path, "int8", task.train[0][:200], target="arduino")
+        export_tflite(model, path, "int8", task.splits[0].x[:200], target="arduino")
         return compression.summarize(path).compressed_size
 
 
-def accuracy(model, task):
-    """Returns the accuracy in %."""
-    x, y = task.test
-    return 100 * np.mean(model.predict(x, batch_size=500, verbose=0).argmax(axis=-1) == y)
-
-
-def run(task, seed):
+def run(task, teacher, seed):
     """Returns accuracies in % and sizes in bytes of one seed, by kind and way to learn."""
     keras.utils.set_random_seed(seed)
-    student = task.student(None)
-    train(student, task, task.rate, task.epochs, seed)
+    student = task.make_student()
+    train(student, task, task.training.rate, LABELS_EPOCHS, seed)
     found = {}
     for kind in ("unpruned", *KINDS):
         for way in ("labels", "distilled"):
-            model = compressed(student, kind, task, seed, way == "distilled")
-            found[kind, way] = accuracy(model, task)
+            model = compressed(student, kind, task, seed, teacher if way == "distilled" else None)
+            found[kind, way] = accuracy(model, *task.splits[0].test)
         found[kind, "gzip"] = compression.summarize(model).compressed_size
         if seed == 0:
             found[kind, "int8"] = int8_gzip(model, task)
         print(
-            seed, kind, *(found[kind, way].round(2) for way in ("labels", "distilled")), flush=True
+            seed, kind, *(round(found[kind, way], 2) for way in ("labels", "distilled")), flush=True
         )
     return found
 
@@ -109,14 +104,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--work", type=pathlib.Path, default=RESULTS.parent / "gains_work")
     options = parser.parse_args()
-    task = Images(options.data_dir)
-    runs = [run(task, seed) for seed in range(options.seeds)]
+    task = TASKS["mnist14"](Options(options.data_dir, options.work))
+    teacher, test = trained_teacher(task, 0, options.work), task.splits[0].test
+    runs = [run(task, teacher, seed) for seed in range(options.seeds)]
     lines = [
         f"Made by `benchmarks/pruning.py --seeds {options.seeds}`: accuracy in % on "
-        f"{len(task.test[0]):,} test images, mean ± standard deviation over the seeds 0 to "
+        f"{len(test[0]):,} test images, mean ± standard deviation over the seeds 0 to "
         f"{options.seeds - 1}; differences paired by seed, ± their standard error. The teacher has "
-        f"{accuracy(task.teacher, task):.1f} %. Sizes in bytes, of the distilled ones.",
+        f"{accuracy(teacher, *test):.1f} %. Sizes in bytes, of the distilled ones.",
         "",
         "| student | labels | distilled | distilled - labels | labels: against unpruned "
         "| distilled: against unpruned | float weights, gzip | int8 file, gzip |",

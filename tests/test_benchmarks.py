@@ -1,62 +1,106 @@
-"""What the benchmark of methods says of its rows, and which runs it makes again."""
+"""What the benchmark of methods says of its rows, and how it counts them."""
 
-import importlib.util
-import json
 import pathlib
+import sys
 
 import pytest
+
+from keras_distill import losses
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 
 
-@pytest.fixture
-def methods():
-    spec = importlib.util.spec_from_file_location("methods", BENCHMARKS / "methods.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module", autouse=True)
+def path_of_benchmarks():
+    before = set(sys.modules)
+    sys.path.insert(0, str(BENCHMARKS))
+    yield
+    sys.path.remove(str(BENCHMARKS))
+    for name in set(sys.modules) - before:
+        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
 
 
-def test_rows_say_what_they_hold(methods):
-    assert methods.holds(methods.ALONE, False) == "labels"
-    assert methods.holds("kd", False) == "0.1 labels + 0.9 soft targets (T 4.0)"
-    assert "soft targets (T 4.0)" in methods.holds("amad", False)
+def holds(method, way, share=1.0):
+    from method_arms import MethodArm
+
+    return MethodArm(method, way, 240, share).holds()
+
+
+def test_rows_say_what_they_hold():
+    assert holds("kd", "published") == "0.1 labels + 0.9 soft targets (T 4.0)"
+    assert "soft targets (T 4.0)" in holds("amad", "published")
     tinybert = "1 tinybert + 1 hidden states"
-    assert methods.holds("tinybert", False) == f"{tinybert} + 1 soft targets (T 1.0)"
-    soft = methods.holds("tinybert", True)
+    assert holds("tinybert", "published") == f"{tinybert} + 1 soft targets (T 1.0)"
+    soft = holds("tinybert", "+ soft targets")
     assert soft == f"0.1 labels + 0.9 soft targets (T 4.0) + {tinybert}"
-    assert methods.holds("sals", False) == "1 labels + 1000 sals"
-    assert "instance_weight 6.75" in methods.holds("mlkd", False)
+    assert holds("sals", "published") == "1 labels + 1000 sals"
+    assert "instance_weight 6.75" in holds("mlkd", "published")
+    assert holds("sp", "balanced") == "1 labels + balanced sp"
+    assert holds("hidden_states", "balanced", 0.3) == "1 labels + balanced to 0.3 hidden states"
+    at_kd = "1 labels + balanced at + balanced soft targets (T 4.0)"
+    assert holds("at_kd", "balanced") == at_kd
 
 
-def test_chosen_rows_are_trained_where_they_are_missing_or_their_recipe_has_changed(
-    methods, tmp_path, monkeypatch
-):
-    class Task:
-        methods = ("kd", "minilm", "cc")
-        teacher = None
+def test_a_warm_up_takes_a_twelfth_of_the_updates():
+    from method_arms import MethodArm
 
-    path = tmp_path / "methods_text.jsonl"
-    unlike = {"method": "minilm", "soft_targets": False, "seed": 0, "accuracy": 1.0}
-    kept = unlike | {"method": "cc", "holds": "1 labels + 0.02 cc"}
-    current = unlike | {"soft_targets": True, "holds": methods.holds("minilm", True)}
-    current |= {"data": methods.DATA}
-    path.write_text("".join(json.dumps(line) + "\n" for line in (unlike, kept, current)))
-    monkeypatch.setattr(methods, "accuracy_of", lambda model, task: 81.8)
-    trained = []
-    monkeypatch.setattr(methods, "train", lambda task, *key: trained.append(key) or 2.0)
-    methods.run(Task(), path, 1, ["minilm"], again=False)
-    assert trained == [("minilm", False, 0)]
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [line["accuracy"] for line in lines] == [2.0, 1.0, 1.0]
-    methods.run(Task(), path, 1, ["minilm"], again=False)
-    assert len(trained) == 1
-    methods.run(Task(), path, 1, ["minilm"], again=True)
-    assert trained[1:] == [("minilm", False, 0), ("minilm", True, 0)]
-    assert json.loads(path.read_text().splitlines()[0]) == kept
+    weight = MethodArm("reviewkd", "published", 2_400).settings({})["distillation_loss_weights"][0]
+    assert [float(weight(step)) for step in (0, 100, 200, 2_400)] == [0.0, 2.5, 5.0, 5.0]
 
 
-def test_runs_on_images_that_are_now_set_apart_are_made_again(methods):
-    line = {"method": "kd", "soft_targets": False, "holds": methods.holds("kd", False)}
-    assert not methods._is_current(line)
-    assert methods._is_current(line | {"data": methods.DATA})
+def test_every_recipe_runs_in_some_task():
+    from method_arms import methods_of
+
+    from keras_distill import recipes
+
+    assert set(recipes.names()) < {*methods_of("digits"), *methods_of("sst2-heads")}
+
+
+def test_arms_are_the_chosen_methods_in_the_chosen_ways():
+    import methods
+    from gain_tasks import Task, Training
+
+    task = Task("digits", "Digits", [], None, Training(240, 0.1))
+    both = [*methods.arms_of(task, ["sp", "kd"], None, [1.0])]
+    assert both == ["alone", "sp balanced", "kd balanced", "sp published", "kd published"]
+    # Soft targets aren't added to soft targets.
+    added = [*methods.arms_of(task, ["sp", "kd"], ["+ soft targets", "balanced"], [0.3])]
+    assert added == ["alone", "sp balanced 0.3", "kd balanced 0.3", "sp + soft targets"]
+    arm = methods.arms_of(task, ["sp"], ["balanced"], [0.3])["sp balanced 0.3"]
+    assert arm.settings({})["distillation_loss_weights"] == [losses.Balanced(0.3)]
+    with pytest.raises(ValueError, match="no methods of this task: minilm"):
+        methods.arms_of(task, ["minilm"], None, [1.0])
+
+
+def test_the_page_counts_what_gains_and_what_loses():
+    from method_tables import page
+
+    gains = {
+        ("alone", 0): 0.0,
+        ("alone", 1): 0.0,
+        ("sp balanced", 0): 1.0,
+        ("sp balanced", 1): 3.0,
+        ("sp published", 0): -1.0,
+        ("sp published", 1): -3.0,
+        ("at balanced", 0): 1.0,
+        ("at balanced", 1): -2.0,
+    }
+    lines = {
+        ("digits", arm, seed): {
+            "arm": arm,
+            "seed": seed,
+            "test": 90.0 + gain,
+            "teacher": {"test": 99.0},
+            "holds": "1 labels + 3000 sp",
+            "training": "Few updates.",
+            "title": "Digits",
+        }
+        for (arm, seed), gain in gains.items()
+    }
+    text = page(lines, ["rows", "digits"], "test")
+    assert "| digits | published | 1 | -2.0 | 0 | 1: sp |" in text
+    # Within one standard error of the student alone, at is below it by 0.5 ± 1.5.
+    assert "| digits | balanced | 2 | +0.8 | 1 | 0 |" in text
+    assert "| sp | -2.0 ± 1.0 | +2.0 ± 1.0 | 1 labels + 3000 sp |" in text
+    assert "| at |  | -0.5 ± 1.5 |  |" in text

@@ -138,31 +138,52 @@ def test_views_of_a_sample_keep_its_label():
 
 def test_what_is_finished_is_trained_again_only_with_other_settings(tmp_path, capsys):
     import gains
+    from gain_arms import ARMS
     from gain_tables import read
 
     path = tmp_path / "gains.jsonl"
-    gains.run(tiny_task(), ["alone", "unlabeled-kd1"], 1, path, tmp_path)
+    arms = {name: ARMS[name] for name in ("alone", "unlabeled-kd1")}
+    gains.run(tiny_task(), arms, 1, path, tmp_path)
     assert len(path.read_text().splitlines()) == 2
-    assert "tiny 2/2 unlabeled-kd1 seed 0" in capsys.readouterr().out
+    assert "tiny unlabeled-kd1 seed 0" in capsys.readouterr().out
     assert (tmp_path / "tiny_teacher_0.keras").exists()
-    gains.run(tiny_task(), ["alone", "unlabeled-kd1"], 1, path, tmp_path)
+    gains.run(tiny_task(), arms, 1, path, tmp_path)
     assert len(path.read_text().splitlines()) == 2
-    gains.run(tiny_task(updates=5), ["alone"], 1, path, tmp_path)
+    gains.run(tiny_task(updates=5), {"alone": ARMS["alone"]}, 1, path, tmp_path)
     assert len(path.read_text().splitlines()) == 3
     assert read(path)["tiny", "alone", 0]["training"].startswith("5 updates")
 
 
+def trained(arm, seeds, teacher):
+    from gain_training import train_students
+
+    students = train_students(tiny_task(), arm, lambda seed: teacher, seeds)
+    return {seed: student.get_weights() for seed, student in students}
+
+
 def test_a_seed_gives_each_arm_the_same_student_to_start_from():
     from gain_arms import ARMS, Arm
-    from gain_training import train_student
 
-    task = tiny_task()
-    teacher = task.make_teacher()
+    teacher = tiny_task().make_teacher()
     # A loss of weight 0 changes nothing but the way of training.
     without = Arm(ARMS["kd"].terms, (0.0,))
-    students = [train_student(task, arm, teacher, seed=1) for arm in (ARMS["alone"], without)]
-    for alone, other in zip(*(student.get_weights() for student in students), strict=True):
-        np.testing.assert_allclose(alone, other, rtol=1e-5)
+    alone, other = (trained(arm, [1], teacher)[1] for arm in (ARMS["alone"], without))
+    for weight, same in zip(alone, other, strict=True):
+        np.testing.assert_allclose(weight, same, rtol=1e-5)
+
+
+def test_a_student_is_the_same_after_another_seed_and_without_a_cached_teacher(monkeypatch):
+    import gain_training
+    from gain_arms import ARMS
+
+    monkeypatch.setattr(gain_training, "STEPS", 2)
+    teacher = tiny_task().make_teacher()
+    both = trained(ARMS["balanced-kd"], [0, 1], teacher)
+    monkeypatch.setattr(gain_training, "_can_be_cached", lambda *_: False)
+    one = trained(ARMS["balanced-kd"], [1], teacher)
+    assert np.abs(both[0][0] - both[1][0]).max() > 1e-3
+    for weight, same in zip(both[1], one[1], strict=True):
+        np.testing.assert_allclose(weight, same, rtol=1e-4, atol=1e-6)
 
 
 def test_arms_say_what_they_hold():

@@ -1,5 +1,7 @@
 """SST-2: sentences of film reviews, and small transformers."""
 
+import dataclasses
+
 import keras
 import numpy as np
 
@@ -94,4 +96,15 @@ def sst2(options):
         teacher_training=Training(updates=1_200, rate=1e-3, batch_size=128),
         # Attention over space makes no sense of words.
         without=("at",),
+    )
+
+
+def sst2_heads(options):
+    """SST-2, the student with as many heads as the teacher, for losses that pair them."""
+    task = sst2(options)
+    return dataclasses.replace(
+        task,
+        name="sst2-heads",
+        title=task.title.replace("2 heads", "4 heads"),
+        make_student=lambda: transformer(16, 4, 1, "student"),
     )

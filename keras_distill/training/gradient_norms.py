@@ -106,11 +106,12 @@ class GradientNorms(keras.layers.Layer):
         losses = [values[0] if reference is None else reference, *values]
 
         def measured():
-            with tape.stop_recording():
-                return ops.stack([squared_norm(tape.gradient(loss, weights)) for loss in losses])
+            return ops.stack([squared_norm(tape.gradient(loss, weights)) for loss in losses])
 
         is_time = ops.logical_or(step < _FIRST, ops.equal(step % _EVERY, 0))
-        found = tf.cond(is_time, measured, lambda: tf.zeros(self.count + 1))
+        # The condition isn't recorded either: tracing would make second gradients of its branches.
+        with tape.stop_recording():
+            found = tf.cond(is_time, measured, lambda: tf.zeros(self.count + 1))
         found = mean_over_replicas(found)
         before = ops.convert_to_tensor(self.squares)
         # Where a batch has no labels, or a loss no gradient, what was measured before stays.

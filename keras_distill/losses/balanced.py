@@ -11,8 +11,8 @@ class Balanced:
     """Weight by which a loss's gradient is a given share of that of the labels.
 
     The weight is `share * |g_labels| / |g_loss|`, where `|g|` is the norm of a gradient with
-    respect to all weights of the student, measured on single batches while it trains: in each of
-    the first steps, and then in one of a hundred. So a loss counts the same in any task, whatever
+    respect to the student's weights that the loss reaches, measured on single batches while it
+    trains: in each of the first steps, and then in one of a hundred. So a loss counts the same in any task, whatever
     its scale, the width of the layers or the number of classes. Where a step learns from no labels,
     the first balanced loss takes their place. `distillation_loss_weights="balanced"` gives it to
     each loss.

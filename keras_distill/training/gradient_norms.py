@@ -6,10 +6,11 @@ from keras import ops
 
 from keras_distill.training.replicas import mean_over_replicas
 
-# In each of the first steps, then in one of `_EVERY`: the later ones cost one part in fifty.
-_FIRST = 10
+# Steps that measure: these, and one of `_EVERY`. Gradients change most at the start: what the very
+# first batches say may be wrong by a factor of a thousand fifty steps later.
+_EARLY = (*range(10), *range(10, 100, 10))
 _EVERY = 100
-# Of the running mean. The first steps are noisy, and what they say goes out of date soon.
+# Of the running mean, so that the first measurements are soon forgotten.
 _MOMENTUM = 0.7
 
 
@@ -37,27 +38,33 @@ class MeasuringTimes:
         return is_now
 
     def _holds(self):
-        return self._count < _FIRST or -self._count % _EVERY < self._steps
+        steps = range(self._count, self._count + self._steps)
+        return -self._count % _EVERY < self._steps or any(step in steps for step in _EARLY)
 
 
-def squared_norm(gradients):
+def squared_norm(gradients, reached=None):
     """Returns the squared norm of a gradient, a scalar tensor in float32.
 
     Args:
         gradients: List of tensors, one per weight, or `None` among them.
+        reached: Another such list: only the weights count that have a gradient in it.
     """
     parts = [
         ops.sum(ops.square(ops.cast(tf.convert_to_tensor(gradient), "float32")))
-        for gradient in gradients
-        if gradient is not None
+        for gradient, other in zip(gradients, reached or gradients, strict=True)
+        if gradient is not None and other is not None
     ]
     return sum(parts) if parts else ops.zeros((), "float32")
 
 
 class GradientNorms(keras.layers.Layer):
-    """Running means of the squared norms of the gradients of the labels' loss and of each loss.
+    """Running means of the squared norms of the gradients of each loss and of the labels' loss.
 
-    A layer, so that they are saved and restored with the distiller.
+    The norm of the labels' gradient is that on the weights that the other loss reaches: what it
+    does to the layers behind a tapped one says nothing of how the two share those before it.
+
+    The means are geometric, in which one gradient that is a hundred times longer than the others
+    counts little. A layer, so that they are saved and restored with the distiller.
 
     Args:
         count: Number of losses.
@@ -67,7 +74,7 @@ class GradientNorms(keras.layers.Layer):
         super().__init__(name="gradient_norms", dtype="float32")
         self.count = count
         self.squares = self.add_weight(
-            shape=(count + 1,),
+            shape=(count, 2),
             initializer="zeros",
             trainable=False,
             aggregation="mean",
@@ -86,8 +93,7 @@ class GradientNorms(keras.layers.Layer):
         Args:
             index: Number of the loss.
         """
-        squares = ops.convert_to_tensor(self.squares)
-        reference, of_loss = squares[0], squares[1 + index]
+        reference, of_loss = ops.unstack(ops.convert_to_tensor(self.squares)[index])
         is_known = ops.logical_and(reference > 0, of_loss > 0)
         ratio = ops.sqrt(ops.where(is_known, reference, 1.0) / ops.where(is_known, of_loss, 1.0))
         return ratio
@@ -103,20 +109,26 @@ class GradientNorms(keras.layers.Layer):
             weights: List of the student's weights.
             step: Number of optimizer updates made so far.
         """
-        losses = [values[0] if reference is None else reference, *values]
+        reference = values[0] if reference is None else reference
 
         def measured():
-            return ops.stack([squared_norm(tape.gradient(loss, weights)) for loss in losses])
+            of_labels = tape.gradient(reference, weights)
+            of_losses = [tape.gradient(value, weights) for value in values]
+            return ops.stack(
+                [[squared_norm(of_labels, of_loss), squared_norm(of_loss)] for of_loss in of_losses]
+            )
 
-        is_time = ops.logical_or(step < _FIRST, ops.equal(step % _EVERY, 0))
+        step = ops.cast(step, "int64")
+        is_time = ops.logical_or(ops.any(ops.equal(step, _EARLY)), ops.equal(step % _EVERY, 0))
         # The condition isn't recorded either: tracing would make second gradients of its branches.
         with tape.stop_recording():
-            found = tf.cond(is_time, measured, lambda: tf.zeros(self.count + 1))
+            found = tf.cond(is_time, measured, lambda: tf.zeros((self.count, 2)))
         found = mean_over_replicas(found)
         before = ops.convert_to_tensor(self.squares)
         # Where a batch has no labels, or a loss no gradient, what was measured before stays.
-        is_usable = ops.logical_and(ops.all(ops.isfinite(found)), found[0] > 0)
-        is_usable = ops.logical_and(is_usable, found > 0)
-        momentum = ops.where(before > 0, _MOMENTUM, 0.0)
-        after = momentum * before + (1.0 - momentum) * found
+        is_usable = ops.logical_and(ops.isfinite(found), found > 0)
+        is_usable = ops.all(is_usable, axis=-1, keepdims=True)
+        logs = [ops.log(ops.where(of > 0, of, 1.0)) for of in (before, found)]
+        mean = ops.exp(_MOMENTUM * logs[0] + (1.0 - _MOMENTUM) * logs[1])
+        after = ops.where(before > 0, mean, found)
         self.squares.assign(ops.where(is_usable, after, before))

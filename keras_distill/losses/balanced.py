@@ -12,10 +12,10 @@ class Balanced:
 
     The weight is `share * |g_labels| / |g_loss|`, where `|g|` is the norm of a gradient with
     respect to the student's weights that the loss reaches, measured on single batches while it
-    trains: in each of the first steps, and then in one of a hundred. So a loss counts the same in any task, whatever
-    its scale, the width of the layers or the number of classes. Where a step learns from no labels,
-    the first balanced loss takes their place. `distillation_loss_weights="balanced"` gives it to
-    each loss.
+    trains: in each of the first steps, and then in one of a hundred. So a loss counts the same in
+    any task, whatever its scale, the width of the layers or the number of classes. Where a step
+    learns from no labels, the first balanced loss takes their place.
+    `distillation_loss_weights="balanced"` gives it to each loss.
 
     `student_loss_weight` and the number of losses act as always: with `student_loss_weight=None`
     two losses of share 1 together weigh up to twice as much as the labels.

@@ -39,6 +39,7 @@ MAY_IMPORT = {
         "visualization",
     },
     "compression": {"tflite", "features"},
+    "schemes": {"distiller", "training", "cache", "features", "losses"},
     "distiller": {"training", "cache", "features", "losses"},
     "training": {"cache", "features", "losses"},
     "cache": {"features", "losses"},

@@ -66,6 +66,13 @@ class BuildSpec:
                 "Teacher must be a keras.Model, or a function from a batch to logits. "
                 f"Received: teacher={shown(teacher)}"
             )
+        if self._branch.needs_labels:
+            raise ValueError(
+                "This teacher's answers depend on the labels, as those of a TeacherEnsemble with "
+                'weights="confidence" do, and a cache keeps answers without them: use '
+                'weights="entropy" or "uniform", or give Distiller the teacher itself. '
+                f"Received: teacher={shown(teacher)}"
+            )
         batch_size = check_size("batch_size", batch_size)
         views = check_size("views", views)
         top_k = None if top_k is None else check_size("top_k", top_k)

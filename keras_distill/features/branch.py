@@ -57,6 +57,7 @@ class Branch:
         symbolic_inputs: The branch's own description of its inputs, or `None` if it has none.
         supports_jit: Whether XLA can compile the forward pass.
         computes: Whether outputs are computed of a batch's inputs, so that a cache can be built.
+        needs_labels: Whether the output depends on the labels of a batch too.
     """
 
     model = None
@@ -66,6 +67,7 @@ class Branch:
     symbolic_inputs = None
     supports_jit = True
     computes = True
+    needs_labels = False
 
     def __init__(self, source, name="teacher", input_function=None):
         self.source = source
@@ -88,6 +90,16 @@ class Branch:
             `Forward` of tensors.
         """
         raise NotImplementedError(f"{type(self).__name__} must override `forward`.")
+
+    def with_labels(self, forward, labels, checks):
+        """Returns a forward pass with what depends on the labels of its batch.
+
+        Args:
+            forward: `Forward` of tensors, as from `forward`.
+            labels: `BatchLabels` of the batch.
+            checks: `Checks` of the step.
+        """
+        return forward
 
     def tap(self, wanted):
         """Prepares the branch for what losses tap of it.

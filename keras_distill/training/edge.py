@@ -185,6 +185,7 @@ class Edge:
         Returns:
             List of scalar tensors in float32.
         """
+        source = self.source.with_labels(source, labels, Checks(under_xla))
         context = LossContext(
             teacher_input_gradient=source.input_gradient,
             student_input_gradient=target.input_gradient,

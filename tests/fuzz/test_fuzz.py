@@ -15,6 +15,7 @@ from keras_distill import (
     datasets,
     losses,
     recipes,
+    schemes,
     tflite,
     visualization,
 )
@@ -37,6 +38,7 @@ LEFT_OUT = {
     "LossContext": "what a distiller gives to a loss",
     "Recipe": "a result",
     "Report": "a result",
+    "Scheme": "a result",
     "TensorInfo": "a part of a TFLiteModel",
     "Verification": "a result",
     "require": "takes nothing",
@@ -45,6 +47,7 @@ MODULES = {
     "": (keras_distill, keras_distill.__all__),
     "losses.": (losses, losses.__all__),
     "cache.": (cache, cache.__all__),
+    "schemes.": (schemes, schemes.__all__),
     "compression.": (compression, compression.__all__),
     "tflite.": (tflite, tflite.__all__),
     "architectures.": (architectures, architectures.names()),

@@ -1,6 +1,16 @@
 """The table of valid calls: one for each public class, function and method."""
 
-from tests.fuzz.calls import cache, comparison, compression, data, files, losses, tflite, training
+from tests.fuzz.calls import (
+    cache,
+    comparison,
+    compression,
+    data,
+    files,
+    losses,
+    schemes,
+    tflite,
+    training,
+)
 
-MODULES = (losses, training, cache, comparison, compression, tflite, data, files)
+MODULES = (losses, training, cache, schemes, comparison, compression, tflite, data, files)
 CALLS = {call.name: call for module in MODULES for call in module.CALLS}

@@ -1,0 +1,73 @@
+"""The list of all schemes, for people who choose one."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheme:
+    """What there is to know about a scheme before it is used.
+
+    Args:
+        name: Its public name.
+        summary: One sentence.
+        take_this_when: The situation that it is for.
+        passes: What a training step costs, in passes of the models.
+        paper: The reference.
+    """
+
+    name: str
+    summary: str
+    take_this_when: str
+    passes: str
+    paper: str
+
+
+# The single list of the schemes, in the order in which the guide shows them.
+SCHEMES = [
+    Scheme(
+        "Distiller",
+        "A frozen teacher teaches a student.",
+        "you have a teacher that is better than the student",
+        "1 teacher (0 with a cache), 1 student",
+        "Hinton, Vinyals, Dean, 2015",
+    ),
+    Scheme(
+        "TeacherEnsemble",
+        "Several teachers in the place of one.",
+        "you have several trained models, or can train one several times",
+        "1 of each teacher (0 with a cache), 1 student",
+        "You et al., KDD 2017; Zhang et al., ICASSP 2022",
+    ),
+]
+
+
+def catalogue() -> list[Scheme]:
+    """Lists all schemes, the plainest first.
+
+    Returns:
+        List of `Scheme`.
+
+    Example:
+
+    ```python
+    for scheme in catalogue():
+        print(f"{scheme.name}: take this when {scheme.take_this_when}")
+    ```
+    """
+    return list(SCHEMES)
+
+
+def as_markdown(schemes: list[Scheme]) -> str:
+    """Returns a table of schemes for a guide.
+
+    Args:
+        schemes: List of `Scheme`.
+
+    Returns:
+        Text of a Markdown table.
+    """
+    lines = ["| scheme | take this when | passes per step | paper |", "|---|---|---|---|"]
+    for scheme in schemes:
+        cells = (f"`{scheme.name}`", scheme.take_this_when, scheme.passes, scheme.paper)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"

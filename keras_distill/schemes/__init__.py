@@ -1,6 +1,8 @@
 """Who teaches whom: several teachers, assistants, and students that teach themselves."""
 
+from keras_distill.schemes.born_again import BornAgain
 from keras_distill.schemes.catalogue import Scheme, catalogue
+from keras_distill.schemes.chain import Chain, distill_chain
 from keras_distill.schemes.teacher_ensemble import TeacherEnsemble
 
-__all__ = ["Scheme", "TeacherEnsemble", "catalogue"]
+__all__ = ["BornAgain", "Chain", "Scheme", "TeacherEnsemble", "catalogue", "distill_chain"]

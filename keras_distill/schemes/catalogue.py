@@ -38,6 +38,20 @@ SCHEMES = [
         "1 of each teacher (0 with a cache), 1 student",
         "You et al., KDD 2017; Zhang et al., ICASSP 2022",
     ),
+    Scheme(
+        "distill_chain",
+        "Teacher, assistants and student, each taught by the one before it.",
+        "the student is far smaller than the teacher",
+        "1 teacher, 1 student, in each link",
+        "Mirzadeh et al., AAAI 2020",
+    ),
+    Scheme(
+        "BornAgain",
+        "Generations of one network, each taught by the one before it.",
+        "there is no larger teacher, and time to train the network several times",
+        "1 teacher, 1 student, in each generation",
+        "Furlanello et al., ICML 2018",
+    ),
 ]
 
 

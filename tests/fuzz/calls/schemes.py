@@ -1,9 +1,23 @@
 """Calls of the schemes."""
 
-from keras_distill.schemes import TeacherEnsemble, catalogue
+import keras
+
+from keras_distill.schemes import BornAgain, TeacherEnsemble, catalogue, distill_chain
 from tests.fuzz.cases import Call
 from tests.fuzz.place import cnn
-from tests.fuzz.rules import ANYTHING, NONE, keras_name, number, one_of, sequence_of
+from tests.fuzz.rules import (
+    ANYTHING,
+    FLAG,
+    NONE,
+    PATH,
+    count,
+    instance,
+    keras_name,
+    number,
+    one_of,
+    schedule_or_number,
+    sequence_of,
+)
 
 _KERAS = ANYTHING.of_keras()
 _SHARES = sequence_of(number(low=0), 2, 2)
@@ -19,7 +33,91 @@ def _ensemble(place):
     return TeacherEnsemble, arguments
 
 
+def _crossentropy():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def _chain(place):
+    arguments = {
+        "teacher": place.teacher(),
+        "students": [place.student()],
+        "data": (place.x[:4], place.y[:4]),
+        "distillation_losses": "kd",
+        "distillation_loss_weights": None,
+        "student_loss_weight": 0.5,
+        "optimizer": "sgd",
+        "loss": _crossentropy(),
+        "metrics": None,
+        "epochs": 1,
+        "batch_size": 4,
+        "validation_data": None,
+        "callbacks": None,
+        "directory": None,
+        "verbose": 0,
+        "run_eagerly": True,
+    }
+    return distill_chain, arguments
+
+
+def _born_again(place):
+    arguments = {
+        "student": place.student(),
+        "generations": 1,
+        "distillation_losses": "kd",
+        "distillation_loss_weights": None,
+        "student_loss_weight": None,
+    }
+    return BornAgain, arguments
+
+
+def _fit_generations(place, family, arguments):
+    family.compile("sgd", _crossentropy(), run_eagerly=True)
+    family.fit(place.x[:4], place.y[:4], batch_size=4, verbose=0)
+
+
+_LABELS_LOSS = NONE | instance(keras.losses.Loss) | one_of("mse", "kl_divergence")
+_LOSSES = sequence_of(one_of("kd", "dkd")).named("distillation loss")
+_LOSS_WEIGHT = NONE | schedule_or_number(0, 1)
 CALLS = [
+    Call(
+        "schemes.distill_chain",
+        _chain,
+        {
+            "teacher": NONE,
+            "data": _KERAS,
+            "distillation_losses": _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            "student_loss_weight": _LOSS_WEIGHT,
+            "optimizer": _KERAS,
+            "loss": (
+                NONE | instance(keras.losses.Loss) | one_of("mse", "kl_divergence")
+            ).of_keras(),
+            "metrics": _KERAS,
+            "epochs": count(high=7),
+            "batch_size": NONE | count(high=2**31),
+            "validation_data": _KERAS,
+            "callbacks": NONE,
+            "directory": NONE | PATH,
+            "verbose": FLAG | count(low=0, high=2),
+            "run_eagerly": _KERAS,
+        },
+        without=(("epochs", "huge_int"),),
+        module="schemes",
+        seconds=40,
+    ),
+    Call(
+        "schemes.BornAgain",
+        _born_again,
+        {
+            "generations": count(high=7),
+            "distillation_losses": NONE | _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            "student_loss_weight": _LOSS_WEIGHT,
+        },
+        _fit_generations,
+        module="schemes",
+        seconds=40,
+    ),
     Call(
         "schemes.TeacherEnsemble",
         _ensemble,

@@ -1,10 +1,11 @@
 """The list of schemes is complete, and the guide shows it."""
 
 import inspect
+import pathlib
 
 import keras_distill
 from keras_distill import TeacherCache, schemes
-from keras_distill.schemes.catalogue import catalogue
+from keras_distill.schemes.catalogue import as_markdown, catalogue
 
 
 def test_it_lists_each_public_scheme_once():
@@ -24,3 +25,9 @@ def test_each_paper_stands_in_the_docstring():
             text = inspect.getdoc(made)
             assert "Reference:" in text
             assert scheme.paper.split(",")[0].split(" et al.")[0].split()[0] in text
+
+
+def test_the_guide_has_the_table():
+    guide = pathlib.Path(__file__).parents[2] / "docs" / "schemes.md"
+    table = guide.read_text("utf-8").partition("schemes.catalogue() -->\n")[2]
+    assert table.partition("<!-- end of schemes")[0] == as_markdown(catalogue())

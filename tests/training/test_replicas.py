@@ -10,6 +10,7 @@ tf.config.set_logical_device_configuration(
 )
 from keras_distill import AttentionTransfer, Distiller, SoftTargets
 from keras_distill.losses import HintLearning
+from keras_distill.schemes import TeacherEnsemble
 
 rng = np.random.default_rng(0)
 x, y = rng.random((32, 8, 8, 1)).astype("float32"), rng.integers(0, 3, 32)
@@ -50,6 +51,20 @@ for one, two in zip(single, double):
     np.testing.assert_allclose(one, two, atol=1e-5)
 for name, values in single_history.items():
     np.testing.assert_allclose(values, double_history[name], rtol=1e-4, err_msg=name)
+
+def ensemble(strategy):
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        teachers = TeacherEnsemble([cnn(6), cnn(5)], "confidence", temperature=2.0)
+        losses = [SoftTargets(2.0), AttentionTransfer("1/conv", "conv")]
+        distiller = Distiller(teachers, cnn(3), losses)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        distiller.compile(keras.optimizers.SGD(0.1), loss)
+    distiller.fit(x, y, batch_size=16, shuffle=False, verbose=0)
+    return distiller.get_weights()
+
+for one, two in zip(ensemble(tf.distribute.get_strategy()), ensemble(mirrored)):
+    np.testing.assert_allclose(one, two, atol=1e-5, err_msg="several teachers")
 
 partly = np.where(np.arange(32) % 16 < 5, -1, y)
 alone, both = (train(strategy, partly, ["dkd"])[0] for strategy in (ONE, mirrored))

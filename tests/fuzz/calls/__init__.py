@@ -12,5 +12,5 @@ from tests.fuzz.calls import (
     training,
 )
 
-MODULES = (losses, training, cache, schemes, comparison, compression, tflite, data, files)
+MODULES = (losses, training, cache, comparison, compression, tflite, data, files, schemes)
 CALLS = {call.name: call for module in MODULES for call in module.CALLS}

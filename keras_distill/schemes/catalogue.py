@@ -64,8 +64,8 @@ def catalogue() -> list[Scheme]:
     Example:
 
     ```python
-    for scheme in catalogue():
-        print(f"{scheme.name}: take this when {scheme.take_this_when}")
+    situations = {scheme.name: scheme.take_this_when for scheme in catalogue()}
+    assert "BornAgain" in situations
     ```
     """
     return list(SCHEMES)

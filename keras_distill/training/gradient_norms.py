@@ -18,7 +18,8 @@ class MeasuringTimes:
     """Tells which calls of a training function hold a step that measures.
 
     It counts by itself, as asking the device for the number of updates would wait for it, and asks
-    only when it believes that it is time.
+    only when it believes that it is time; or in each call of several steps, whose last in an epoch
+    may make fewer.
 
     Args:
         iterations: Variable with the number of optimizer updates made so far.
@@ -31,7 +32,7 @@ class MeasuringTimes:
 
     def is_now(self):
         """Says whether the next call, which is counted, holds such a step."""
-        if self._holds():
+        if self._steps > 1 or self._holds():
             self._count = int(self._iterations.numpy())
         is_now = self._holds()
         self._count += self._steps

@@ -130,6 +130,14 @@ def test_the_labels_gradient_counts_on_the_weights_that_the_loss_reaches():
     assert float(distiller._edge._weights.norms.squares[0, 0]) == pytest.approx(expected, rel=1e-5)
 
 
+def test_an_epoch_that_ends_within_a_call_is_counted_as_long_as_it_was():
+    iterations = tf.Variable(0)
+    times = gradient_norms.MeasuringTimes(iterations, steps=20)
+    for _ in range(3):
+        assert times.is_now()
+        iterations.assign_add(4)
+
+
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
 def test_the_scale_of_a_loss_does_not_matter(factor):
     x, y = data()

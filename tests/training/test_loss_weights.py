@@ -131,11 +131,13 @@ def test_the_labels_gradient_counts_on_the_weights_that_the_loss_reaches():
 
 
 def test_an_epoch_that_ends_within_a_call_is_counted_as_long_as_it_was():
-    iterations = tf.Variable(0)
+    iterations = tf.Variable(96)
     times = gradient_norms.MeasuringTimes(iterations, steps=20)
-    for _ in range(3):
-        assert times.is_now()
-        iterations.assign_add(4)
+    assert times.is_now()
+    iterations.assign(100)
+    assert times.is_now()
+    iterations.assign(101)
+    assert not times.is_now()
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])

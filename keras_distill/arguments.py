@@ -167,6 +167,28 @@ def check_path(name: str, value: Any) -> pathlib.Path:
     return path
 
 
+def check_directory(name: str, value: Any) -> pathlib.Path:
+    """Checks that an argument is a folder or a path that is free, which holds in every folder.
+
+    Args:
+        name: The argument.
+        value: What was given: a string or an object of `pathlib`.
+
+    Returns:
+        Absolute `pathlib.Path`.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If a file has that name, or none can.
+    """
+    path = check_path(name, value).expanduser().absolute()
+    if path.exists() and not path.is_dir():
+        raise ValueError(
+            f"{name} must be a folder, and there is a file. Received: {name}={str(value)!r}"
+        )
+    return path
+
+
 def check_model(name: str, value: Any) -> Any:
     """Checks that an argument is a `keras.Model`, and returns it.
 

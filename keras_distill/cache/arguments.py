@@ -1,14 +1,13 @@
 """Checks of the arguments that building a cache and joining with it share."""
 
 import os
-import pathlib
 import re
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_distill.arguments import check_count, check_path, shown
+from keras_distill.arguments import check_count, check_directory, check_path, shown
 
 _SEED_LIMIT = 2**31
 _SIZE_LIMIT = 2**31 - 1
@@ -31,12 +30,7 @@ def local_directory(directory):
             "files. Build it in a local folder and copy that to the remote place and back, or "
             f"mount the remote place (for gs://, with gcsfuse). Received: directory={directory!r}"
         )
-    path = pathlib.Path(directory).expanduser().absolute()
-    if path.exists() and not path.is_dir():
-        raise ValueError(
-            f"directory must be a folder, and there is a file. Received: directory={directory!r}"
-        )
-    return path
+    return check_directory("directory", directory)
 
 
 def check_augment(augment):

@@ -7,7 +7,7 @@ import json
 
 import keras
 
-from keras_distill.arguments import check_path
+from keras_distill.arguments import check_directory
 from keras_distill.comparison.training_runs import Run
 from keras_distill.files import locked_folder, write_whole
 
@@ -34,12 +34,7 @@ class Records:
         # As `json` gives it back, so that both compare.
         self._setup, self._arms = json.loads(json.dumps([setup, arms]))
         if directory is not None:
-            self._folder = check_path("directory", directory).expanduser().absolute()
-            if self._folder.exists() and not self._folder.is_dir():
-                raise ValueError(
-                    "directory must be a folder, and there is a file. "
-                    f"Received: directory={str(directory)!r}"
-                )
+            self._folder = check_directory("directory", directory)
 
     @contextlib.contextmanager
     def opened(self):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_distill._compat import all_layers
-from keras_distill.arguments import check_path
+from keras_distill.arguments import check_directory
 from keras_distill.cache import manifest
 from keras_distill.files import locked_folder, temporary_folder, write_whole
 
@@ -34,12 +34,7 @@ class ChainRecords:
         self._folder, self._links, self._students = None, [], []
         if directory is None:
             return
-        self._folder = check_path("directory", directory).expanduser().absolute()
-        if self._folder.exists() and not self._folder.is_dir():
-            raise ValueError(
-                "directory must be a folder, and there is a file. "
-                f"Received: directory={str(directory)!r}"
-            )
+        self._folder = check_directory("directory", directory)
         setup = {name: _described(value) for name, value in settings.items()}
         setup |= {"teacher": _teacher_fingerprint(teacher), "data": _data_fingerprint(data)}
         # As `json` gives it back, so that both compare.

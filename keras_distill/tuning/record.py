@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from keras_distill.arguments import check_path
+from keras_distill.arguments import check_directory
 from keras_distill.files import write_whole
 
 FILE = "tuning.json"
@@ -20,7 +20,7 @@ class Record:
     """
 
     def __init__(self, directory):
-        self.directory = check_path("directory", directory).expanduser().absolute()
+        self.directory = check_directory("directory", directory)
         self._scores = self.directory / "folds"
         self._proposals = self.directory / "trials"
 
@@ -33,11 +33,6 @@ class Record:
         Raises:
             ValueError: If the folder holds another search, or other files. Nothing in it changes.
         """
-        if self.directory.exists() and not self.directory.is_dir():
-            raise ValueError(
-                "directory must be a folder, and there is a file. "
-                f"Received: directory={str(self.directory)!r}"
-            )
         file = self.directory / FILE
         if not file.exists():
             others = sorted(path.name for path in self.directory.glob("*"))

@@ -361,6 +361,20 @@ def flat_shapes(shapes):
     return [shape for part in values for shape in flat_shapes(part)]
 
 
+def same_shapes(first, second):
+    """Returns whether two lists of shape tuples are equal, where both sizes are known.
+
+    Args:
+        first: List of shape tuples.
+        second: List of shape tuples.
+    """
+    return len(first) == len(second) and all(
+        len(a) == len(b)
+        and all(None in sizes or sizes[0] == sizes[1] for sizes in zip(a, b, strict=True))
+        for a, b in zip(first, second, strict=True)
+    )
+
+
 def _activation_at(model, layer_name):
     if layer_name is None:
         return final_activation(model)

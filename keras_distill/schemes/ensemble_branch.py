@@ -13,7 +13,7 @@ from keras_distill.features.branch_kinds import branch_of
 from keras_distill.features.layer_paths import symbolic
 from keras_distill.losses.labels import labels_as_one_hot
 from keras_distill.losses.logits import logits_of
-from keras_distill.losses.loss import flat_shapes
+from keras_distill.losses.loss import flat_shapes, same_shapes
 from keras_distill.losses.masks import both, with_rank
 from keras_distill.schemes.mixtures import (
     confidence_weights,
@@ -268,7 +268,7 @@ class EnsembleBranch(Branch):
 
     def _check_alike(self, shapes):
         flat = [[shape[1:] for shape in flat_shapes(of_member)] for of_member in shapes]
-        if any(not _fits(flat[0], other) for other in flat[1:]):
+        if any(not same_shapes(flat[0], other) for other in flat[1:]):
             raise ValueError(
                 "The teachers of a TeacherEnsemble must have outputs of the same shape, with the "
                 f"same classes in the same order. Received: {self._listed(shapes)}"
@@ -292,11 +292,3 @@ def _one_hot(labels, logits, kind):
     if kind == "sigmoid":
         return ops.reshape(ops.cast(labels, logits.dtype), ops.shape(logits))
     return labels_as_one_hot(labels, logits)
-
-
-def _fits(first, second):
-    return len(first) == len(second) and all(
-        len(a) == len(b)
-        and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
-        for a, b in zip(first, second, strict=True)
-    )

@@ -9,6 +9,7 @@ import numpy as np
 from keras_distill.arguments import check_choice, check_text, shown
 from keras_distill.features.layer_paths import symbolic
 from keras_distill.losses import schedule
+from keras_distill.losses.loss import same_shapes
 from keras_distill.schemes.ensemble_branch import EnsembleBranch
 from keras_distill.training.freezing import serialized
 
@@ -160,20 +161,13 @@ def _checked_teachers(teachers):
         for teacher in teachers
         if isinstance(teacher, keras.Model) and symbolic(teacher, "input") is not None
     ]
-    if any(not _same_inputs(found[0], other) for other in found[1:]):
+    if any(not same_shapes(found[0], other) for other in found[1:]):
         raise ValueError(
             "All teachers of a TeacherEnsemble get the same inputs, and these take inputs of "
             "different shapes: put what fits them (a Resizing layer, ...) at the start of a model "
             f"around them. Received: teachers with inputs of the shapes {found}"
         )
     return list(teachers)
-
-
-def _same_inputs(first, second):
-    return len(first) == len(second) and all(
-        len(a) == len(b) and all(x == y or None in (x, y) for x, y in zip(a, b, strict=True))
-        for a, b in zip(first, second, strict=True)
-    )
 
 
 def _checked_weights(weights, count):

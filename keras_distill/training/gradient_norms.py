@@ -110,11 +110,10 @@ class GradientNorms(keras.layers.Layer):
             weights: List of the student's weights.
             step: Number of optimizer updates made so far.
         """
-        reference = values[0] if reference is None else reference
 
         def measured():
-            of_labels = tape.gradient(reference, weights)
             of_losses = [tape.gradient(value, weights) for value in values]
+            of_labels = of_losses[0] if reference is None else tape.gradient(reference, weights)
             return ops.stack(
                 [[squared_norm(of_labels, of_loss), squared_norm(of_loss)] for of_loss in of_losses]
             )

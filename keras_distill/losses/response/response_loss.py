@@ -8,7 +8,7 @@ from keras_distill.arguments import check_choice, shown
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, OutputNames
 from keras_distill.losses.logits import logits_of
-from keras_distill.losses.loss import DistillationLoss, flat_shapes
+from keras_distill.losses.loss import DistillationLoss, flat_shapes, same_shapes
 from keras_distill.losses.masks import both, mean_over_positions, with_rank
 
 
@@ -107,13 +107,7 @@ class ResponseLoss(DistillationLoss):
 
     def build(self, teacher_shapes, student_shapes):
         """Checks that both sides have as many outputs, of equal shapes."""
-        sides = [flat_shapes(side) for side in (teacher_shapes, student_shapes)]
-        fits = len(sides[0]) == len(sides[1]) and all(
-            len(t) == len(s)
-            and all(a is None or b is None or a == b for a, b in zip(t, s, strict=True))
-            for t, s in zip(*sides, strict=True)
-        )
-        if not fits:
+        if not same_shapes(flat_shapes(teacher_shapes), flat_shapes(student_shapes)):
             raise ValueError(
                 f"{type(self).__name__} compares outputs of the same shape. "
                 f"Teacher: {teacher_shapes}, Student: {student_shapes}. Give both models the same "

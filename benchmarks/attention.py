@@ -14,13 +14,12 @@ the first seed to benchmarks/results/attention_TASK.png.
 
 import argparse
 import pathlib
-import time
 
 import numpy as np
 from gain_arms import ALONE, ARMS, Arm
-from gain_tables import append, by_seed, of_last_settings, read, with_error
+from gain_tables import by_seed, of_last_settings, read, with_error
 from gain_tasks import TASKS, Options
-from gains import Teachers, is_current, result
+from gains import Teachers, run
 
 from keras_distill import losses
 
@@ -81,41 +80,6 @@ class Distances:
         model = Distiller(self._teachers.of(seed)[0], self._task.make_student(), measured)
         model.compile(loss=LABELS)
         return model
-
-
-def run(task, arms, seeds, path, work):
-    """Trains what the file of results doesn't hold yet, and keeps the first seed's students.
-
-    Args:
-        task: `Task`.
-        arms: Dictionary from a name to an `Arm`.
-        seeds: Number of seeds.
-        path: File of results.
-        work: Folder of teachers and students.
-    """
-    from gain_training import train_students
-
-    lines, teachers = read(path), Teachers(task, work)
-    distances = Distances(task, teachers)
-    for name, arm in arms.items():
-        missing = [
-            seed
-            for seed in range(seeds)
-            if not is_current(lines.get((task.name, name, seed)), task, arm, teachers.of(seed)[1])
-        ]
-        started = time.perf_counter()
-        for seed, student in train_students(task, arm, lambda s: teachers.of(s)[0], missing):
-            line = {"task": task.name, "arm": name, "seed": seed}
-            line |= result(task, arm, seed, student, teachers)
-            line["distances"] = distances.of(student, seed)
-            line["seconds"] = round(time.perf_counter() - started, 1)
-            append(path, line)
-            if seed == 0:
-                student.save(work / f"{task.name}_{name}_student.keras")
-            print(
-                f"{task.name} {name} seed {seed}: validation {line['validation']:.1f}", flush=True
-            )
-            started = time.perf_counter()
 
 
 def chosen(lines, task):
@@ -248,13 +212,21 @@ def main():
     task = TASKS[given.task](Options(given.data_dir, given.work))
     path = RESULTS / "attention.jsonl"
     arms = arms_of([float(share) for share in given.shares.split(",")])
-    run(task, arms, given.seeds, path, given.work)
+    teachers = Teachers(task, given.work)
+    distances = Distances(task, teachers)
+
+    def more_of(name, seed, student):
+        if seed == 0:
+            student.save(given.work / f"{task.name}_{name}_student.keras")
+        return {"distances": distances.of(student, seed)}
+
+    run(task, arms, given.seeds, path, teachers, more_of)
     lines = of_last_settings(read(path))
     text = page(lines, list(TASKS))
     (RESULTS / "attention.md").write_text(text, encoding="utf-8")
     print(text)
     with_attention = [arm for arm in chosen(lines, task.name) if arm.startswith((f"{KD}+", KD))]
-    picture(task, Teachers(task, given.work), [ALONE, *with_attention], given.work)
+    picture(task, teachers, [ALONE, *with_attention], given.work)
 
 
 if __name__ == "__main__":

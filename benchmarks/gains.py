@@ -70,7 +70,7 @@ class Teachers:
         return self._known[number]
 
 
-def run(task, arms, seeds, path, work):
+def run(task, arms, seeds, path, teachers, more_of=lambda name, seed, student: {}):
     """Trains what the file of results doesn't hold yet.
 
     Args:
@@ -78,11 +78,12 @@ def run(task, arms, seeds, path, work):
         arms: Dictionary from a name to an `Arm`.
         seeds: Number of seeds.
         path: File of results.
-        work: Folder of teachers.
+        teachers: `Teachers`.
+        more_of: Function from the name of an arm, a seed and a student to further results.
     """
     from gain_training import train_students
 
-    lines, teachers = read(path), Teachers(task, work)
+    lines = read(path)
     for name, arm in arms.items():
         missing = [
             seed
@@ -93,7 +94,7 @@ def run(task, arms, seeds, path, work):
         for seed, student in train_students(task, arm, lambda s: teachers.of(s)[0], missing):
             seconds = time.perf_counter() - started
             line = {"task": task.name, "arm": name, "seed": seed, "seconds": round(seconds, 1)}
-            line |= result(task, arm, seed, student, teachers)
+            line |= result(task, arm, seed, student, teachers) | more_of(name, seed, student)
             append(path, line)
             print(
                 f"{task.name} {name} seed {seed}: validation {line['validation']:.1f}, "
@@ -152,7 +153,7 @@ def main():
     task = TASKS[given.task](Options(given.data_dir, given.work, given.teacher))
     path = RESULTS / "gains.jsonl"
     arms = {name: ARMS[name] for name in given.arms}
-    run(task, arms, given.seeds, path, given.work)
+    run(task, arms, given.seeds, path, Teachers(task, given.work))
     text = page(read(path), list(TASKS), given.on)
     (RESULTS / f"gains_{given.on}.md").write_text(text, encoding="utf-8")
     print(text)

@@ -20,7 +20,7 @@ import pathlib
 from gain_arms import ALONE, ARMS, BALANCED
 from gain_tables import ON, read
 from gain_tasks import TASKS, Options
-from gains import run
+from gains import Teachers, run
 from method_arms import ADDED, COMPLETE, PUBLISHED, MethodArm, methods_of, ways_of
 from method_tables import page
 
@@ -85,7 +85,7 @@ def main():
         task = TASKS[given.task](Options(given.data_dir, given.work))
         shares = [float(share) for share in given.shares]
         arms = arms_of(task, given.methods, given.ways, shares)
-        run(task, arms, given.seeds, path, given.work)
+        run(task, arms, given.seeds, path, Teachers(task, given.work))
     text = page(read(path), list(TASKS), given.on)
     (RESULTS / f"methods_{given.on}.md").write_text(text, encoding="utf-8")
     print(text)

@@ -11,16 +11,15 @@ benchmarks/results/tuned.jsonl, the table is benchmarks/results/tuned.md.
 """
 
 import argparse
-import json
 import pathlib
 import time
 
 import keras
 import numpy as np
 from gain_arms import ALONE, ARMS
-from gain_tables import with_error
+from gain_tables import append, read, with_error
 from gain_tasks import TASKS, Options
-from gain_training import LABELS, accuracy, train_student, trained_teacher
+from gain_training import LABELS, accuracy, train_students, trained_teacher
 
 from keras_distill import tuning
 
@@ -77,24 +76,17 @@ def line_of(task, teacher, seed):
     result, of_search = searched(task, teacher, seed)
     print(result, flush=True)
     arms = {ALONE: ARMS[ALONE], DEFAULT: ARMS[DEFAULT], TUNED: Chosen(result.best)}
-    scores = {name: [] for name in arms}
+    seeds, test = range(STUDENTS * seed, STUDENTS * (seed + 1)), task.split_of(seed).test
     started = time.perf_counter()
-    for number in range(STUDENTS):
-        for name, arm in arms.items():
-            student = train_student(task, arm, teacher, STUDENTS * seed + number)
-            scores[name].append(accuracy(student, *task.split_of(seed).test))
+    means = {}
+    for name, arm in arms.items():
+        students = train_students(task, arm, lambda _: teacher, seeds)
+        means[name] = float(np.mean([accuracy(student, *test) for _, student in students]))
     of_training = (time.perf_counter() - started) / (STUDENTS * len(arms))
-    means = {name: float(np.mean(values)) for name, values in scores.items()}
     chosen = result.best_trial.name
     times = {"search": round(of_search), "training": round(of_training, 1)}
-    return {"task": task.name, "seed": seed, **means, "chosen": chosen, "seconds": times}
-
-
-def read(path):
-    """Returns the finished lines of a file."""
-    return (
-        [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
-    )
+    named = {"task": task.name, "arm": TUNED, "seed": seed}
+    return {**named, **means, "chosen": chosen, "seconds": times}
 
 
 def table(lines):
@@ -140,13 +132,12 @@ def main():
     given = parser.parse_args()
     task = TASKS[given.task](Options(given.data_dir, given.work))
     path = RESULTS / "tuned.jsonl"
-    done = {(line["task"], line["seed"]) for line in read(path)}
+    done = read(path)
     teacher = trained_teacher(task, 0, given.work)
     for seed in range(given.seeds):
-        if (task.name, seed) not in done:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line_of(task, teacher, seed)) + "\n")
-    text = table(read(path))
+        if (task.name, TUNED, seed) not in done:
+            append(path, line_of(task, teacher, seed))
+    text = table(list(read(path).values()))
     (RESULTS / "tuned.md").write_text(text, encoding="utf-8")
     print(text)
 

@@ -143,13 +143,15 @@ def test_what_is_finished_is_trained_again_only_with_other_settings(tmp_path, ca
 
     path = tmp_path / "gains.jsonl"
     arms = {name: ARMS[name] for name in ("alone", "unlabeled-kd1")}
-    gains.run(tiny_task(), arms, 1, path, tmp_path)
+    gains.run(tiny_task(), arms, 1, path, gains.Teachers(tiny_task(), tmp_path))
     assert len(path.read_text().splitlines()) == 2
     assert "tiny unlabeled-kd1 seed 0" in capsys.readouterr().out
     assert (tmp_path / "tiny_teacher_0.keras").exists()
-    gains.run(tiny_task(), arms, 1, path, tmp_path)
+    gains.run(tiny_task(), arms, 1, path, gains.Teachers(tiny_task(), tmp_path))
     assert len(path.read_text().splitlines()) == 2
-    gains.run(tiny_task(updates=5), {"alone": ARMS["alone"]}, 1, path, tmp_path)
+    shorter = tiny_task(updates=5)
+    teachers = gains.Teachers(shorter, tmp_path)
+    gains.run(shorter, {"alone": ARMS["alone"]}, 1, path, teachers)
     assert len(path.read_text().splitlines()) == 3
     assert read(path)["tiny", "alone", 0]["training"].startswith("5 updates")
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_distill import Distiller, TeacherCache
 from keras_distill.cache.targets import check_cacheable
 from keras_distill.features.batches import inputs_of
+from keras_distill.training.reuse import CompiledModels
 
 LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 # Updates per call of Keras's loop.
@@ -122,7 +123,7 @@ def train_students(task, arm, teacher_of, seeds):
     Yields:
         Tuple of the seed and its student: the same model each time, with other weights.
     """
-    model, answered = None, {}
+    made, answered = None, {}
     for seed in seeds:
         split, teacher = task.split_of(seed), teacher_of(seed)
         if _can_be_cached(task, arm, teacher):
@@ -135,11 +136,10 @@ def train_students(task, arm, teacher_of, seeds):
         data = batches(split, task.training, seed, arm.uses_unlabeled, task.augment)
         if not arm.terms:
             data = data.map(lambda x, y: (inputs_of(x), y))
-        untrained = _untrained(task, arm, teacher, seed)
-        if model is None:
-            model = untrained
-        else:
-            _start_again(model, untrained)
+        untrained = CompiledModels(arm, _untrained(task, arm, teacher, seed))
+        if made is None or not made.start_as(untrained):
+            made = untrained
+        model = made.model
         keras.utils.set_random_seed(seed)
         model.fit(data, epochs=1, shuffle=False, verbose=0)
         # Not the student that was given: that of SimKD goes on with the teacher's classifier.
@@ -210,13 +210,6 @@ def _copied(model):
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     return copy
-
-
-def _start_again(model, untrained):
-    for variable, start in zip(model.variables, untrained.variables, strict=True):
-        variable.assign(start)
-    for variable in model.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
 
 
 def trained_teacher(task, number, work):

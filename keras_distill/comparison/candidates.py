@@ -23,6 +23,7 @@ class StudentAlone:
     name = ALONE
     losses = ()
     can_be_cached = False
+    is_defined_by_its_arguments = True
 
     def build(self, teacher, student, **inputs):
         """Returns the model to fit."""
@@ -50,6 +51,9 @@ class DistillerCandidate:
         TypeError: If a loss is of the wrong type.
         ValueError: If an argument has no place here.
     """
+
+    # Whether models of other seeds are made in the same way, and compiled by `compare`.
+    is_defined_by_its_arguments = True
 
     def __init__(self, name, arguments):
         self.name = name
@@ -111,6 +115,7 @@ class FunctionCandidate:
 
     losses = ()
     can_be_cached = False
+    is_defined_by_its_arguments = False
 
     def __init__(self, name, function):
         self.name = name

@@ -161,7 +161,7 @@ def compare(
         compile_options,
     )
     outputs = TeacherOutputs(teacher, teacher_input, parts.train, cache)
-    trainer = Trainer(make_student, parts, outputs, settings, student_input)
+    trainer = Trainer(make_student, parts, outputs, settings, student_input, not keep_students)
     reported = metric_of(trainer.metrics_of(example), metric, higher_is_better)
     setup = {
         **parts.fingerprints(),

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import weakref
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import tensorflow as tf
 from keras_distill.comparison.candidates import ALONE
 from keras_distill.features.batches import take
 from keras_distill.losses.logits import final_activation
+from keras_distill.training.reuse import CompiledModels
 
 _NOT_FINITE = re.compile(r"not finite|\bNaN\b|\bInf\b|infinit", re.IGNORECASE)
 _LARGEST_BATCH = 256
@@ -46,13 +48,17 @@ class Trainer:
         outputs: `TeacherOutputs`.
         settings: `Settings`.
         student_input: As for `Distiller`.
+        uses_again: Whether the models of a seed may train again with the next one, so that no
+            trained student stays.
     """
 
-    def __init__(self, make_student, parts, outputs, settings, student_input):
+    def __init__(self, make_student, parts, outputs, settings, student_input, uses_again):
         self.make_student = make_student
         self.outputs = outputs
         self.settings = settings
         self._student_input = student_input
+        self._uses_again, self._used = uses_again, {}
+        self._measured = weakref.WeakSet()
         seen = parts.train.seen_through(student_input)
         self._train = seen.only_labeled(settings.has_classes)
         self.sees_labeled_only = self._train is not seen
@@ -99,7 +105,8 @@ class Trainer:
             validation = self._validation
         validation = None if validation is None else validation.as_validation()
         keras.utils.set_random_seed(seed)
-        student, model = self.build(arm, teacher, teacher_input)
+        made = self._made(arm, teacher, teacher_input)
+        model = made.model
         callbacks = [_StopAtNaN(), *settings.callbacks(arm.name, seed)]
         # Again, so that what a candidate draws for itself doesn't change the order of the samples.
         keras.utils.set_random_seed(seed)
@@ -116,19 +123,35 @@ class Trainer:
                 raise
             return Run(arm.name, seed, {}, {}, _updates(model), _reason(error)), None
         # Measuring compiles the student again, which may be the model itself.
-        trained, updates = getattr(model, "student", student), _updates(model)
-        results = self.measure(trained)
+        trained, updates = getattr(model, "student", made.student), _updates(model)
+        results = self.measure(arm, trained)
         history = {name: [float(value) for value in values] for name, values in history.items()}
         failure = _not_finite(history, results)
         return Run(arm.name, seed, results, history, updates, failure), trained
 
-    def measure(self, student):
+    def _made(self, arm, teacher, teacher_input):
+        """Returns a new student and what trains it, in the models of the seed before if it can."""
+        made = CompiledModels(teacher, *reversed(self.build(arm, teacher, teacher_input)))
+        if not (self._uses_again and arm.is_defined_by_its_arguments):
+            return made
+        used = self._used.get(arm.name)
+        if used is not None and used.start_as(made):
+            return used
+        self._used[arm.name] = made
+        return made
+
+    def measure(self, arm, student):
         """Returns a dictionary from metric to its value on the test part.
 
         Args:
-            student: A trained student.
+            arm: The arm.
+            student: Its trained student.
         """
-        self.settings.compile(student)
+        # A model that it has compiled before has its graphs.
+        is_known = arm.is_defined_by_its_arguments and student in self._measured
+        if not is_known:
+            self.settings.compile(student)
+            self._measured.add(student)
         return _evaluated(student, self._test, self.settings.batch_size)
 
     def measure_teacher(self, metric):

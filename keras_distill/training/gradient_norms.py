@@ -28,11 +28,15 @@ class MeasuringTimes:
 
     def __init__(self, iterations, steps):
         self._iterations, self._steps = iterations, steps
-        self._count = 0
+        self.forget()
+
+    def forget(self):
+        """Asks for the number at the next call: meanwhile the weights may have been set back."""
+        self._count = None
 
     def is_now(self):
         """Says whether the next call, which is counted, holds such a step."""
-        if self._steps > 1 or self._holds():
+        if self._count is None or self._steps > 1 or self._holds():
             self._count = int(self._iterations.numpy())
         is_now = self._holds()
         self._count += self._steps

@@ -27,6 +27,7 @@ class StepModel(checks.WatchedModel):
 
     _data = None
     _diagnosis = None
+    _times = None
     # Whether the step that runs, or is traced, may measure gradients.
     _may_measure = True
 
@@ -43,6 +44,8 @@ class StepModel(checks.WatchedModel):
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Trains the student, as `keras.Model.fit`."""
         self._data = RememberedData(x, y, batch_size)
+        if self._times is not None:
+            self._times.forget()
         return super().fit(x, y, batch_size, *args, **kwargs)
 
     def diagnose(self, data: Any = None, batches: int = 4) -> Diagnosis:
@@ -91,10 +94,10 @@ class StepModel(checks.WatchedModel):
         return super().make_train_function(force)
 
     def _alternating(self, measuring, plain):
-        times = MeasuringTimes(self.optimizer.iterations, self.steps_per_execution)
+        self._times = MeasuringTimes(self.optimizer.iterations, self.steps_per_execution)
 
         def train(iterator):
-            self._may_measure = times.is_now()
+            self._may_measure = self._times.is_now()
             try:
                 return (measuring if self._may_measure else plain)(iterator)
             finally:

@@ -1,12 +1,12 @@
 """One run of cross-validation: a new student, trained on a fold and scored on the others."""
 
-import dataclasses
 import math
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_distill.training.reuse import CompiledModels
 from keras_distill.tuning.objective import metric_of_objective
 from keras_distill.tuning.settings import as_text
 from keras_distill.tuning.training_data import samples_at
@@ -17,50 +17,6 @@ _NOT_FINITE = ("Tensor had ", "is not finite")
 
 class DivergedError(Exception):
     """A training whose loss or weights aren't finite."""
-
-
-@dataclasses.dataclass(eq=False)
-class Made:
-    """A compiled model that trains a student.
-
-    Args:
-        text: Its settings as text, `None` for the student alone.
-        model: The distiller, or the student.
-        student: The student.
-        reads_cache: Whether the distiller learns from a cache.
-    """
-
-    text: str | None
-    model: keras.Model
-    student: keras.Model
-    reads_cache: bool
-
-    def become(self, other):
-        """Takes over all variables of a new model of the same settings, so that it is as new.
-
-        Args:
-            other: The new one, untrained.
-
-        Returns:
-            Whether it did. If not, as for models that are built by their first batch, nothing has
-            changed.
-        """
-        if self.text != other.text or self.reads_cache != other.reads_cache:
-            return False
-        own, new = self._variables(), other._variables()
-        shapes = [[(v.shape, v.dtype) for v in variables] for variables in (own, new)]
-        if shapes[0] != shapes[1]:
-            return False
-        for variable, value in zip(own, new, strict=True):
-            if variable is not value:
-                variable.assign(value)
-        return True
-
-    def _variables(self):
-        optimizer = self.model.optimizer
-        if self.model.built and not optimizer.built:
-            optimizer.build(self.model.trainable_variables)
-        return [*self.model.variables, *optimizer.variables]
 
 
 class FoldTraining:
@@ -114,11 +70,11 @@ class FoldTraining:
         Raises:
             DivergedError: If loss or weights became NaN or infinite.
         """
-        made = self._made(settings, fold.seed)
+        made, reads_cache = self._made(settings, fold.seed)
         samples = (
             self._source.fit_arguments_alone(fold)
             if settings is None
-            else self._source.fit_arguments(fold, made.reads_cache)
+            else self._source.fit_arguments(fold, reads_cache)
         )
         # Again, since making a distiller may have drawn numbers.
         keras.utils.set_random_seed(fold.seed)
@@ -139,18 +95,22 @@ class FoldTraining:
         return score
 
     def _made(self, settings, seed):
-        """Returns a new student and what trains it, in the models of the fold before if it can."""
+        """Returns a new student and what trains it, in the models of the fold before if it can.
+
+        Returns:
+            Tuple of `CompiledModels`, and whether they learn from a cache.
+        """
         keras.utils.set_random_seed(seed)
         student, reads_cache = self._make_student(), False
         model = student
         if settings is not None:
             model, reads_cache = self._source.distiller(settings, student)
         self._setup.compile(model)
-        made = Made(None if settings is None else as_text(settings), model, student, reads_cache)
-        # Tracing the step of a new model takes longer than many a training.
-        if self._last is None or not self._last.become(made):
+        text = None if settings is None else as_text(settings)
+        made = CompiledModels((text, reads_cache), model, student)
+        if self._last is None or not self._last.start_as(made):
             self._last = made
-        return self._last
+        return self._last, reads_cache
 
     def _evaluate(self, student, samples):
         names = ("x", "y", "sample_weight")

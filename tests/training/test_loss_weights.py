@@ -140,6 +140,15 @@ def test_an_epoch_that_ends_within_a_call_is_counted_as_long_as_it_was():
     assert not times.is_now()
 
 
+def test_weights_that_were_set_back_are_measured_from_the_first_step():
+    iterations = tf.Variable(54)
+    times = gradient_norms.MeasuringTimes(iterations, steps=1)
+    assert not times.is_now()
+    iterations.assign(0)
+    times.forget()
+    assert times.is_now()
+
+
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
 def test_the_scale_of_a_loss_does_not_matter(factor):
     x, y = data()

@@ -8,7 +8,8 @@ import pytest
 
 from keras_distill import losses
 from keras_distill.comparison.settings import Settings
-from keras_distill.tuning.fold_training import FoldTraining, Made
+from keras_distill.training.reuse import CompiledModels
+from keras_distill.tuning.fold_training import FoldTraining
 from keras_distill.tuning.folds import make_folds
 from keras_distill.tuning.settings import checked_settings
 from keras_distill.tuning.teacher_source import TeacherSource
@@ -51,13 +52,13 @@ def test_models_that_are_used_again_score_like_new_ones(training, monkeypatch):
     settings = checked_settings(SETTINGS, "settings")
     folds = make_folds(40, Y, folds=2)
     again = [training.score(settings, fold) for fold in folds]
-    monkeypatch.setattr(Made, "become", lambda *args: False)
+    monkeypatch.setattr(CompiledModels, "start_as", lambda *args: False)
     assert training.score(settings, folds[1]) == again[1]
 
 
 def test_models_of_other_settings_are_not_used_again(training):
     one, other = (checked_settings({"distillation_losses": name}, name) for name in ("kd", "dist"))
-    first = training._made(one, 0)
-    assert training._made(one, 1) is first
-    assert training._made(other, 1) is not first
-    assert training._made(None, 1).text is None
+    first, _ = training._made(one, 0)
+    assert training._made(one, 1)[0] is first
+    assert training._made(other, 1)[0] is not first
+    assert training._made(None, 1)[0].settings[0] is None

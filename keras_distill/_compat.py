@@ -187,6 +187,18 @@ def logits_under(tensor):
     return getattr(tensor, "_keras_logits", None)
 
 
+def set_logits(tensor, logits):
+    """Lets the output of an activation remember the logits under it.
+
+    Stands on the tensor's `_keras_logits`.
+
+    Args:
+        tensor: Any tensor.
+        logits: Tensor of the same shape.
+    """
+    tensor._keras_logits = logits
+
+
 def attention_of(layer):
     """Returns the method that computes attention from queries, keys and values, or `None`.
 

@@ -7,13 +7,12 @@ import keras
 
 from keras_distill.arguments import check_flag
 from keras_distill.cache import TeacherCache
-from keras_distill.features.batches import check_input_function, spec_of
+from keras_distill.features.batches import check_input_function
 from keras_distill.features.branch_kinds import branch_of
 from keras_distill.losses.balanced import Balanced
-from keras_distill.losses.loss import flat_shapes
 from keras_distill.training.edge import Edge
 from keras_distill.training.freezing import WithFrozenTeacher, check_shares_nothing
-from keras_distill.training.outputs import Outputs
+from keras_distill.training.learner import Learner
 from keras_distill.training.saving import SavesItsModels
 from keras_distill.training.step import StepModel
 from keras_distill.training.tutorial import refuse_tutorial_arguments, tutorial_settings
@@ -21,11 +20,11 @@ from keras_distill.training.validation import (
     check_arguments,
     check_branches,
     check_jit,
+    check_loss_is_given,
     check_metrics,
     check_names,
     checked_loss,
     checked_student_loss_weight,
-    warn_about_from_logits,
 )
 
 InputFunction = Callable | str | None
@@ -136,25 +135,29 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         self.student = student
         self._student_loss_weight = checked_student_loss_weight(student_loss_weight)
         self.label_key = label_key
-        self._outputs = Outputs(student)
         self.teacher_input = teacher_input
         self.student_input = student_input
-        self.validate_with_teacher = True
         self.sample_index = sample_index
         self._is_tutorial_form = is_tutorial_form
         self._freeze_teacher()
         self.supports_jit = source.supports_jit
-        self._set_edge(edge)
         self.student_loss_tracker = keras.metrics.Mean(name="student_loss")
         self.distillation_loss_tracker = keras.metrics.Mean(name="distillation_loss")
         self.total_loss_tracker = keras.metrics.Mean(name="total_loss")
-        self.built = student.built and not edge.are_shapes_unknown
+        self._set_edge(edge)
+        self.built = student.built and not self._are_shapes_unknown
 
     def _set_edge(self, edge):
-        self._edge = edge
-        self.distillation_layers = edge.layers
-        if all(branch.symbolic_inputs is not None for branch in (edge.source, edge.target)):
-            self._learn_shapes()
+        trackers = (
+            self.total_loss_tracker,
+            self.student_loss_tracker,
+            self.distillation_loss_tracker,
+        )
+        self._set_learners([Learner(edge.target, [edge], trackers=trackers)])
+
+    @property
+    def _edge(self):
+        return self._edges[0]
 
     @property
     def distillation_losses(self):
@@ -182,65 +185,8 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         self._edge.weights = weights
         self._forget_steps()
 
-    @property
-    def student_loss_weight(self):
-        """Weight of the student's loss: a number in [0, 1], a schedule, or `None`.
-
-        What is assigned counts from the next step that is made ready, as of the next `fit`.
-        """
-        return self._student_loss_weight
-
-    @student_loss_weight.setter
-    def student_loss_weight(self, weight):
-        self._student_loss_weight = checked_student_loss_weight(weight)
-        self._forget_steps()
-
-    def _forget_steps(self):
-        """Has the next `fit` or `evaluate` trace its step again, with the settings as they are."""
-        self.train_function = self.test_function = None
-
-    def _learn_shapes(self, x=None):
-        """Finds the shapes of both branches and builds the losses, before either model runs."""
-        for branch in (self._edge.source, self._edge.target):
-            is_described = x is None or branch.symbolic_inputs is not None
-            branch.learn_shapes(None if is_described else x)
-        self._build_losses(x)
-
-    def _learn_from_first_batch(self, teacher, student, x):
-        """Finds the shapes of both branches and builds the losses."""
-        self._edge.source.learn_from(teacher)
-        self._edge.target.learn_from(student)
-        self._build_losses(keras.tree.map_structure(spec_of, x))
-        warn_about_from_logits(getattr(self, "loss", None), self._edge.target.output_activation)
-        self._check_outputs(student.output)
-
-    def _build_losses(self, x):
-        # Layers may only have been made now, when both models were built.
+    def _check_sharing(self):
         check_shares_nothing(self.teacher, self.student)
-        self._edge.build()
-        self._edge.batch_spec = x
-        self.built = self.student.built
-
-    def _check_outputs(self, output=None):
-        """Checks that each loss suits what the student outputs, once its loss is known."""
-        if self._edge.are_shapes_unknown or not self.compiled:
-            return
-        if output is None:
-            sizes = [shape[1:] for shape in flat_shapes(self._edge.target.shapes.output)]
-            output = [keras.KerasTensor((None, *size)) for size in sizes]
-            output = output if len(output) > 1 else output[0]
-        self._edge.check_outputs(self._outputs.kinds(output))
-
-    def prepare(self, x: Any) -> None:
-        """Builds what depends on the data, for subclassed models, before the first step.
-
-        The first step does this itself, except for projectors under a `tf.distribute` strategy.
-
-        Args:
-            x: A batch of inputs.
-        """
-        if self._edge.are_shapes_unknown:
-            self._learn_shapes(keras.tree.map_structure(spec_of, x))
 
     def compile(
         self,
@@ -287,21 +233,9 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
             refuse_tutorial_arguments(
                 distillation_loss_fn=distillation_loss_fn, alpha=alpha, temperature=temperature
             )
-        if loss is None and self.student_loss_weight != 0:
-            raise ValueError(
-                "'loss' cannot be `None`: give the student's loss, or student_loss_weight=0 to "
-                "learn from the teacher alone."
-            )
-        if hasattr(self.student, "output_names"):
-            self.output_names = self.student.output_names
+        check_loss_is_given(loss, self.student_loss_weight)
         self.validate_with_teacher = validate_with_teacher
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
-        self._own_compile_settings = settings
-        warn_about_from_logits(loss, self._edge.target.output_activation)
-        self._outputs = Outputs(self.student, loss)
-        self._check_outputs()
-        if self.built and not self._edge.are_shapes_unknown and self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
+        self._compile_step(optimizer, loss, metrics, settings, **kwargs)
 
     def _use_tutorial_form(self, distillation_loss_fn, alpha, temperature):
         settings, loss = tutorial_settings(distillation_loss_fn, alpha, temperature)
@@ -318,21 +252,3 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
     def call(self, inputs, training=None, **kwargs):
         """Returns the student's predictions."""
         return self.student(self._edge.target.inputs_of(inputs), training=training, **kwargs)
-
-    def describe(self) -> str:
-        """Returns a table, as text, of the losses, their weights and the layers that they tap.
-
-        It says what `"auto"` chose. Shapes are unknown before the first step of a subclassed
-        model. The last line has the findings of the last `diagnose`.
-        """
-        found = "diagnose() measures what each loss does to the student"
-        if self._diagnosis is not None:
-            findings = dict.fromkeys(finding.name for finding in self._diagnosis.findings)
-            found = ", ".join(findings) or "nothing is wrong"
-        return f"{self._edge.describe()}\ndiagnosis: {found}"
-
-    def build(self, input_shape):
-        """Builds the student."""
-        if not self.student.built:
-            self.student.build(input_shape)
-        self.built = True

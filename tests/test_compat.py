@@ -181,6 +181,10 @@ def test_logits_under(activation):
         output = keras.activations.get(activation)(logits)
         np.testing.assert_array_equal(_compat.logits_under(output), logits)
         assert _compat.logits_under(logits) is None
+    with canary("set_logits", "_keras_logits"):
+        copy = keras.ops.stop_gradient(output)
+        _compat.set_logits(copy, logits)
+        np.testing.assert_array_equal(_compat.logits_under(copy), logits)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from typing import Any
 
 import keras
 
+from keras_distill._compat import mask_of, set_logits, set_mask
 from keras_distill.arguments import shown
+from keras_distill.losses.logits import remembered_logits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,30 @@ class Forward:
             return self.features[layer_name]
         return [self.features[path] for path in layer_name]
 
+    def detached(self):
+        """Returns the same forward pass as one through which no gradient runs back."""
+        input_gradient = self.input_gradient
+        if input_gradient is not None:
+
+            def input_gradient(weigh):
+                return keras.ops.stop_gradient(self.input_gradient(weigh))
+
+        return dataclasses.replace(
+            self,
+            output=keras.tree.map_structure(_detached, self.output),
+            features=keras.tree.map_structure(_detached, self.features),
+            input_gradient=input_gradient,
+        )
+
+
+def _detached(tensor):
+    made, logits = keras.ops.stop_gradient(tensor), remembered_logits(tensor)
+    if mask_of(tensor) is not None:
+        set_mask(made, mask_of(tensor))
+    if logits is not None:
+        set_logits(made, keras.ops.stop_gradient(logits))
+    return made
+
 
 class Branch:
     """A source of outputs and features: a model, a cache, a function, or nobody.
@@ -58,6 +84,7 @@ class Branch:
         supports_jit: Whether XLA can compile the forward pass.
         computes: Whether outputs are computed of a batch's inputs, so that a cache can be built.
         needs_labels: Whether the output depends on the labels of a batch too.
+        is_trained: Whether the step trains it, so that it runs inside the tape.
     """
 
     model = None
@@ -68,6 +95,7 @@ class Branch:
     supports_jit = True
     computes = True
     needs_labels = False
+    is_trained = False
 
     def __init__(self, source, name="teacher", input_function=None):
         self.source = source
@@ -90,6 +118,19 @@ class Branch:
             `Forward` of tensors.
         """
         raise NotImplementedError(f"{type(self).__name__} must override `forward`.")
+
+    @property
+    def parts(self):
+        """The branches that run so that this one has an output, by default itself."""
+        return (self,)
+
+    def as_source(self, forwards):
+        """Returns the branch's forward pass as a teacher's, through which no gradient runs back.
+
+        Args:
+            forwards: Dictionary from each branch that ran on a batch to its `Forward`.
+        """
+        return forwards[self].detached() if self.is_trained else forwards[self]
 
     def with_labels(self, forward, labels, checks):
         """Returns a forward pass with what depends on the labels of its batch.

@@ -3,6 +3,17 @@
 from keras_distill.schemes.born_again import BornAgain
 from keras_distill.schemes.catalogue import Scheme, catalogue
 from keras_distill.schemes.chain import Chain, distill_chain
+from keras_distill.schemes.mutual_distiller import MutualDistiller
+from keras_distill.schemes.online_ensemble import OnlineEnsemble
 from keras_distill.schemes.teacher_ensemble import TeacherEnsemble
 
-__all__ = ["BornAgain", "Chain", "Scheme", "TeacherEnsemble", "catalogue", "distill_chain"]
+__all__ = [
+    "BornAgain",
+    "Chain",
+    "MutualDistiller",
+    "OnlineEnsemble",
+    "Scheme",
+    "TeacherEnsemble",
+    "catalogue",
+    "distill_chain",
+]

@@ -46,6 +46,20 @@ SCHEMES = [
         "Mirzadeh et al., AAAI 2020",
     ),
     Scheme(
+        "MutualDistiller",
+        "Students that are trained together and teach each other.",
+        "there is no trained teacher, and you can train two models or more at once",
+        "1 of each student",
+        "Zhang et al., CVPR 2018",
+    ),
+    Scheme(
+        "OnlineEnsemble",
+        "Students that are trained together, each taught by the ensemble of all.",
+        "there is no trained teacher, and you can train three models or more at once",
+        "1 of each student",
+        "Lan et al., NeurIPS 2018; Guo et al., CVPR 2020",
+    ),
+    Scheme(
         "BornAgain",
         "Generations of one network, each taught by the one before it.",
         "there is no larger teacher, and time to train the network several times",

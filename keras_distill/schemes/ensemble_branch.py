@@ -46,10 +46,12 @@ class EnsembleBranch(Branch):
         ValueError: If a teacher computes nothing, or the teachers' outputs differ.
     """
 
+    # What errors call it and its members.
+    title, members_are = "TeacherEnsemble", "teachers"
+
     def __init__(self, source, name="teacher", input_function=None):
         super().__init__(source, name, input_function)
-        self.model = source
-        self.members = [branch_of(teacher, name, input_function) for teacher in source.teachers]
+        self.members = self._make_members()
         for index, member in enumerate(self.members):
             if not member.computes:
                 raise ValueError(
@@ -64,6 +66,12 @@ class EnsembleBranch(Branch):
         described = [symbolic(member.model, "output") for member in self.members if member.model]
         if len(described) == len(self.members) and None not in described:
             self._check_alike([keras.tree.map_structure(shape_of, each) for each in described])
+
+    def _make_members(self):
+        """Returns the branch of each teacher."""
+        self.model = self.source
+        name, teachers = self.name, self.source.teachers
+        return [branch_of(teacher, name, self.input_function) for teacher in teachers]
 
     @property
     def needs_labels(self):
@@ -104,8 +112,9 @@ class EnsembleBranch(Branch):
         if who not in known or not rest:
             listed = ", ".join(f"{index} ({name!r})" for index, name in enumerate(names))
             raise ValueError(
-                "A layer of a TeacherEnsemble is named by its teacher's number or name and the "
-                f'layer, as in "0/conv4". The teachers: {listed}. '
+                f"A layer of {self.title} is named by the number or name of one of its "
+                f'{self.members_are} and the layer, as in "0/conv4". '
+                f"The {self.members_are}: {listed}. "
                 f"Received: layer path {path!r}"
             )
         return known[who], rest
@@ -116,9 +125,9 @@ class EnsembleBranch(Branch):
         is_number = isinstance(other, (int, float)) and not isinstance(other, bool)
         if len(self.members) > 1 and own is not None and is_number and own != other:
             warnings.warn(
-                f"The TeacherEnsemble takes the mean of probabilities at the temperature {own:g}, "
-                f"and {type(loss).__name__} softens them with {other:g}: give both the same, as in "
-                f"TeacherEnsemble(..., temperature={other:g}).",
+                f"{self.title} takes the mean of probabilities at the temperature {own:g}, and "
+                f"{type(loss).__name__} softens them with {other:g}: give both the same, as in "
+                f"{self.title}(..., temperature={other:g}).",
                 stacklevel=2,
             )
 
@@ -127,8 +136,9 @@ class EnsembleBranch(Branch):
         reason = beyond_tensors(loss)
         if reason is not None:
             raise ValueError(
-                f"{type(loss).__name__} {reason}, and a TeacherEnsemble is several: give one "
-                f"keras.Model. Received: {self.name}={shown(self.source)}"
+                f"{type(loss).__name__} {reason}, and {self.title} has several "
+                f"{self.members_are}: take a scheme in which one teaches. "
+                f"Received: {self.title} of {self._listed_sources()}"
             )
 
     def check_kinds(self, kinds):
@@ -136,16 +146,16 @@ class EnsembleBranch(Branch):
         self._kinds = list(kinds)
         if "numbers" in kinds and self.source.mixing in ("entropy", "confidence"):
             raise ValueError(
-                f"weights={self.source.mixing!r} of a TeacherEnsemble measures probabilities, and "
-                'the student learns numbers, a regression: use weights="uniform" or numbers.'
+                f"weights={self.source.mixing!r} of {self.title} measures probabilities, and the "
+                'student learns numbers, a regression: use weights="uniform" or numbers.'
             )
 
     def candidates(self, rule):
         """Raises: there is no rule for several teachers."""
         raise ValueError(
-            '"auto" chooses among the layers of one teacher: name the layers of a TeacherEnsemble '
+            f'"auto" chooses among the layers of one teacher: name the layers of {self.title} '
             'with teacher_layer_name, as in "0/conv4", and student_layer_name. '
-            f"Received: {self.name}={shown(self.source)}"
+            f"Received: {self.title} of {self._listed_sources()}"
         )
 
     def activation_of(self, layer_name, loss=None):
@@ -208,12 +218,12 @@ class EnsembleBranch(Branch):
         """Returns the forward pass with the answers weighted by the labels, if they are to be."""
         if not self.needs_labels:
             return forward
-        classes = labels.classes("TeacherEnsemble", checks)
+        classes = labels.classes(self.title, checks)
         classes = classes if isinstance(classes, list) else [classes]
         if any(isinstance(of_output, dict) for of_output in classes):
             raise TypeError(
-                'weights="confidence" of a TeacherEnsemble needs the labels of one output, and '
-                "these are a dictionary: name the one that it is to use, as in Distiller(..., "
+                f'weights="confidence" of {self.title} needs the labels of one output, and these '
+                "are a dictionary: name the one that it is to use, as in Distiller(..., "
                 "label_key=...)."
             )
         known = list(zip(classes, labels.has_class, strict=True))
@@ -262,24 +272,82 @@ class EnsembleBranch(Branch):
         found = [set(keras.tree.flatten(member.activation_of(None))) for member in self.members]
         if {"softmax", "sigmoid"} <= set().union(*found) and len({*map(frozenset, found)}) > 1:
             raise ValueError(
-                "The teachers of a TeacherEnsemble must end alike, and some end in softmax, others "
-                f"in sigmoid. Received: {self._listed([sorted(map(str, one)) for one in found])}"
+                f"The {self.members_are} of {self.title} must end alike, and some end in softmax, "
+                "others in sigmoid. "
+                f"Received: {self._listed([sorted(map(str, one)) for one in found])}"
             )
 
     def _check_alike(self, shapes):
         flat = [[shape[1:] for shape in flat_shapes(of_member)] for of_member in shapes]
         if any(not same_shapes(flat[0], other) for other in flat[1:]):
             raise ValueError(
-                "The teachers of a TeacherEnsemble must have outputs of the same shape, with the "
-                f"same classes in the same order. Received: {self._listed(shapes)}"
+                f"The {self.members_are} of {self.title} must have outputs of the same shape, with "
+                f"the same classes in the same order. Received: {self._listed(shapes)}"
             )
 
     def _listed(self, values):
         named = zip(self.members, values, strict=True)
         return ", ".join(
-            f"teachers[{index}] {getattr(member.source, 'name', '')!r}: {value}"
+            f"{self.members_are}[{index}] {getattr(member.source, 'name', '')!r}: {value}"
             for index, (member, value) in enumerate(named)
         )
+
+    def _listed_sources(self):
+        return f"{self.members_are}={shown([member.source for member in self.members])}"
+
+
+@dataclasses.dataclass(frozen=True)
+class PeerMixture:
+    """How the answers of students that are trained together are mixed.
+
+    Args:
+        mixing: How weights are found per sample, as `TeacherEnsemble.mixing`; or `None`.
+        shares: Constant weights of the students.
+        temperature: As for `TeacherEnsemble`.
+    """
+
+    mixing: str | None
+    shares: list
+    temperature: float | None
+
+
+class PeersBranch(EnsembleBranch):
+    """Students that are trained together, as one teacher: it runs none, and mixes their answers.
+
+    Args:
+        source: `PeerMixture`.
+        members: List of the students' branches.
+    """
+
+    title, members_are = "OnlineEnsemble", "students"
+
+    def __init__(self, source, members):
+        self._given = members
+        super().__init__(source, "ensemble")
+
+    def _make_members(self):
+        return self._given
+
+    @property
+    def parts(self):
+        """The students' branches."""
+        return tuple(self.members)
+
+    def as_source(self, forwards):
+        """Returns the mixture, made once for all whom it teaches."""
+        if self not in forwards:
+            members = tuple(member.as_source(forwards) for member in self.members)
+            features = {path: members[i].features[rest] for path, (i, rest) in self._taps.items()}
+            forwards[self] = EnsembleForward(self._mixed(members), features, members=members)
+        return forwards[self]
+
+    def learn_shapes(self, inputs=None):
+        """Joins the shapes of the students, which have learned theirs."""
+        self._join_shapes()
+
+    def learn_from(self, forward):
+        """Joins the shapes of the students, which have learned theirs."""
+        self._join_shapes()
 
 
 def _activated(logits, activation):

@@ -78,14 +78,8 @@ class TeacherEnsemble(keras.Model):
         **kwargs: Any,
     ):
         teachers = _checked_teachers(teachers)
-        mixing, shares = _checked_weights(weights, len(teachers))
-        if temperature is not None:
-            if schedule.is_schedule(temperature):
-                raise TypeError(
-                    "temperature must be a number, or None for the mean of the logits. "
-                    f"Received: temperature={shown(temperature)}"
-                )
-            schedule.check_temperature(temperature)
+        mixing, shares = checked_shares(weights, len(teachers))
+        check_mixing_temperature(temperature)
         # Each teacher casts its own inputs, by its own policy.
         super().__init__(name=check_text("name", name), **{"autocast": False, **kwargs})
         self.teachers = teachers
@@ -170,19 +164,48 @@ def _checked_teachers(teachers):
     return list(teachers)
 
 
-def _checked_weights(weights, count):
-    """Returns how weights are found per sample, or `None`, and the constant shares."""
+def check_mixing_temperature(temperature):
+    """Checks the temperature at which answers are averaged.
+
+    Args:
+        temperature: What was given: a positive number, or `None`.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If it isn't positive.
+    """
+    if temperature is None:
+        return
+    if schedule.is_schedule(temperature):
+        raise TypeError(
+            "temperature must be a number, or None for the mean of the logits. "
+            f"Received: temperature={shown(temperature)}"
+        )
+    schedule.check_temperature(temperature)
+
+
+def checked_shares(weights, count):
+    """Returns how weights are found per sample, or `None`, and the constant shares.
+
+    Args:
+        weights: As for `TeacherEnsemble`.
+        count: Number of models whose answers are averaged.
+
+    Raises:
+        TypeError: If `weights` is of the wrong type.
+        ValueError: If their number isn't `count`, or none is above 0.
+    """
     if isinstance(weights, str):
-        check_choice("weights", weights, MIXINGS, " Or a list with a number per teacher.")
+        check_choice("weights", weights, MIXINGS, " Or a list with a number per model.")
         return weights, [1.0 / count] * count
     if not isinstance(weights, (list, tuple, np.ndarray)):
         raise TypeError(
             f"weights must be one of {', '.join(map(repr, MIXINGS))}, or a list with a number per "
-            f"teacher. Received: weights={shown(weights)}"
+            f"model. Received: weights={shown(weights)}"
         )
     if len(weights) != count:
         raise ValueError(
-            f"weights must have a number for each of the {count} teachers. "
+            f"weights must have a number for each of the {count} models. "
             f"Received: weights={shown(weights)}"
         )
     values = [weight.item() if isinstance(weight, np.generic) else weight for weight in weights]

@@ -34,6 +34,7 @@ class Edge:
         losses: A distillation loss, its name, or a list of them, which may be empty. Losses of
             `keras.distillation` are accepted too.
         weights: A number, schedule or `Balanced` per loss, or `"balanced"`; by default 1 each.
+        named: How the losses are named in the history, where `{}` is a loss's own name.
 
     Attributes:
         source: `Branch` that teaches, once the edge is connected.
@@ -44,17 +45,15 @@ class Edge:
         ValueError: If a weight is negative, or if the numbers of losses and weights differ.
     """
 
-    def __init__(self, losses, weights=None):
+    def __init__(self, losses, weights=None, named="{}"):
         several = isinstance(losses, (list, tuple))
         losses = [distillation_loss(loss) for loss in (losses if several else [losses])]
         # Layers that already belong to another distiller are trained there.
         self._losses = [loss.clone() if _has_owner(loss) else loss for loss in losses]
         self._weights = LossWeights(weights, len(self._losses))
-        self.names = _unique_names(self._losses)
+        self.names = [named.format(name) for name in _unique_names(self._losses)]
         self.trackers = [keras.metrics.Mean(name=name) for name in self.names]
         self.source = self.target = None
-        # The shapes of a batch, where the branches learned theirs from one.
-        self.batch_spec = None
 
     @property
     def losses(self):
@@ -80,11 +79,6 @@ class Edge:
         """List of the layers that the losses own (projectors), and that weigh them."""
         layers = [layer for loss in self._losses for layer in loss.own_layers]
         return layers if self._weights.norms is None else [*layers, self._weights.norms]
-
-    @property
-    def are_shapes_unknown(self):
-        """Whether a branch is still to learn its shapes."""
-        return self.source.shapes is None or self.target.shapes is None
 
     def connect(self, source, target):
         """Connects two branches: chooses layers, adapts the student, and taps both branches.

@@ -14,8 +14,8 @@ from keras_distill.losses import schedule
 from keras_distill.losses.response.soft_targets import SoftTargets
 from keras_distill.losses.tensors import as_float
 from keras_distill.training.diagnosis import Answers, Diagnosis, Term, findings_of
+from keras_distill.training.learner import LABELS, Batch
 
-LABELS = "student_loss"
 # Layers that move what is in an image; others, such as Dropout, leave positions as they are.
 _MOVING = ("RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom")
 _MOVING += ("RandomShear", "RandomPerspective", "RandomElasticTransform", "AugMix", "CutMix")
@@ -59,13 +59,16 @@ class RememberedData:
 
 
 def examined(model, remembered, data=None, count=4):
-    """Returns the `Diagnosis` of a distiller on some batches; the model stays as it is.
+    """Returns the `Diagnosis` of each learner on some batches; the model stays as it is.
 
     Args:
         model: A compiled `StepModel`.
         remembered: `RememberedData` of the last `fit`, or `None`.
         data: As for `StepModel.diagnose`.
         count: Number of batches at most.
+
+    Returns:
+        Dictionary from the learner's name to its `Diagnosis`.
 
     Raises:
         ValueError: If there are no batches, or the model isn't compiled.
@@ -83,13 +86,18 @@ def examined(model, remembered, data=None, count=4):
     batches = _batches_of(data, 32 if remembered is None else remembered.batch_size, count)
     if not batches:
         raise ValueError("data holds no samples.")
-    with _restored(model):
-        measured = [_measured(model, *batch) for batch in batches]
-    answers = [_answers_of(model, *batch) for batch in batches]
-    terms = _terms(model, measured)
-    known = None if any(answer is None for answer in answers) else _joined(answers)
-    samples = sum(keras.tree.flatten(batch[0])[0].shape[0] for batch in batches)
-    return Diagnosis(terms, list(findings_of(terms, known, _facts(model))), samples)
+    batches = [Batch(*batch) for batch in batches]
+    samples = sum(keras.tree.flatten(batch.x)[0].shape[0] for batch in batches)
+    found = {}
+    for learner in model._learners:
+        with _restored(model):
+            measured = [_measured(model, learner, batch) for batch in batches]
+        answers = [_answers_of(model, learner, batch) for batch in batches]
+        terms = _terms(model, learner, measured)
+        known = None if any(answer is None for answer in answers) else _joined(answers)
+        findings = list(findings_of(terms, known, _facts(model, learner)))
+        found[learner.name] = Diagnosis(terms, findings, samples)
+    return found
 
 
 def _batches_of(data, batch_size, count):
@@ -112,22 +120,26 @@ def _sliced(data):
     return tf.data.Dataset.from_tensor_slices(arrays)
 
 
-def _measured(model, x, y, sample_weight):
+def _measured(model, learner, batch):
     """Returns the losses of a batch, and their gradients, as a training step has them."""
-    teacher = model._edge.source.forward(x, training=False)
-    weights = model.student.trainable_weights
+    forwards = {branch: branch.forward(batch.x, training=False) for branch in model._frozen}
+    weights = learner.branch.model.trainable_weights
     with tf.GradientTape(persistent=True) as tape:
-        student = model._edge.target.forward(x, training=True)
-        _, parts = model._total(teacher, student, x, y, sample_weight, True)
-    names = [LABELS, *model._edge.names]
-    gradients = {name: _flat(tape.gradient(parts[name], weights), weights) for name in names}
-    return {name: float(parts[name]) for name in names}, gradients
+        forwards |= {branch: branch.forward(batch.x, training=True) for branch in model._trained}
+        _, parts = model._total(forwards, batch, True)
+    parts = {
+        LABELS: parts[learner.named(LABELS)],
+        **{name: parts[name] for name in learner.loss_names if name in parts},
+    }
+    gradients = {name: _flat(tape.gradient(each, weights), weights) for name, each in parts.items()}
+    return {name: float(each) for name, each in parts.items()}, gradients
 
 
 @contextlib.contextmanager
 def _restored(model):
     """Restores what a step changes beside the weights that it trains: statistics and seeds."""
-    layers = [model.student, *model.distillation_layers]
+    models = [branch.model for branch in model._trained if branch.model is not None]
+    layers = [*models, *model.distillation_layers]
     variables = [variable for layer in layers for variable in layer.non_trainable_variables]
     before = [ops.convert_to_numpy(variable) for variable in variables]
     try:
@@ -146,11 +158,10 @@ def _flat(gradients, weights):
     return np.concatenate([np.ravel(part) for part in known] or [np.zeros(1)])
 
 
-def _terms(model, measured):
+def _terms(model, learner, measured):
     """Returns the `Term` of the labels and of each loss, over all batches."""
-    step = model.optimizer.iterations
-    of_labels, of_losses = _factors(model, step)
-    weights = {LABELS: of_labels} | dict(zip(model._edge.names, of_losses, strict=True))
+    of_labels, of_losses = _factors(model, learner, model.optimizer.iterations)
+    weights = {LABELS: of_labels} | dict(zip(learner.loss_names, of_losses, strict=True))
     gradients = {
         name: weight * np.stack([found[name] for _, found in measured])
         for name, weight in weights.items()
@@ -178,20 +189,28 @@ def _norm(gradients):
     return float(np.sqrt(np.sum(np.square(gradients, dtype="float64")) / len(gradients)))
 
 
-def _factors(model, step):
+def _factors(model, learner, step):
     """Returns the weight of the labels' loss in the total, and a list of those of the others."""
-    weights = [float(weight) for weight in model._edge.weights_at(step)]
-    if model.student_loss_weight is None:
+    weights = [
+        float(weight) / len(learner.edges)
+        for edge in learner.edges
+        for weight in edge.weights_at(step)
+    ]
+    if model.student_loss_weight is None or not learner.edges:
         return 1.0, weights
     of_labels = float(schedule.value_at(model.student_loss_weight, step))
     return of_labels, [(1.0 - of_labels) * weight for weight in weights]
 
 
-def _answers_of(model, x, y, sample_weight):
+def _answers_of(model, learner, batch):
     """Returns the `Answers` of a batch, or `None` where they aren't classes or aren't known."""
-    forwards = [branch.forward(x, training=False) for branch in model._edge.branches]
-    logits = model._edge.logits(*forwards)
-    kinds = model._outputs.kinds(forwards[1].output)
+    if len(learner.edges) != 1:
+        return None
+    edge = learner.edges[0]
+    ran = {branch: branch.forward(batch.x, training=False) for branch in model._ran}
+    output = ran[learner.branch].output
+    logits = edge.logits(edge.source.as_source(ran), ran[learner.branch])
+    kinds = learner.outputs.kinds(output)
     if logits is None or kinds not in ([None], ["softmax"]):
         return None
     teacher, student = logits
@@ -200,10 +219,10 @@ def _answers_of(model, x, y, sample_weight):
     step = model.optimizer.iterations
     softened = [
         (name, _probabilities(teacher, schedule.value_at(loss.temperature, step)))
-        for name, loss in zip(model._edge.names, model._edge.losses, strict=True)
+        for name, loss in zip(edge.names, edge.losses, strict=True)
         if isinstance(loss, SoftTargets) and not loss.standardize and loss.outputs is None
     ]
-    labels = model._labels(y, forwards[1].output, sample_weight).known_classes
+    labels = learner.labels(batch, output, model.label_key).known_classes
     return Answers(_probabilities(teacher), _probabilities(student), labels, softened)
 
 
@@ -225,28 +244,33 @@ def _joined(answers):
     return Answers(**parts, softened=softened)
 
 
-def _facts(model):
+def _facts(model, learner):
     """Returns what a diagnosis knows of the models and the schedules, a dictionary."""
-    teacher = model._edge.source.model
-    moving = [
-        layer.name for layer in _compat.all_layers(model.student) if type(layer).__name__ in _MOVING
-    ]
+    # A peer isn't to be larger than those that it teaches.
+    teachers = [edge.source.model for edge in learner.edges if not edge.source.is_trained]
+    student = learner.branch.model
+    moving = [layer.name for layer in _compat.all_layers(student) if _is_moving(layer)]
     return {
-        "teacher": None if teacher is None else teacher.count_params(),
-        "student": model.student.count_params(),
-        "trainable": bool(model.student.trainable_weights),
+        "teacher": teachers[0].count_params() if teachers and teachers[0] is not None else None,
+        "student": student.count_params(),
+        "trainable": bool(student.trainable_weights),
         "random": moving,
-        "spatial": model._edge.spatial_names,
+        "spatial": [name for edge in learner.edges for name in edge.spatial_names],
         "updates": int(model.optimizer.iterations.numpy()),
-        "schedules": list(_schedules(model)),
+        "schedules": list(_schedules(model, learner)),
     }
 
 
-def _schedules(model):
+def _is_moving(layer):
+    return type(layer).__name__ in _MOVING
+
+
+def _schedules(model, learner):
     """Yields what is scheduled, and for how many updates."""
     scheduled = {"the learning rate": getattr(model.optimizer, "_learning_rate", None)}
     scheduled["student_loss_weight"] = model.student_loss_weight
-    for name, weight in zip(model._edge.names, model._edge.weights, strict=True):
+    weights = [weight for edge in learner.edges for weight in edge.weights]
+    for name, weight in zip(learner.loss_names, weights, strict=True):
         scheduled[f"the weight of {name}"] = getattr(weight, "share", weight)
     for what, value in scheduled.items():
         if isinstance(value, _ENDING):

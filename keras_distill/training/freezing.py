@@ -10,22 +10,23 @@ from keras_distill.features.layer_paths import children, layer_at, layer_paths
 _walk = threading.local()
 
 
-class WithFrozenTeacher:
-    """Mixin for a `keras.Model` whose `teacher` isn't trained.
+class WithFrozenModels:
+    """Mixin for a `ConnectedModel` some of whose branches aren't trained.
 
-    The teacher's variables belong to the model, and aren't trainable, whatever the teacher's own
-    settings are. Of the teacher the weights are saved, and what `compile` gave it is not.
+    Their variables belong to the model, and aren't trainable, whatever their own settings are.
     """
+
+    _frozen = ()
 
     @property
     def trainable_weights(self):
         """Weights of the student and of the projectors."""
-        return _others(super().trainable_weights, self._variables_of_teacher)
+        return _others(super().trainable_weights, self._frozen_variables)
 
     @property
     def trainable_variables(self):
         """Variables of the student and of the projectors."""
-        return _others(super().trainable_variables, self._variables_of_teacher)
+        return _others(super().trainable_variables, self._frozen_variables)
 
     @property
     def non_trainable_weights(self):
@@ -38,8 +39,16 @@ class WithFrozenTeacher:
         return _others(self.variables, self.trainable_variables)
 
     @property
-    def _variables_of_teacher(self):
-        return getattr(getattr(self, "teacher", None), "variables", [])
+    def _frozen_variables(self):
+        models = [branch.model for branch in self._frozen if branch.model is not None]
+        return [variable for model in models for variable in model.variables]
+
+
+class WithFrozenTeacher(WithFrozenModels):
+    """Mixin for a `ConnectedModel` whose `teacher` isn't trained.
+
+    Of the teacher the weights are saved, and what `compile` gave it is not.
+    """
 
     def _freeze_teacher(self):
         freeze(self.teacher)

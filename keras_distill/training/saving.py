@@ -7,11 +7,12 @@ from keras_distill.losses import schedule
 from keras_distill.training import loss_weights
 from keras_distill.training.freezing import serialized
 
+_LOSSES = ("distillation_losses", "distillation_loss_weights")
 _SERIALIZED = ("teacher", "student", "teacher_input", "student_input", "sample_index")
 
 
-class SavesItsModels:
-    """Mixin for a `keras.Model` that is made of a teacher, a student and distillation losses."""
+class SavesItsSettings:
+    """Mixin for a `ConnectedModel`: its student is exported, and how it was compiled is saved."""
 
     def export(self, filepath, *args, **kwargs):
         """Exports the student, which takes its own inputs: `student_input` has no part in it.
@@ -22,47 +23,6 @@ class SavesItsModels:
             **kwargs: Further arguments of `keras.Model.export`.
         """
         return self.student.export(filepath, *args, **kwargs)
-
-    def get_config(self):
-        """Returns the constructor's arguments, both models among them."""
-        serialize = keras.saving.serialize_keras_object
-        losses = weights = None
-        if not self._is_tutorial_form:
-            losses = [serialize(loss) for loss in self.distillation_losses]
-            weights = [loss_weights.serialize(w) for w in self.distillation_loss_weights]
-        config = {
-            "teacher": serialized(self.teacher),
-            "student": serialize(self.student),
-            "distillation_losses": losses,
-            "distillation_loss_weights": weights,
-            # In the tutorial's form `compile` gives it, as alpha.
-            "student_loss_weight": 0.5
-            if self._is_tutorial_form
-            else schedule.serialize(self.student_loss_weight),
-            "teacher_input": _serialize_input_function(self.teacher_input),
-            "student_input": _serialize_input_function(self.student_input),
-            "sample_index": _serialize_input_function(self.sample_index),
-            "label_key": self.label_key,
-        }
-        return {**super().get_config(), **config}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Returns the distiller that `get_config` described."""
-        config = dict(config)
-        deserialize = keras.saving.deserialize_keras_object
-        for key in (*_SERIALIZED, "dtype"):
-            if isinstance(config.get(key), dict):
-                config[key] = deserialize(config[key], custom_objects)
-        config["student_loss_weight"] = schedule.deserialize(config["student_loss_weight"])
-        if config["distillation_losses"] is not None:
-            config["distillation_losses"] = [
-                deserialize(loss, custom_objects) for loss in config["distillation_losses"]
-            ]
-            config["distillation_loss_weights"] = [
-                schedule.deserialize(weight) for weight in config["distillation_loss_weights"]
-            ]
-        return cls(**config)
 
     def get_compile_config(self):
         """Returns the arguments of `compile`."""
@@ -79,10 +39,10 @@ class SavesItsModels:
     def get_build_config(self):
         """Returns the shapes of a batch, where the models don't describe their inputs."""
         config = super().get_build_config() or {}
-        if self._edge.batch_spec is not None:
+        if self._batch_spec is not None:
             config["batch_spec"] = keras.tree.map_structure(
                 lambda spec: {"shape": list(spec.shape), "dtype": spec.dtype},
-                self._edge.batch_spec,
+                self._batch_spec,
             )
         return config
 
@@ -95,7 +55,84 @@ class SavesItsModels:
             super().build_from_config(config)
 
 
-def _serialize_input_function(input_function):
+class SavesItsModels(SavesItsSettings):
+    """Mixin for a `ConnectedModel` that is made of a teacher, a student and distillation losses."""
+
+    def get_config(self):
+        """Returns the constructor's arguments, both models among them."""
+        serialize = keras.saving.serialize_keras_object
+        losses = weights = None
+        if not self._is_tutorial_form:
+            losses, weights = serialize_losses(
+                self.distillation_losses, self.distillation_loss_weights
+            )
+        config = {
+            "teacher": serialized(self.teacher),
+            "student": serialize(self.student),
+            "distillation_losses": losses,
+            "distillation_loss_weights": weights,
+            # In the tutorial's form `compile` gives it, as alpha.
+            "student_loss_weight": 0.5
+            if self._is_tutorial_form
+            else schedule.serialize(self.student_loss_weight),
+            "teacher_input": serialize_input_function(self.teacher_input),
+            "student_input": serialize_input_function(self.student_input),
+            "sample_index": serialize_input_function(self.sample_index),
+            "label_key": self.label_key,
+        }
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Returns the distiller that `get_config` described."""
+        config = dict(config)
+        deserialize = keras.saving.deserialize_keras_object
+        for key in (*_SERIALIZED, "dtype"):
+            if isinstance(config.get(key), dict):
+                config[key] = deserialize(config[key], custom_objects)
+        config["student_loss_weight"] = schedule.deserialize(config["student_loss_weight"])
+        if config["distillation_losses"] is not None:
+            known = [config[name] for name in _LOSSES]
+            config |= zip(_LOSSES, deserialize_losses(*known, custom_objects), strict=True)
+        return cls(**config)
+
+
+def serialize_losses(losses, weights):
+    """Returns distillation losses and their weights in a form that `json` can write.
+
+    Args:
+        losses: List of distillation losses.
+        weights: List of their weights.
+
+    Returns:
+        Tuple of two lists.
+    """
+    losses = [keras.saving.serialize_keras_object(loss) for loss in losses]
+    return losses, [loss_weights.serialize(weight) for weight in weights]
+
+
+def deserialize_losses(losses, weights, custom_objects=None):
+    """Returns the distillation losses and the weights that `serialize_losses` gave.
+
+    Args:
+        losses: List of serialized losses.
+        weights: List of serialized weights.
+        custom_objects: As for `keras.saving.deserialize_keras_object`.
+
+    Returns:
+        Tuple of two lists.
+    """
+    deserialize = keras.saving.deserialize_keras_object
+    losses = [deserialize(loss, custom_objects) for loss in losses]
+    return losses, [schedule.deserialize(weight) for weight in weights]
+
+
+def serialize_input_function(input_function):
+    """Returns how something is taken from a batch, in a form that `json` can write.
+
+    Args:
+        input_function: A function, a key, or `None`.
+    """
     return (
         keras.saving.serialize_keras_object(input_function)
         if callable(input_function)

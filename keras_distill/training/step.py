@@ -10,36 +10,27 @@ from keras import ops
 from keras_distill import _compat
 from keras_distill.features.batches import indices_of, inputs_of
 from keras_distill.training import checks, replicas
+from keras_distill.training.connections import ConnectedModel
 from keras_distill.training.diagnosis import Diagnosis
 from keras_distill.training.edge import weighed
 from keras_distill.training.examination import RememberedData, examined
 from keras_distill.training.gradient_norms import MeasuringTimes
-from keras_distill.training.labels import BatchLabels
+from keras_distill.training.learner import DISTILLATION, LABELS, Batch
 
 
-class StepModel(checks.WatchedModel):
-    """A model whose step runs a source and a target once per batch, with an edge between them.
+class StepModel(ConnectedModel, checks.WatchedModel):
+    """A model whose step runs each branch once per batch, and trains its learners.
 
-    A subclass sets `student`, `student_loss_weight`, `validate_with_teacher`, `sample_index`,
-    `label_key`, `distillation_layers`, the edge as `_edge`, the `Outputs` of the student as
-    `_outputs`, and the three trackers of the losses; and overrides `_learn_from_first_batch`.
+    A subclass sets `student`, `student_loss_weight`, `sample_index` and `label_key`, and gives its
+    learners to `_set_learners`.
     """
 
+    validate_with_teacher = True
     _data = None
     _diagnosis = None
     _times = None
     # Whether the step that runs, or is traced, may measure gradients.
     _may_measure = True
-
-    def _learn_from_first_batch(self, teacher, student, x):
-        """Builds what depends on the shapes of the first batch.
-
-        Args:
-            teacher: `Forward` of the source.
-            student: `Forward` of the target.
-            x: The batch's inputs.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must override `_learn_from_first_batch`.")
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Trains the student, as `keras.Model.fit`."""
@@ -48,10 +39,10 @@ class StepModel(checks.WatchedModel):
             self._times.forget()
         return super().fit(x, y, batch_size, *args, **kwargs)
 
-    def diagnose(self, data: Any = None, batches: int = 4) -> Diagnosis:
+    def diagnose(self, data: Any = None, batches: int = 4) -> Diagnosis | dict[str, Diagnosis]:
         """Measures what each loss does to the student, and finds what keeps it from helping.
 
-        It trains nothing: both models run on some batches, the student as in a training step, and
+        It trains nothing: the models run on some batches, the student as in a training step, and
         statistics and seeds are restored. Ask it after the first steps, and at the end.
 
         Args:
@@ -62,7 +53,8 @@ class StepModel(checks.WatchedModel):
         Returns:
             `Diagnosis` with `terms` (value, weight, norm of the gradient, its share of the labels'
             and the cosine between both) and `findings`, which is empty where nothing is wrong.
-            `print` it for a table.
+            `print` it for a table. Of a scheme with several students, a dictionary with one for
+            each, by the names that the history has for them.
 
         Raises:
             ValueError: If the distiller isn't compiled, `data` is gone or holds nothing.
@@ -80,12 +72,26 @@ class StepModel(checks.WatchedModel):
         print(distiller.diagnose())
         ```
         """
-        self._diagnosis = examined(self, self._data, data, batches)
-        return self._diagnosis
+        found = examined(self, self._data, data, batches)
+        self._diagnosis = list(found.values())
+        return found if len(found) > 1 else self._diagnosis[0]
+
+    def describe(self) -> str:
+        """Returns a table, as text, of the losses, their weights and the layers that they tap.
+
+        It says what `"auto"` chose. Shapes are unknown before the first step of a subclassed
+        model. The last line has the findings of the last `diagnose`.
+        """
+        found = "diagnose() measures what each loss does to the student"
+        if self._diagnosis is not None:
+            names = [finding.name for each in self._diagnosis for finding in each.findings]
+            found = ", ".join(dict.fromkeys(names)) or "nothing is wrong"
+        edges = [edge.describe() for edge in self._edges]
+        return "\n".join([*edges, f"diagnosis: {found}"])
 
     def make_train_function(self, force=False):
         """Makes the function that trains: two of them, where only some of the steps measure."""
-        if self._is_to_make(self.train_function, force) and self._edge.needs_several_gradients:
+        if self._is_to_make(self.train_function, force) and self._needs_several_gradients:
             # A branch inside one function would cost each step several times what measuring does.
             measuring = super().make_train_function(force=True)
             plain = super().make_train_function(force=True)
@@ -108,23 +114,32 @@ class StepModel(checks.WatchedModel):
     @property
     def losses(self):
         """Regularization and `add_loss` losses of the student and of the projectors."""
-        own = [loss for layer in self.distillation_layers for loss in layer.losses]
-        return self.student.losses + own
+        return [loss for learner in self._learners for loss in learner.losses()]
 
     @property
     def metrics(self):
         """All metrics: the losses', the compiled ones, one per distillation loss."""
         compiled = _compat.compiled_metrics(self)
-        # Metrics that saw no labels yet have no result.
-        ready = [m for m in super().metrics if m is not compiled or compiled.built]
-        return ready + self._edge.trackers
+        # Metrics that saw no labels yet have no result; a learner with a name has its own.
+        is_shown = compiled is not None and compiled.built and not self._are_named
+        known = [metric for metric in super().metrics if metric is not compiled or is_shown]
+        own = [metric for learner in self._learners for metric in learner.metrics]
+        return known + [metric for metric in own if not any(metric is other for other in known)]
 
     @property
     def _uses_teacher(self):
         return self.student_loss_weight is None or self.student_loss_weight != 1
 
+    @property
+    def _needs_several_gradients(self):
+        return any(edge.needs_several_gradients for edge in self._edges)
+
+    @property
+    def _measures(self):
+        return self._may_measure and self._needs_several_gradients
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Runs both models on a batch and returns the total loss.
+        """Runs all models on a batch and returns the total loss.
 
         Args:
             x: Inputs.
@@ -136,61 +151,69 @@ class StepModel(checks.WatchedModel):
         Returns:
             Scalar tensor.
         """
-        teacher = self._forward_of_teacher(x)
-        student = self._edge.target.forward(x, training)
-        total, _ = self._total(teacher, student, x, y, sample_weight, training)
+        forwards = self._forwards_of_frozen(x) | self._forwards_of_trained(x, training)
+        total, _ = self._total(forwards, Batch(x, y, sample_weight), training)
         return total
 
-    def _total(self, teacher, student, x, y, sample_weight, training, tape=None):
-        """Returns the total loss and a dictionary of its parts, from one pass of both models."""
-        if teacher is not None and self._edge.are_shapes_unknown:
-            self._learn_from_first_batch(teacher, student, inputs_of(x))
-        step = self.optimizer.iterations
-        labels = self._labels(y, student.output, sample_weight)
-        parts = {"student_loss": ops.zeros(())}
-        reference = None
-        compiled_loss = _compat.compiled_loss(self)
-        if self.student_loss_weight != 0 and y is not None and compiled_loss is not None:
-            weights = labels.weights_over_replicas(sample_weight)
-            with labels.only_labeled():
-                value = compiled_loss(labels.y, student.output, weights)
-            # Keras has divided by the number of replicas; the update below does so for all parts.
-            reference = ops.cast(value, "float32") * replicas.replicas()
-            parts["student_loss"] = reference
-        total = parts["student_loss"]
-        if teacher is not None:
-            values = self._edge.values(
-                teacher,
-                student,
-                labels,
-                under_xla=self.is_under_xla,
-                indices=indices_of(x, self.sample_index),
-                step=step,
-                training=training,
-            )
-            parts |= dict(zip(self._edge.names, values, strict=True))
-            if tape is not None and self._measures:
-                self._measure_gradients(tape, reference, values, step)
-            parts["distillation_loss"] = self._edge.total(values, step)
-            total = weighed(total, parts["distillation_loss"], self.student_loss_weight, step)
-        # Where no teacher was asked, the projectors weren't called: they hold no loss of this step.
-        for loss in self.losses if teacher is not None else self.student.losses:
+    def _total(self, forwards, batch, training, tape=None):
+        """Returns the total loss and a dictionary of its parts, from one pass of each branch.
+
+        Args:
+            forwards: Dictionary from branch to `Forward`; where no frozen one was asked, without.
+            batch: `Batch`.
+            training: Whether the learners ran in training mode.
+            tape: Persistent `tf.GradientTape` where gradients are to be measured.
+        """
+        if self._are_shapes_unknown and self._are_asked(forwards):
+            self._learn_from_first_batch(forwards, inputs_of(batch.x))
+        totals, parts = [], {}
+        for learner in self._learners:
+            total, of_learner = self._total_of(learner, forwards, batch, training, tape)
+            totals.append(total)
+            parts |= of_learner
+        total = totals[0] if len(totals) == 1 else sum(totals)
+        return total, {"loss": total, **parts}
+
+    def _total_of(self, learner, forwards, batch, training, tape):
+        """Returns the total loss of one learner and a dictionary of its parts."""
+        step, output = self.optimizer.iterations, forwards[learner.branch].output
+        labels, reference = learner.labels(batch, output, self.label_key), None
+        if self.student_loss_weight != 0:
+            reference = learner.loss_of_labels(batch, output, labels)
+        total = ops.zeros(()) if reference is None else reference
+        parts = {learner.named(LABELS): total}
+        is_taught = self._are_asked(forwards) and bool(learner.edges)
+        if is_taught:
+            known = {
+                "under_xla": self.is_under_xla,
+                "indices": indices_of(batch.x, self.sample_index),
+                "step": step,
+                "training": training,
+            }
+            of_edges = []
+            for edge in learner.edges:
+                source = edge.source.as_source(forwards)
+                values = edge.values(source, forwards[learner.branch], labels, **known)
+                parts |= dict(zip(edge.names, values, strict=True))
+                if tape is not None and self._measures:
+                    self._measure_gradients(tape, learner, edge, reference, values)
+                of_edges.append(edge.total(values, step))
+            taught = of_edges[0] if len(of_edges) == 1 else sum(of_edges) / len(of_edges)
+            parts[learner.named(DISTILLATION)] = taught
+            total = weighed(total, taught, self.student_loss_weight, step)
+        for loss in learner.losses(is_taught):
             total = total + ops.sum(ops.cast(loss, "float32"))
-        return total, {"loss": total, "total_loss": total, **parts}
+        return total, {learner.trackers[0].name: total, **parts}
 
-    @property
-    def _measures(self):
-        return self._may_measure and self._edge.needs_several_gradients
-
-    def _measure_gradients(self, tape, reference, values, step):
+    def _measure_gradients(self, tape, learner, edge, reference, values):
+        if not edge.needs_several_gradients:
+            return
         # Scaled, as in mixed precision the small gradients of half floats would vanish.
         scale = self.optimizer.scale_loss
         scaled = None if reference is None else scale(reference)
-        weights = self.student.trainable_weights
-        self._edge.measure_gradients(tape, scaled, [scale(v) for v in values], weights, step)
-
-    def _labels(self, y, output, sample_weight):
-        return BatchLabels(y, sample_weight, output, self._outputs, self.label_key)
+        weights = learner.branch.model.trainable_weights
+        values = [scale(value) for value in values]
+        edge.measure_gradients(tape, scaled, values, weights, self.optimizer.iterations)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the compiled metrics, for the samples that have a label.
@@ -198,27 +221,47 @@ class StepModel(checks.WatchedModel):
         Args:
             x: Inputs.
             y: Labels, or `None`.
-            y_pred: Predictions of the student.
+            y_pred: Predictions of the student; of several, a dictionary by their names.
             sample_weight: Weights of the samples.
 
         Returns:
             Dictionary from name to value of all metrics.
         """
-        compiled = _compat.compiled_metrics(self)
-        if y is not None and compiled is not None:
-            self._labels(y, y_pred, sample_weight).update_metrics(compiled)
+        if y is not None and _compat.compiled_metrics(self) is not None:
+            batch = Batch(x, y, sample_weight)
+            for learner, output in self._by_learner(x, y_pred):
+                learner.update_metrics(learner.labels(batch, output, self.label_key))
         return self.get_metrics_result()
 
-    def _forward_of_teacher(self, x):
-        return self._edge.source.forward(x, training=False) if self._uses_teacher else None
+    def _by_learner(self, x, y_pred):
+        """Pairs each learner with its predictions, which Keras may have of the first alone."""
+        if not self._are_named:
+            return [(self._learners[0], y_pred)]
+        names = [learner.name for learner in self._learners]
+        if not isinstance(y_pred, dict) or set(y_pred) != set(names):
+            forwards = self._forwards_of_trained(x, training=False)
+            y_pred = {each.name: forwards[each.branch].output for each in self._learners}
+        return [(learner, y_pred[learner.name]) for learner in self._learners]
+
+    def _forwards_of_frozen(self, x):
+        if not self._uses_teacher:
+            return {}
+        return {branch: branch.forward(x, training=False) for branch in self._frozen}
+
+    def _forwards_of_trained(self, x, training):
+        return {branch: branch.forward(x, training) for branch in self._trained}
+
+    def _are_asked(self, forwards):
+        """Returns whether the frozen branches were run, and the learners are taught."""
+        return self._uses_teacher and all(branch in forwards for branch in self._frozen)
 
     def train_step(self, data):
         """Updates the student, and the projectors, on one batch."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        teacher = self._forward_of_teacher(x)
+        batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
+        forwards = self._forwards_of_frozen(batch.x)
         with tf.GradientTape(persistent=self._measures) as tape:
-            student = self._edge.target.forward(x, training=True)
-            total, parts = self._total(teacher, student, x, y, sample_weight, True, tape)
+            forwards |= self._forwards_of_trained(batch.x, training=True)
+            total, parts = self._total(forwards, batch, True, tape)
             scaled = self.optimizer.scale_loss(total / replicas.replicas())
         weights = self.trainable_weights
         if weights:
@@ -227,21 +270,22 @@ class StepModel(checks.WatchedModel):
             self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         else:
             warnings.warn("The student does not have any trainable weights.", stacklevel=2)
-        return replicas.as_averaged(self._logs(x, y, student.output, sample_weight, parts))
+        return replicas.as_averaged(self._logs(batch, forwards, parts))
 
     def test_step(self, data):
         """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with_teacher = (
-            self._uses_teacher and self.validate_with_teacher and self._edge.source.has_batch(x)
+        batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
+        is_asked = self.validate_with_teacher and all(
+            branch.has_batch(batch.x) for branch in self._frozen
         )
-        teacher = self._forward_of_teacher(x) if with_teacher else None
-        student = self._edge.target.forward(x, training=False)
-        _, parts = self._total(teacher, student, x, y, sample_weight, False)
-        logs = self._logs(x, y, student.output, sample_weight, parts)
-        if not with_teacher:
-            unknown = {"distillation_loss", *self._edge.names}
-            logs = {name: value for name, value in logs.items() if name not in unknown}
+        forwards = self._forwards_of_frozen(batch.x) if is_asked else {}
+        forwards |= self._forwards_of_trained(batch.x, training=False)
+        _, parts = self._total(forwards, batch, False)
+        logs = self._logs(batch, forwards, parts)
+        if not self._are_asked(forwards):
+            for learner in self._learners:
+                for name in (learner.named(DISTILLATION), *learner.loss_names):
+                    logs.pop(name, None)
         return replicas.as_averaged(logs)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -250,24 +294,17 @@ class StepModel(checks.WatchedModel):
             iterator, data_batch = None, batch
         super()._maybe_symbolic_build(iterator, data_batch)
 
-    def _logs(self, x, y, y_pred, sample_weight, parts):
-        batch_size = ops.shape(keras.tree.flatten(x)[0])[0]
-        trackers = {tracker.name: tracker for tracker in self._loss_trackers}
+    def _logs(self, batch, forwards, parts):
+        batch_size = ops.shape(keras.tree.flatten(batch.x)[0])[0]
+        trackers = [each for learner in self._learners for each in learner.trackers]
+        by_name = {tracker.name: tracker for tracker in (_compat.loss_tracker(self), *trackers)}
         for name, value in parts.items():
-            trackers[name].update_state(value, sample_weight=batch_size)
-        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-
-    @property
-    def _loss_trackers(self):
-        return [
-            _compat.loss_tracker(self),
-            self.student_loss_tracker,
-            self.distillation_loss_tracker,
-            self.total_loss_tracker,
-            *self._edge.trackers,
-        ]
+            by_name[name].update_state(value, sample_weight=batch_size)
+        outputs = {each.name: forwards[each.branch].output for each in self._learners}
+        y_pred = outputs if self._are_named else outputs[""]
+        return self.compute_metrics(batch.x, batch.y, y_pred, sample_weight=batch.sample_weight)
 
     @property
     def watched_trackers(self):
         """Metrics of the distillation losses, whose values must be finite."""
-        return self._edge.trackers
+        return [tracker for edge in self._edges for tracker in edge.trackers]

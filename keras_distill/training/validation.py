@@ -96,6 +96,23 @@ def checked_loss(loss, student_loss_fn):
     return given
 
 
+def check_loss_is_given(loss, student_loss_weight):
+    """Checks that there is a loss of the labels, if it counts.
+
+    Args:
+        loss: The student's loss, or `None`.
+        student_loss_weight: Its weight.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if loss is None and student_loss_weight != 0:
+        raise ValueError(
+            "'loss' cannot be `None`: give the student's loss, or student_loss_weight=0 to learn "
+            "from the teacher alone."
+        )
+
+
 def is_keras_loss(value):
     """Returns whether a value is a loss of `keras.losses`, its name, or a function of two."""
     if isinstance(value, str):

@@ -228,11 +228,11 @@ def test_functions_are_teachers_too(teachers, make_dense, numbers):
         (lambda m: TeacherEnsemble(m()), TypeError, "must be a list"),
         (lambda m: TeacherEnsemble([m(), None]), TypeError, r"Received: teachers\[1\]=None"),
         (lambda m: TeacherEnsemble([m()] * 2), ValueError, "one teacher twice"),
-        (lambda m: TeacherEnsemble([m(), m()], [1]), ValueError, "each of the 2 teachers"),
+        (lambda m: TeacherEnsemble([m(), m()], [1]), ValueError, "each of the 2 models"),
         (lambda m: TeacherEnsemble([m(), m()], [0, 0]), ValueError, "above 0"),
         (lambda m: TeacherEnsemble([m(), m()], [1, -1]), ValueError, r"weights\[1\]"),
         (lambda m: TeacherEnsemble([m(), m()], "best"), ValueError, "'entropy'"),
-        (lambda m: TeacherEnsemble([m(), m()], 0.5), TypeError, "number per teacher"),
+        (lambda m: TeacherEnsemble([m(), m()], 0.5), TypeError, "number per model"),
         (lambda m: TeacherEnsemble([m()], temperature=0), ValueError, "temperature"),
         (lambda m: TeacherEnsemble([m(), m(5, 4)]), ValueError, r"\(None, 3\).*\(None, 4\)"),
     ],
@@ -252,7 +252,7 @@ def test_what_an_ensemble_cannot_give_is_refused(teachers, make_dense):
             Distiller(ensemble, student, HintLearning(path, "hidden"))
     with pytest.raises(ValueError, match="The teacher model 'a' has no such layer"):
         Distiller(ensemble, student, HintLearning("0/hiden", "hidden"))
-    with pytest.raises(ValueError, match="a TeacherEnsemble is several"):
+    with pytest.raises(ValueError, match="a scheme in which one teaches"):
         Distiller(ensemble, student, GradientAttentionTransfer())
     with pytest.raises(ValueError, match="layers of one teacher"):
         Distiller(ensemble, student, "at")

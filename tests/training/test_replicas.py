@@ -10,7 +10,7 @@ tf.config.set_logical_device_configuration(
 )
 from keras_distill import AttentionTransfer, Distiller, SoftTargets
 from keras_distill.losses import HintLearning
-from keras_distill.schemes import TeacherEnsemble
+from keras_distill.schemes import MutualDistiller, TeacherEnsemble
 
 rng = np.random.default_rng(0)
 x, y = rng.random((32, 8, 8, 1)).astype("float32"), rng.integers(0, 3, 32)
@@ -65,6 +65,22 @@ def ensemble(strategy):
 
 for one, two in zip(ensemble(tf.distribute.get_strategy()), ensemble(mirrored)):
     np.testing.assert_allclose(one, two, atol=1e-5, err_msg="several teachers")
+
+def mutual(strategy):
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        peers = MutualDistiller([cnn(3), cnn(4)], ["kd", HintLearning("conv", "conv")])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        eager = strategy is ONE
+        peers.compile(keras.optimizers.SGD(0.1), loss, metrics=["accuracy"], run_eagerly=eager)
+    history = peers.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0).history
+    return peers.get_weights(), history
+
+(alone, single_history), (both, double_history) = mutual(ONE), mutual(mirrored)
+for one, two in zip(alone, both):
+    np.testing.assert_allclose(one, two, atol=1e-5, err_msg="mutual learning")
+for name, values in single_history.items():
+    np.testing.assert_allclose(values, double_history[name], rtol=1e-4, err_msg=name)
 
 partly = np.where(np.arange(32) % 16 < 5, -1, y)
 alone, both = (train(strategy, partly, ["dkd"])[0] for strategy in (ONE, mirrored))

@@ -2,7 +2,14 @@
 
 import keras
 
-from keras_distill.schemes import BornAgain, TeacherEnsemble, catalogue, distill_chain
+from keras_distill.schemes import (
+    BornAgain,
+    MutualDistiller,
+    OnlineEnsemble,
+    TeacherEnsemble,
+    catalogue,
+    distill_chain,
+)
 from tests.fuzz.cases import Call
 from tests.fuzz.place import cnn
 from tests.fuzz.rules import (
@@ -70,6 +77,31 @@ def _born_again(place):
     return BornAgain, arguments
 
 
+def _mutual(place):
+    arguments = {
+        "students": [cnn(2, "a"), cnn(3, "b")],
+        "distillation_losses": "kd",
+        "distillation_loss_weights": None,
+        "student_loss_weight": None,
+        "sample_index": None,
+        "label_key": None,
+        "name": "mutual",
+        "dtype": "float32",
+    }
+    return MutualDistiller, arguments
+
+
+def _online(place):
+    _, arguments = _mutual(place)
+    return OnlineEnsemble, {**arguments, "weights": "uniform", "temperature": 4.0}
+
+
+def _fit_peers(place, peers, arguments):
+    peers.compile("sgd", _crossentropy(), run_eagerly=True)
+    peers.fit(place.x[:4], place.y[:4], batch_size=4, verbose=0)
+    peers.describe()
+
+
 def _fit_generations(place, family, arguments):
     family.compile("sgd", _crossentropy(), run_eagerly=True)
     family.fit(place.x[:4], place.y[:4], batch_size=4, verbose=0)
@@ -78,6 +110,17 @@ def _fit_generations(place, family, arguments):
 _LABELS_LOSS = NONE | instance(keras.losses.Loss) | one_of("mse", "kl_divergence")
 _LOSSES = sequence_of(one_of("kd", "dkd")).named("distillation loss")
 _LOSS_WEIGHT = NONE | schedule_or_number(0, 1)
+_OF_MIXTURES = {
+    "weights": one_of("uniform", "entropy", "confidence") | _SHARES,
+    "temperature": NONE | number(low=0, low_is_allowed=False),
+}
+_OF_PEERS = {
+    "student_loss_weight": _LOSS_WEIGHT,
+    "sample_index": NONE,
+    "label_key": NONE,
+    "name": (NONE | keras_name()).of_keras(),
+    "dtype": (NONE | one_of("float32")).of_keras(),
+}
 CALLS = [
     Call(
         "schemes.distill_chain",
@@ -119,11 +162,33 @@ CALLS = [
         seconds=40,
     ),
     Call(
+        "schemes.MutualDistiller",
+        _mutual,
+        {
+            "distillation_losses": NONE | _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_PEERS,
+        },
+        _fit_peers,
+        module="schemes",
+    ),
+    Call(
+        "schemes.OnlineEnsemble",
+        _online,
+        {
+            "distillation_losses": NONE | _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_MIXTURES,
+            **_OF_PEERS,
+        },
+        _fit_peers,
+        module="schemes",
+    ),
+    Call(
         "schemes.TeacherEnsemble",
         _ensemble,
         {
-            "weights": one_of("uniform", "entropy", "confidence") | _SHARES,
-            "temperature": NONE | number(low=0, low_is_allowed=False),
+            **_OF_MIXTURES,
             "name": keras_name().of_keras(),
         },
         lambda place, ensemble, arguments: ensemble(place.x[:2]),

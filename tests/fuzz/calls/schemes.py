@@ -86,7 +86,6 @@ def _mutual(place):
         "sample_index": None,
         "label_key": None,
         "name": "mutual",
-        "dtype": "float32",
     }
     return MutualDistiller, arguments
 
@@ -119,7 +118,6 @@ _OF_PEERS = {
     "sample_index": NONE,
     "label_key": NONE,
     "name": (NONE | keras_name()).of_keras(),
-    "dtype": (NONE | one_of("float32")).of_keras(),
 }
 CALLS = [
     Call(

@@ -120,6 +120,24 @@ class Branch:
         raise NotImplementedError(f"{type(self).__name__} must override `forward`.")
 
     @property
+    def trainable_weights(self):
+        """List of the weights that training the branch changes."""
+        return [] if self.model is None else self.model.trainable_weights
+
+    def run(self, x, training, forwards):
+        """Runs the branch once on a batch, after others whose forward passes it may need.
+
+        Args:
+            x: As for `forward`.
+            training: As for `forward`.
+            forwards: Dictionary from each branch that ran before to its `Forward`.
+
+        Returns:
+            `Forward` of tensors.
+        """
+        return self.forward(x, training)
+
+    @property
     def parts(self):
         """The branches that run so that this one has an output, by default itself."""
         return (self,)
@@ -147,7 +165,7 @@ class Branch:
 
         Args:
             wanted: List of tuples of a layer name, as of `Forward.pick`, and the loss that taps
-                it.
+                it, or `None` where no loss does.
 
         Raises:
             ValueError: If a layer is unknown, or the branch can't give it.

@@ -54,7 +54,8 @@ class ModelBranch(Branch):
         paths = [path for path in names if path is not None]
         is_source = self.name == "teacher"
         self.extractor = FeatureExtractor(self.model, paths, branch=self.name, folds=is_source)
-        self._gives_input_gradient = any(loss.needs_input_gradient for _, loss in self._wanted)
+        losses = [loss for _, loss in self._wanted if loss is not None]
+        self._gives_input_gradient = any(loss.needs_input_gradient for loss in losses)
 
     def forward(self, x, training):
         """Runs the model once on a batch."""

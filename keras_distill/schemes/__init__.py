@@ -1,5 +1,6 @@
 """Who teaches whom: several teachers, assistants, and students that teach themselves."""
 
+from keras_distill.schemes.be_your_own_teacher import BeYourOwnTeacher
 from keras_distill.schemes.born_again import BornAgain
 from keras_distill.schemes.catalogue import Scheme, catalogue
 from keras_distill.schemes.chain import Chain, distill_chain
@@ -8,6 +9,7 @@ from keras_distill.schemes.online_ensemble import OnlineEnsemble
 from keras_distill.schemes.teacher_ensemble import TeacherEnsemble
 
 __all__ = [
+    "BeYourOwnTeacher",
     "BornAgain",
     "Chain",
     "MutualDistiller",

@@ -66,6 +66,13 @@ SCHEMES = [
         "1 teacher, 1 student, in each generation",
         "Furlanello et al., ICML 2018",
     ),
+    Scheme(
+        "BeYourOwnTeacher",
+        "Exits inside one network, which its deepest classifier teaches.",
+        "there is no larger teacher, or a device takes an early exit of the network",
+        "1 student, and the heads of its exits",
+        "Zhang et al., ICCV 2019",
+    ),
 ]
 
 

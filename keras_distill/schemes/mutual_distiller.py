@@ -7,7 +7,8 @@ import keras
 
 from keras_distill.arguments import shown
 from keras_distill.losses import SoftTargets
-from keras_distill.schemes.peers import Peers, checked_students, own_losses
+from keras_distill.schemes.peers import Peers, checked_students
+from keras_distill.schemes.several_learners import own_losses
 from keras_distill.training.edge import Edge
 from keras_distill.training.saving import deserialize_losses, serialize_losses
 

@@ -7,7 +7,8 @@ import keras
 
 from keras_distill.losses import SoftTargets
 from keras_distill.schemes.ensemble_branch import PeerMixture, PeersBranch
-from keras_distill.schemes.peers import Peers, checked_students, own_losses
+from keras_distill.schemes.peers import Peers, checked_students
+from keras_distill.schemes.several_learners import own_losses
 from keras_distill.schemes.teacher_ensemble import check_mixing_temperature, checked_shares
 from keras_distill.training.edge import Edge
 from keras_distill.training.saving import deserialize_losses, serialize_losses

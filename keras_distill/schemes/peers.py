@@ -6,28 +6,16 @@ import keras
 
 from keras_distill._compat import set_own_trainable
 from keras_distill.arguments import check_model, shown
-from keras_distill.features.batches import check_input_function
 from keras_distill.features.layer_paths import symbolic
 from keras_distill.features.model_branch import ModelBranch
-from keras_distill.losses import schedule
-from keras_distill.losses.keras_loss import KerasLoss, distillation_loss
 from keras_distill.losses.loss import same_shapes
+from keras_distill.schemes.several_learners import SeveralLearners
 from keras_distill.schemes.teacher_ensemble import TeacherEnsemble
-from keras_distill.training.freezing import WithFrozenModels, check_shares_nothing
+from keras_distill.training.freezing import check_shares_nothing
 from keras_distill.training.learner import Learner
-from keras_distill.training.saving import SavesItsSettings, serialize_input_function
-from keras_distill.training.step import StepModel
-from keras_distill.training.validation import (
-    check_arguments,
-    check_loss_is_given,
-    check_metrics,
-    check_names,
-    checked_loss,
-    checked_student_loss_weight,
-)
 
 
-class Peers(SavesItsSettings, WithFrozenModels, StepModel):
+class Peers(SeveralLearners):
     """Students that are trained together, in one step that runs each of them once.
 
     A subclass adds its own arguments to `get_config`.
@@ -46,17 +34,10 @@ class Peers(SavesItsSettings, WithFrozenModels, StepModel):
     def __init__(
         self, students, connect, student_loss_weight, sample_index, label_key, name, **kwargs
     ):
-        check_arguments(False, None, student_loss_weight)
-        check_names(name, label_key)
-        check_input_function(sample_index, "sample_index")
         learns = [student.trainable for student in students]
         first = students[learns.index(True)]
-        # All models cast their own inputs, each by its own policy.
-        super().__init__(name=name, **{"dtype": first.dtype_policy, "autocast": False, **kwargs})
+        super().__init__(first, student_loss_weight, sample_index, label_key, name, **kwargs)
         self.students = students
-        self._student_loss_weight = checked_student_loss_weight(student_loss_weight)
-        self.sample_index = sample_index
-        self.label_key = label_key
         branches = [
             ModelBranch(student, f"students[{index}]") for index, student in enumerate(students)
         ]
@@ -93,30 +74,6 @@ class Peers(SavesItsSettings, WithFrozenModels, StepModel):
             for learner in self._learners:
                 check_shares_nothing(frozen.model, learner.branch.model)
 
-    def compile(
-        self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any
-    ) -> None:
-        """Configures the training of all students.
-
-        Args:
-            optimizer: Keras optimizer, which updates all students in one step.
-            loss: Loss of each student against the labels, as for `keras.Model.compile`.
-            metrics: List of metrics, of which each student gets its own.
-            **kwargs: Further arguments of `keras.Model.compile`.
-
-        Raises:
-            TypeError: If a loss is of the wrong type.
-            ValueError: If a loss is missing, or `metrics` is neither a list nor a dictionary.
-        """
-        loss = checked_loss(loss, None)
-        check_metrics(metrics)
-        check_loss_is_given(loss, self.student_loss_weight)
-        self._compile_step(optimizer, loss, metrics, {}, **kwargs)
-
-    def call(self, inputs, training=None, **kwargs):
-        """Returns the predictions of `student`."""
-        return self.student(inputs, training=training, **kwargs)
-
     def get_config(self):
         """Returns the constructor's arguments, the students among them."""
         serialize = keras.saving.serialize_keras_object
@@ -124,9 +81,6 @@ class Peers(SavesItsSettings, WithFrozenModels, StepModel):
             **super().get_config(),
             "students": [serialize(student) for student in self.students],
             "learns": [student in self._learning for student in self.students],
-            "student_loss_weight": schedule.serialize(self.student_loss_weight),
-            "sample_index": serialize_input_function(self.sample_index),
-            "label_key": self.label_key,
         }
 
     @classmethod
@@ -138,22 +92,7 @@ class Peers(SavesItsSettings, WithFrozenModels, StepModel):
         for student, learns in zip(config["students"], config.pop("learns"), strict=True):
             # Keras doesn't save it of every kind of model.
             set_own_trainable(student, learns)
-        for key in ("dtype", "sample_index"):
-            if isinstance(config.get(key), dict):
-                config[key] = deserialize(config[key], custom_objects)
-        config["student_loss_weight"] = schedule.deserialize(config["student_loss_weight"])
-        return cls(**config)
-
-
-def own_losses(losses):
-    """Returns new losses for one edge, which chooses layers and trains projectors of its own.
-
-    Args:
-        losses: As for `Edge`.
-    """
-    several = isinstance(losses, (list, tuple))
-    losses = [distillation_loss(loss) for loss in (losses if several else [losses])]
-    return [loss if isinstance(loss, KerasLoss) else loss.clone() for loss in losses]
+        return super().from_config(config, custom_objects)
 
 
 def checked_students(students):

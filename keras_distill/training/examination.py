@@ -89,7 +89,7 @@ def examined(model, remembered, data=None, count=4):
     batches = [Batch(*batch) for batch in batches]
     samples = sum(keras.tree.flatten(batch.x)[0].shape[0] for batch in batches)
     found = {}
-    for learner in model._learners:
+    for learner in (each for each in model._learners if each.edges):
         with _restored(model):
             measured = [_measured(model, learner, batch) for batch in batches]
         answers = [_answers_of(model, learner, batch) for batch in batches]
@@ -123,13 +123,13 @@ def _sliced(data):
 def _measured(model, learner, batch):
     """Returns the losses of a batch, and their gradients, as a training step has them."""
     forwards = {branch: branch.forward(batch.x, training=False) for branch in model._frozen}
-    weights = learner.branch.model.trainable_weights
+    weights = learner.branch.trainable_weights
     with tf.GradientTape(persistent=True) as tape:
-        forwards |= {branch: branch.forward(batch.x, training=True) for branch in model._trained}
+        forwards |= model._forwards_of_trained(batch.x, training=True)
         _, parts = model._total(forwards, batch, True)
     parts = {
         LABELS: parts[learner.named(LABELS)],
-        **{name: parts[name] for name in learner.loss_names if name in parts},
+        **{name: parts[name] for name in learner.loss_names},
     }
     gradients = {name: _flat(tape.gradient(each, weights), weights) for name, each in parts.items()}
     return {name: float(each) for name, each in parts.items()}, gradients
@@ -207,7 +207,8 @@ def _answers_of(model, learner, batch):
     if len(learner.edges) != 1:
         return None
     edge = learner.edges[0]
-    ran = {branch: branch.forward(batch.x, training=False) for branch in model._ran}
+    ran = {branch: branch.forward(batch.x, training=False) for branch in model._frozen}
+    ran |= model._forwards_of_trained(batch.x, training=False)
     output = ran[learner.branch].output
     logits = edge.logits(edge.source.as_source(ran), ran[learner.branch])
     kinds = learner.outputs.kinds(output)

@@ -121,7 +121,8 @@ class StepModel(ConnectedModel, checks.WatchedModel):
         """All metrics: the losses', the compiled ones, one per distillation loss."""
         compiled = _compat.compiled_metrics(self)
         # Metrics that saw no labels yet have no result; a learner with a name has its own.
-        is_shown = compiled is not None and compiled.built and not self._are_named
+        is_named = bool(self._learners and self._learners[0].name)
+        is_shown = compiled is not None and compiled.built and not is_named
         known = [metric for metric in super().metrics if metric is not compiled or is_shown]
         own = [metric for learner in self._learners for metric in learner.metrics]
         return known + [metric for metric in own if not any(metric is other for other in known)]
@@ -178,7 +179,7 @@ class StepModel(ConnectedModel, checks.WatchedModel):
         """Returns the total loss of one learner and a dictionary of its parts."""
         step, output = self.optimizer.iterations, forwards[learner.branch].output
         labels, reference = learner.labels(batch, output, self.label_key), None
-        if self.student_loss_weight != 0:
+        if self.student_loss_weight != 0 or not learner.edges:
             reference = learner.loss_of_labels(batch, output, labels)
         total = ops.zeros(()) if reference is None else reference
         parts = {learner.named(LABELS): total}
@@ -211,7 +212,7 @@ class StepModel(ConnectedModel, checks.WatchedModel):
         # Scaled, as in mixed precision the small gradients of half floats would vanish.
         scale = self.optimizer.scale_loss
         scaled = None if reference is None else scale(reference)
-        weights = learner.branch.model.trainable_weights
+        weights = learner.branch.trainable_weights
         values = [scale(value) for value in values]
         edge.measure_gradients(tape, scaled, values, weights, self.optimizer.iterations)
 
@@ -249,11 +250,14 @@ class StepModel(ConnectedModel, checks.WatchedModel):
         return {branch: branch.forward(x, training=False) for branch in self._frozen}
 
     def _forwards_of_trained(self, x, training):
-        return {branch: branch.forward(x, training) for branch in self._trained}
+        forwards = {}
+        for branch in self._trained:
+            forwards[branch] = branch.run(x, training, forwards)
+        return forwards
 
     def _are_asked(self, forwards):
         """Returns whether the frozen branches were run, and the learners are taught."""
-        return self._uses_teacher and all(branch in forwards for branch in self._frozen)
+        return all(branch in forwards for branch in self._frozen)
 
     def train_step(self, data):
         """Updates the student, and the projectors, on one batch."""

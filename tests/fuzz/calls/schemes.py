@@ -3,6 +3,7 @@
 import keras
 
 from keras_distill.schemes import (
+    BeYourOwnTeacher,
     BornAgain,
     MutualDistiller,
     OnlineEnsemble,
@@ -95,6 +96,24 @@ def _online(place):
     return OnlineEnsemble, {**arguments, "weights": "uniform", "temperature": 4.0}
 
 
+def _own_teacher(place):
+    arguments = {
+        "model": cnn(2),
+        "exits": ["stage1"],
+        "distillation_losses": "kd",
+        "distillation_loss_weights": None,
+        "student_loss_weight": 0.7,
+        "sample_index": None,
+        "label_key": None,
+        "name": "own",
+    }
+    return BeYourOwnTeacher, arguments
+
+
+def _exit_model(place):
+    return _own_teacher(place)[0](cnn(2), ["stage1"]).exit_model, {"index": 0}
+
+
 def _fit_peers(place, peers, arguments):
     peers.compile("sgd", _crossentropy(), run_eagerly=True)
     peers.fit(place.x[:4], place.y[:4], batch_size=4, verbose=0)
@@ -180,6 +199,24 @@ CALLS = [
             **_OF_PEERS,
         },
         _fit_peers,
+        module="schemes",
+    ),
+    Call(
+        "schemes.BeYourOwnTeacher",
+        _own_teacher,
+        {
+            "exits": NONE | sequence_of(one_of("stage1")),
+            "distillation_losses": NONE | _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_PEERS,
+        },
+        _fit_peers,
+        module="schemes",
+    ),
+    Call(
+        "schemes.BeYourOwnTeacher.exit_model",
+        _exit_model,
+        {"index": count(low=0, high=0)},
         module="schemes",
     ),
     Call(

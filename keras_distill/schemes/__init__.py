@@ -4,16 +4,20 @@ from keras_distill.schemes.be_your_own_teacher import BeYourOwnTeacher
 from keras_distill.schemes.born_again import BornAgain
 from keras_distill.schemes.catalogue import Scheme, catalogue
 from keras_distill.schemes.chain import Chain, distill_chain
+from keras_distill.schemes.moving_average_teacher import MovingAverageTeacher
 from keras_distill.schemes.mutual_distiller import MutualDistiller
 from keras_distill.schemes.online_ensemble import OnlineEnsemble
+from keras_distill.schemes.progressive_self import ProgressiveSelf
 from keras_distill.schemes.teacher_ensemble import TeacherEnsemble
 
 __all__ = [
     "BeYourOwnTeacher",
     "BornAgain",
     "Chain",
+    "MovingAverageTeacher",
     "MutualDistiller",
     "OnlineEnsemble",
+    "ProgressiveSelf",
     "Scheme",
     "TeacherEnsemble",
     "catalogue",

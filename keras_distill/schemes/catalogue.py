@@ -73,6 +73,20 @@ SCHEMES = [
         "1 student, and the heads of its exits",
         "Zhang et al., ICCV 2019",
     ),
+    Scheme(
+        "ProgressiveSelf",
+        "The student of the last epoch softens the labels of this one.",
+        "there is no larger teacher, and the network is sure of wrong answers",
+        "1 of the student as it was, 1 student",
+        "Kim et al., ICCV 2021",
+    ),
+    Scheme(
+        "MovingAverageTeacher",
+        "The teacher is the moving average of the student's own weights.",
+        "there is no larger teacher, and many samples have no label",
+        "1 of the average, 1 student",
+        "Tarvainen, Valpola, NeurIPS 2017",
+    ),
 ]
 
 

@@ -90,7 +90,8 @@ class SavesItsModels(SavesItsSettings):
         for key in (*_SERIALIZED, "dtype"):
             if isinstance(config.get(key), dict):
                 config[key] = deserialize(config[key], custom_objects)
-        config["student_loss_weight"] = schedule.deserialize(config["student_loss_weight"])
+        if "student_loss_weight" in config:
+            config["student_loss_weight"] = schedule.deserialize(config["student_loss_weight"])
         if config["distillation_losses"] is not None:
             known = [config[name] for name in _LOSSES]
             config |= zip(_LOSSES, deserialize_losses(*known, custom_objects), strict=True)

@@ -272,9 +272,13 @@ class StepModel(ConnectedModel, checks.WatchedModel):
             gradients = tape.gradient(scaled, weights)
             gradients = checks.finite_gradients(gradients, total, self.is_under_xla)
             self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+            self._after_update()
         else:
             warnings.warn("The student does not have any trainable weights.", stacklevel=2)
         return replicas.as_averaged(self._logs(batch, forwards, parts))
+
+    def _after_update(self):
+        """Does what follows each update of the weights."""
 
     def test_step(self, data):
         """Evaluates the student, and unless told otherwise the distillation losses, on a batch."""

@@ -10,7 +10,7 @@ tf.config.set_logical_device_configuration(
 )
 from keras_distill import AttentionTransfer, Distiller, SoftTargets
 from keras_distill.losses import HintLearning
-from keras_distill.schemes import MutualDistiller, TeacherEnsemble
+from keras_distill.schemes import MovingAverageTeacher, MutualDistiller, TeacherEnsemble
 
 rng = np.random.default_rng(0)
 x, y = rng.random((32, 8, 8, 1)).astype("float32"), rng.integers(0, 3, 32)
@@ -75,6 +75,18 @@ def mutual(strategy):
         peers.compile(keras.optimizers.SGD(0.1), loss, metrics=["accuracy"], run_eagerly=eager)
     history = peers.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0).history
     return peers.get_weights(), history
+
+def average(strategy):
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        distiller = MovingAverageTeacher(cnn(3), 0.7)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        distiller.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=strategy is ONE)
+    distiller.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0)
+    return distiller.get_weights()
+
+for one, two in zip(average(ONE), average(mirrored)):
+    np.testing.assert_allclose(one, two, atol=1e-5, err_msg="moving average")
 
 (alone, single_history), (both, double_history) = mutual(ONE), mutual(mirrored)
 for one, two in zip(alone, both):

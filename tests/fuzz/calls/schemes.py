@@ -5,8 +5,10 @@ import keras
 from keras_distill.schemes import (
     BeYourOwnTeacher,
     BornAgain,
+    MovingAverageTeacher,
     MutualDistiller,
     OnlineEnsemble,
+    ProgressiveSelf,
     TeacherEnsemble,
     catalogue,
     distill_chain,
@@ -18,6 +20,7 @@ from tests.fuzz.rules import (
     FLAG,
     NONE,
     PATH,
+    Rule,
     count,
     instance,
     keras_name,
@@ -108,6 +111,29 @@ def _own_teacher(place):
         "name": "own",
     }
     return BeYourOwnTeacher, arguments
+
+
+def _progressive(place):
+    arguments = {
+        "student": place.student(),
+        "epochs": 2,
+        "alpha": 0.5,
+        "distillation_losses": "kd",
+        "distillation_loss_weights": None,
+        "student_input": None,
+        "sample_index": None,
+        "label_key": None,
+        "name": "progressive",
+    }
+    return ProgressiveSelf, arguments
+
+
+def _average(place):
+    _, arguments = _progressive(place)
+    own = {"decay": 0.9, "student_loss_weight": None}
+    return MovingAverageTeacher, {
+        name: value for name, value in (arguments | own).items() if name not in ("epochs", "alpha")
+    }
 
 
 def _exit_model(place):
@@ -217,6 +243,33 @@ CALLS = [
         "schemes.BeYourOwnTeacher.exit_model",
         _exit_model,
         {"index": count(low=0, high=0)},
+        module="schemes",
+    ),
+    Call(
+        "schemes.ProgressiveSelf",
+        _progressive,
+        {
+            "epochs": count(),
+            "alpha": number(0, 1),
+            "student_input": NONE,
+            "distillation_losses": NONE | _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_PEERS,
+        },
+        _fit_peers,
+        module="schemes",
+    ),
+    Call(
+        "schemes.MovingAverageTeacher",
+        _average,
+        {
+            "decay": Rule(lambda value: number(0, 1).accepts(value) and value < 1),
+            "student_input": NONE,
+            "distillation_losses": NONE | _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_PEERS,
+        },
+        _fit_peers,
         module="schemes",
     ),
     Call(

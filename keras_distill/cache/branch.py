@@ -66,8 +66,9 @@ class CacheBranch(Branch):
         paths = layer_name if isinstance(layer_name, list) else [layer_name]
         found = [self.source.output_activation(path) for path in paths]
         activation = found[0] if all(each == found[0] for each in found) else None
-        keeps_logits = loss is not None and loss.teacher_reduction(activation) == "logits"
-        return "linear" if keeps_logits else activation
+        takes_logits = loss is not None and loss.teacher_reduction(activation) == "logits"
+        keeps_logits = all(self.source.holds(path, "logits") for path in paths)
+        return "linear" if takes_logits and keeps_logits else activation
 
     def learn_from(self, forward):
         """Does nothing: the shapes are known."""

@@ -1,7 +1,5 @@
 """The arguments of building a cache, checked before the teacher runs over a data set."""
 
-import dataclasses
-import json
 import pathlib
 
 import keras
@@ -10,22 +8,16 @@ import tensorflow as tf
 
 from keras_distill.arguments import check_choice, shown
 from keras_distill.cache import manifest, shards
-from keras_distill.cache.arguments import (
-    another_sample,
-    check_augment,
-    check_seed,
-    check_size,
-    spec_text,
-)
-from keras_distill.cache.builder import batches_per_shard, check_reproducible, first_fingerprints
-from keras_distill.cache.fingerprint import differ
+from keras_distill.cache.arguments import check_augment, check_seed, check_size, spec_text
+from keras_distill.cache.builder import RunningTeacher, check_reproducible
+from keras_distill.cache.cache_spec import CacheSpec
 from keras_distill.cache.samples import Samples, seeded
 from keras_distill.cache.targets import DTYPES, TeacherTargets, tapped_paths
 from keras_distill.features.branch_kinds import branch_of
 from keras_distill.losses.keras_loss import distillation_loss
 
 
-class BuildSpec:
+class BuildSpec(CacheSpec):
     """The arguments of `TeacherCache.build`, checked and understood.
 
     Args:
@@ -93,10 +85,10 @@ class BuildSpec:
             lambda leaf: tf.TensorSpec((None, *leaf.shape), leaf.dtype), self.samples.inputs_spec
         )
         kept = TeacherTargets(self._tapped, self._branch, batch, dtype, top_k)
-        self.run = kept.pack
+        self._run = kept.pack
+        self._teacher = RunningTeacher(kept.pack)
         self.targets = kept.targets
-        of_sample = seeded(augment, seed, view=0)
-        check_reproducible(self.samples, of_sample)
+        check_reproducible(self.samples, seeded(augment, seed, view=0))
         made_of = {
             "teacher weights": manifest.weights_checksum(self._branch.model),
             "kept": sorted(name for target in kept.targets for name in target.arrays),
@@ -108,27 +100,18 @@ class BuildSpec:
             "views": views,
             "seed": seed,
         }
-        self.content = {
-            "format": manifest.FORMAT,
-            "complete": False,
-            "made_of": made_of,
-            "ranks": self.samples.ranks,
-            "batch_size": batch_size,
-            "batches_per_shard": batches_per_shard(
-                sum(target.bytes for target in kept.targets), batch_size, shard_size
-            ),
-            "targets": [dataclasses.asdict(target) for target in kept.targets],
-            "outputs": kept.outputs,
-            "output_activation": [
-                [path, self._branch.activation_of(path)] for path in [None, *self._paths]
-            ],
-            "candidates": self._candidates,
-            "first_inputs": first_fingerprints(self.samples).tolist(),
-            "first_seen": first_fingerprints(self.samples, of_sample).tolist(),
-            "files": {},
-        }
-        # As json reads it, with lists for tuples, so that it compares equal.
-        self.content = json.loads(json.dumps(self.content))
+        self.content = self._described(
+            made_of,
+            kept.outputs,
+            [[path, self._branch.activation_of(path)] for path in [None, *self._paths]],
+            self._candidates,
+            batch_size,
+            shard_size,
+        )
+
+    def rows(self, start, inputs):
+        """Runs the teacher on a batch; returns the arrays to store."""
+        return self._teacher(inputs)
 
     def _of_losses(self, losses):
         several = isinstance(losses, (list, tuple))
@@ -140,54 +123,7 @@ class BuildSpec:
         self._paths = list(dict.fromkeys(path for _, path in self._tapped if path is not None))
         self._branch.tap([(path, loss) for loss, path in self._tapped])
 
-    def begin(self, directory):
-        """Returns the manifest that a build goes on from: that of the folder, or a new one.
-
-        Args:
-            directory: Folder of the cache, made if it doesn't exist.
-
-        Raises:
-            ValueError: If the folder holds another cache, or other files.
-        """
-        directory.mkdir(parents=True, exist_ok=True)
-        found = [file.name for file in directory.iterdir()]
-        others = [name for name in found if not manifest.is_of_manifest(name)]
-        if (directory / manifest.FILE).exists():
-            content = manifest.read(directory)
-            self.check_against(directory, content)
-            return content
-        if any(name.endswith(".tfrecord") for name in others):
-            # Says how it is mended.
-            manifest.read(directory)
-        if others:
-            raise ValueError(
-                f"{str(directory)!r} holds other files ({', '.join(sorted(others)[:3])}, ...): "
-                "give a folder of its own to the cache."
-            )
-        manifest.write(directory, self.content)
-        return self.content
-
-    def check_against(self, directory, recorded):
-        """Checks that a cache, finished or not, is the one that is wanted.
-
-        Args:
-            directory: Folder of the cache.
-            recorded: Its manifest.
-
-        Raises:
-            ValueError: If it isn't; the error names what differs.
-        """
-        wanted = dict(self.content["made_of"])
-        if wanted["samples"] is None:
-            wanted.pop("samples")
-        manifest.check_same(directory, recorded["made_of"], wanted)
-        if not recorded["complete"]:
-            sizes = ("batch_size", "batches_per_shard")
-            manifest.check_same(directory, recorded, {size: self.content[size] for size in sizes})
-        check_first(directory, recorded, self.samples, self.augment)
-        self._check_answers(directory, recorded)
-
-    def _check_answers(self, directory, recorded):
+    def check_answers(self, directory, recorded):
         """Checks the teacher's answers to the first batch: weights aren't all of a model."""
         first = pathlib.Path(directory) / shards.file_name(0, 0)
         if not first.exists():
@@ -195,7 +131,7 @@ class BuildSpec:
         *_, kept = next(iter(shards.read({str(first): 1}, self.targets)))
         of_sample = seeded(self.augment, recorded["made_of"]["seed"], view=0)
         inputs, *_ = next(iter(self.samples.in_batches(recorded["batch_size"], of_sample)))
-        for name, array in tf.function(self.run)(inputs).items():
+        for name, array in tf.function(self._run)(inputs).items():
             if array.dtype.is_floating:
                 both = array, kept[name][: len(array)]
                 now, then = (np.asarray(tf.cast(each, "float32")) for each in both)
@@ -204,30 +140,6 @@ class BuildSpec:
                         f"The cache in {str(directory)!r} is of something else: the teacher has "
                         f"the same weights, but {name} of the first batch is not the same."
                     )
-
-
-def check_first(directory, recorded, samples, augment):
-    """Checks that the first samples of a data set are those of a cache.
-
-    Args:
-        directory: Folder of the cache.
-        recorded: Its manifest.
-        samples: `Samples`.
-        augment: Augmentation, or `None`.
-
-    Raises:
-        ValueError: If they aren't; the error tells the data set from the augmentation.
-    """
-    of_sample = seeded(augment, recorded["made_of"]["seed"], view=0)
-    checks = [("the data set's", "first_inputs", None)]
-    if augment is not None:
-        checks.append(("the augmented", "first_seen", of_sample))
-    for what, key, augmentation in checks:
-        found, expected = first_fingerprints(samples, augmentation), np.float32(recorded[key])
-        count = min(len(found), len(expected))
-        wrong = np.flatnonzero(differ(found[:count], expected[:count]))
-        if len(wrong):
-            raise another_sample(directory, what, wrong[0])
 
 
 def _ranks(branch):

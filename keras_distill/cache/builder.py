@@ -13,7 +13,7 @@ from keras_distill.cache.arguments import another_sample
 from keras_distill.cache.fingerprint import differ, fingerprints_of
 from keras_distill.cache.samples import seeded, untuned
 
-_fingerprints = tf.function(fingerprints_of, reduce_retracing=True)
+fingerprints = tf.function(fingerprints_of, reduce_retracing=True)
 _SHARD_BYTES = 16 * 2**20
 _WAIT_SECONDS = 0.5
 # Samples whose fingerprints the manifest keeps, to tell at once whether a data set is the same.
@@ -26,7 +26,7 @@ class Builder:
     Args:
         directory: Folder of the cache.
         content: Its manifest.
-        spec: `BuildSpec`: the samples, the augmentation and the teacher.
+        spec: `CacheSpec`: the samples, the augmentation, and what gives the rows to store.
         worker: Tuple of this worker's number and the number of workers.
         timeout: Seconds to wait for the shards of the other workers.
         verbose: Whether to show a progress bar.
@@ -37,7 +37,7 @@ class Builder:
         self._content = content
         self._samples = spec.samples
         self._augment = spec.augment
-        self._run = _Teacher(spec.run)
+        self._spec = spec
         self._worker = worker
         self._timeout = timeout
         self._progress = keras.utils.Progbar(self._most_batches, unit_name="batch")
@@ -131,8 +131,8 @@ class Builder:
     def _check_count(self, count, at_least=False):
         expected = self._content["made_of"]["samples"]
         if expected is not None and (count > expected if at_least else count != expected):
-            found = {"samples": f"{count} or more" if at_least else count}
-            manifest.check_same(self._directory, self._content["made_of"], found)
+            found = f"{count} or more" if at_least else count
+            self._spec.check_count(self._directory, self._content["made_of"], found)
 
     def _open(self, view, shard, stack):
         """Returns what takes the batches of a shard: a writer, a check, or `None`."""
@@ -143,7 +143,7 @@ class Builder:
         if path.exists():
             return stack.enter_context(self._comparing(path))
         write = stack.enter_context(shards.writing(path, view))
-        return lambda start, inputs: write(start, self._run(inputs))
+        return lambda start, inputs: write(start, self._spec.rows(start, inputs))
 
     @contextlib.contextmanager
     def _comparing(self, path):
@@ -152,7 +152,7 @@ class Builder:
 
         def compare(start, inputs):
             nonlocal index
-            found = _fingerprints(inputs).numpy()
+            found = fingerprints(inputs).numpy()
             expected = recorded[index : index + len(found)]
             count = min(len(found), len(expected))
             wrong = np.flatnonzero(differ(found[:count], expected[:count]))
@@ -186,7 +186,7 @@ class Builder:
             time.sleep(_WAIT_SECONDS)
 
 
-class _Teacher:
+class RunningTeacher:
     """Runs the teacher on a batch, and names what isn't finite.
 
     Args:
@@ -225,6 +225,11 @@ class _Teacher:
         return arrays, all(local(is_finite))
 
     def __call__(self, inputs):
+        """Returns a dictionary of arrays for a batch of inputs, their fingerprints among them.
+
+        Raises:
+            ValueError: If one isn't finite.
+        """
         if self._replicas == 1 or len(tf.nest.flatten(inputs)[0]) < self._replicas:
             tensors, is_finite = self._run(inputs)
             arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
@@ -263,7 +268,7 @@ def first_fingerprints(samples, augment=None):
         samples: `Samples`.
         augment: Function of inputs and the sample's number, or `None`.
     """
-    return _fingerprints(samples.first(_FIRST, augment)).numpy()
+    return fingerprints(samples.first(_FIRST, augment)).numpy()
 
 
 def check_reproducible(samples, augment):

@@ -26,8 +26,8 @@ def check_files(directory, files, verify):
         path = directory / name
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path} is missing: call TeacherCache.build again with the same arguments, "
-                "which makes it again."
+                f"{path} is missing: call TeacherCache.build, or from_outputs, again with the "
+                "same arguments, which makes it again."
             )
         is_whole = path.stat().st_size == recorded["bytes"] and (
             not verify or manifest.file_checksum(path) == recorded["checksum"]

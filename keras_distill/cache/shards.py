@@ -22,8 +22,8 @@ FINGERPRINT = "fingerprint"
 _OLD_FINGERPRINT = "sketch"
 _FILES_AT_ONCE = 16
 _MEND = (
-    "Delete that file and call TeacherCache.build again with the same arguments, which makes it "
-    "again."
+    "Delete that file and call TeacherCache.build, or from_outputs, again with the same "
+    "arguments, which makes it again."
 )
 # Reading a record takes a tenth of a millisecond, however small it is.
 _RECORD_SAMPLES = 512

@@ -222,7 +222,7 @@ class TeacherTargets:
         def learn(inputs):
             for (path, reduction), tensors in self._reduced(inputs).items():
                 self.groups[path, reduction] = [
-                    _target(path, reduction, leaf, tuple(tensor.shape[1:]), dtype, top_k)
+                    made_target(path, reduction, leaf, tuple(tensor.shape[1:]), dtype, top_k)
                     for leaf, tensor in tensors.items()
                 ]
 
@@ -295,7 +295,20 @@ class TeacherTargets:
         return [target for targets in self.groups.values() for target in targets]
 
 
-def _target(path, reduction, leaf, shape, dtype, top_k):
+def made_target(path, reduction, leaf, shape, dtype, top_k):
+    """Returns a target, in the type in which its values can be kept.
+
+    Args:
+        path: As for `Target`, like all that follow.
+        reduction: Name of the reduction.
+        leaf: Number of the output.
+        shape: Shape of one sample.
+        dtype: Type that was asked for.
+        top_k: Number of logits, or `None`; only outputs are cut.
+
+    Raises:
+        ValueError: If the shape isn't fixed, or `top_k` doesn't fit.
+    """
     is_output = reduction in _OUTPUTS
     # Half precision rounds small probabilities to zero, and their logarithms are what counts.
     dtype = {"output": "float32", MASK: "bool"}.get(reduction, dtype)

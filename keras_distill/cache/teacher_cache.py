@@ -1,8 +1,6 @@
 """The teacher cache: the teacher's outputs of a data set, computed once and read many times."""
 
-import copy
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_distill.arguments import check_count, check_flag, check_model, check_text, shown
+from keras_distill.arguments import check_count, check_flag, check_model, shown
 from keras_distill.cache import manifest, shards
 from keras_distill.cache.arguments import (
     check_augment,
@@ -22,17 +20,19 @@ from keras_distill.cache.arguments import (
     spec_text,
 )
 from keras_distill.cache.branch import CacheBranch
-from keras_distill.cache.build_spec import BuildSpec, check_first
+from keras_distill.cache.build_spec import BuildSpec
 from keras_distill.cache.builder import Builder
+from keras_distill.cache.cache_spec import check_first
+from keras_distill.cache.content import CacheContent
+from keras_distill.cache.given_outputs import GivenOutputs, nothing_half_written
 from keras_distill.cache.integrity import check_files
 from keras_distill.cache.join import Join
 from keras_distill.cache.samples import Samples
-from keras_distill.cache.targets import MASK, Target, check_top_k, read_target
 from keras_distill.cache.workers import worker_of
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class TeacherCache:
+class TeacherCache(CacheContent):
     """The teacher's outputs of each sample of a data set, in files, in place of the teacher.
 
     It keeps what the losses need and no more: logits (or the largest of them), the one channel that
@@ -50,8 +50,8 @@ class TeacherCache:
     then train it on batches of `TeacherCache(new_place).join(dataset)`.
 
     Args:
-        directory: Folder of a cache that `TeacherCache.build` made, on this machine or a mounted
-            disk.
+        directory: Folder of a cache that `TeacherCache.build` or `from_outputs` made, on this
+            machine or a mounted disk.
         teacher: If given, the teacher whose cache it must be.
         verify: Whether to read all files and compare their checksums. If not, only their sizes are
             compared, and a damaged file ends the training that reads it, with an error that names
@@ -95,26 +95,14 @@ class TeacherCache:
         content = manifest.read(directory)
         if not content["complete"]:
             raise ValueError(
-                f"The cache in {str(directory)!r} isn't finished: call TeacherCache.build again "
-                "with the same arguments, and it goes on where it stopped."
+                f"The cache in {str(directory)!r} isn't finished: call TeacherCache.build again, "
+                "or from_outputs, with the same arguments, and it goes on where it stopped."
             )
         self._describe(directory, content)
         check_files(directory, content["files"], verify)
         if teacher is not None:
             weights = manifest.weights_checksum(check_model("teacher", teacher))
             manifest.check_same(directory, self.made_of, {"teacher weights": weights})
-
-    def _describe(self, directory, content):
-        self.directory = directory
-        self._content = content
-        self.made_of = content["made_of"]
-        self.candidates = content["candidates"]
-        self.outputs = content["outputs"]
-        self._targets = {}
-        for record in content["targets"]:
-            target = read_target(record)
-            self._targets.setdefault((target.path, target.reduction), []).append(target)
-        self._output_activations = dict(content["output_activation"])
 
     @classmethod
     def build(
@@ -196,7 +184,86 @@ class TeacherCache:
             seed,
             shard_size,
         )
-        worker = worker_of(worker)
+        return cls._made(directory, spec, worker_of(worker), timeout, verbose)
+
+    @classmethod
+    def from_outputs(
+        cls,
+        directory: str | os.PathLike,
+        dataset: Any,
+        outputs: Any,
+        output_activation: str | Sequence[str] | None = None,
+        batch_size: int = 32,
+        dtype: str = "float16",
+        top_k: int | None = None,
+        shard_size: int | None = None,
+        verbose: int = 1,
+    ) -> "TeacherCache":
+        """Keeps outputs of a teacher that somebody already has, in place of running it.
+
+        The result is a cache as any other: `join` pairs the samples with their rows, checks them,
+        and `Distiller(cache, student, ...)` taps the features by the names that they have here.
+        Features are kept as they are, whichever loss is to learn from them.
+
+        All rows are checked before anything is written, so that the arrays are read twice; files
+        are read piece by piece. A folder where this ends in an error is left as it was. The same
+        call goes on where a killed one was, and opens a finished cache; a folder with a cache of
+        other outputs, or with anything else, is refused.
+
+        Args:
+            directory: As for `build`.
+            dataset: As for `build`.
+            outputs: Dictionary from `"output"`, the teacher's output, and names of features to an
+                array or the path of a `.npy` file, of shape `(samples, ...)`: one row per sample
+                of `dataset`, in its order. Under `"output"` there may be a list or a dictionary
+                of several. An array or a path alone is the output.
+            output_activation: `"linear"` for logits or numbers, `"softmax"` or `"sigmoid"` for
+                probabilities; a list of one per output where they differ. `None` takes logits,
+                and refuses outputs that look like the probabilities of a softmax.
+            batch_size: As for `build`; only data sets whose batches differ in shape need it.
+            dtype: As for `build`; probabilities are kept as `"float32"`.
+            top_k: As for `build`, of the output.
+            shard_size: As for `build`.
+            verbose: As for `build`.
+
+        Returns:
+            `TeacherCache`.
+
+        Raises:
+            TypeError: If an argument is of the wrong type.
+            ValueError: If the rows aren't as many as the samples, hold NaN or aren't what
+                `output_activation` says, or the folder holds something else.
+            FileNotFoundError: If a `.npy` file is missing.
+
+        Example:
+
+        ```python
+        import tempfile
+
+        x, y = np.random.rand(64, 4).astype("float32"), np.random.randint(0, 3, 64)
+        logits, hidden = np.random.randn(64, 3), np.random.randn(64, 8)
+        student = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, name="dense")])
+        student.add(keras.layers.Dense(3))
+        with tempfile.TemporaryDirectory() as folder:
+            outputs = {"output": logits, "hidden": hidden}
+            cache = TeacherCache.from_outputs(folder, (x, y), outputs, verbose=0)
+            losses = ["kd", keras_distill.losses.HintLearning("hidden", "dense")]
+            distiller = Distiller(cache, student, losses)
+            distiller.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+            distiller.fit(cache.join((x, y)), verbose=0)
+        ```
+        """
+        directory = local_directory(directory)
+        verbose = verbose if isinstance(verbose, bool) else check_count("verbose", verbose, 0, 2)
+        spec = GivenOutputs(
+            dataset, outputs, output_activation, batch_size, dtype, top_k, shard_size
+        )
+        with nothing_half_written(directory):
+            return cls._made(directory, spec, (0, 1), 0, verbose)
+
+    @classmethod
+    def _made(cls, directory, spec, worker, timeout, verbose):
+        """Opens the cache of a folder, and makes it where it isn't finished."""
         content = spec.begin(directory)
         builder = Builder(directory, content, spec, worker, timeout, verbose)
         is_whole = all((directory / name).exists() for name in content["files"])
@@ -323,92 +390,3 @@ class TeacherCache:
             ValueError: If there is an input function.
         """
         return CacheBranch(self, name, input_function)
-
-    @property
-    def targets(self) -> list[Target]:
-        """List of the `Target` objects that the cache keeps."""
-        return [target for group in self._targets.values() for target in group]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the cache's shards on the disk."""
-        return sum(file["bytes"] for file in self._content["files"].values())
-
-    def output_activation(self, path: str | None) -> str | list | None:
-        """Names the activation of the teacher's output, or of a layer, as in `LossContext`.
-
-        Args:
-            path: Layer path, or `None` for the output.
-        """
-        return self._output_activations.get(None if path is None else check_text("path", path))
-
-    def mask_of(self, target: Target) -> Target | None:
-        """Returns the target with the Keras mask that a target carries, or `None`.
-
-        Args:
-            target: `Target`.
-        """
-        masks = self._targets.get((target.path, MASK), [])
-        return next((mask for mask in masks if mask.leaf == target.leaf), None)
-
-    def targets_for(self, path, reduction, loss=None):
-        """Returns the targets that serve a loss.
-
-        Args:
-            path: Layer path, or `None` for the output.
-            reduction: Name of the reduction that the loss takes; the whole serves too.
-            loss: The loss, for the error.
-
-        Raises:
-            ValueError: If the cache has none.
-        """
-        if path is not None:
-            check_text("path", path)
-        for key in ((path, reduction), (path, "")):
-            if key in self._targets:
-                targets = self._targets[key]
-                if any(target.top_k is not None for target in targets):
-                    check_top_k(loss, self.output_activation(path))
-                return targets
-        what = f"{path or 'output'}{f' ({reduction})' if reduction else ''}"
-        raise ValueError(
-            f"The cache in {str(self.directory)!r} doesn't hold {shown(what)} of the teacher, "
-            f"which {type(loss).__name__} needs. It holds "
-            f"{[target.name for target in self.targets]}. "
-            "Build one with this loss among its distillation_losses."
-        )
-
-    def __repr__(self):
-        kept = ", ".join(target.name for target in self.targets)
-        return (
-            f"<TeacherCache {str(self.directory)!r}: {self.made_of['samples']} samples, "
-            f"{self.made_of['views']} views, {self.made_of['dtype']}, {self.nbytes:,} bytes: "
-            f"{kept}>"
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the folder and what the cache holds, without its files."""
-        return {"directory": str(self.directory), "content": {**self._content, "files": {}}}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "TeacherCache":
-        """Opens the cache that `get_config` described, without reading its files.
-
-        Where it is no longer in its place it warns, and the result knows what the cache held.
-        """
-        try:
-            return cls(config["directory"], verify=False)
-        except FileNotFoundError as error:
-            if "content" not in config:
-                raise
-            warnings.warn(
-                f"{error} This distiller's cache isn't in its place: to train, join with "
-                "TeacherCache of the new place, distiller.fit(TeacherCache(...).join(dataset)).",
-                stacklevel=2,
-            )
-        cache = cls.__new__(cls)
-        cache._describe(
-            local_directory(config["directory"]),
-            manifest.translated(copy.deepcopy(config["content"])),
-        )
-        return cache

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_distill.arguments import shown, takes
 from keras_distill.features.batches import inputs_of, take
 from keras_distill.features.branch import Branch, Forward, beyond_tensors
+from keras_distill.features.named_arrays import array_of
 
 # What takes the place of a size that isn't known, when the shapes of the outputs are found.
 _SAMPLES, _SIZE = 2, 32
@@ -121,17 +122,7 @@ class CallableBranch(Branch):
         return {key: self._array(key, found[key], count) for key in ("logits", *self._paths)}
 
     def _array(self, key, value, count):
-        try:
-            array = np.asarray(value)
-        except Exception as error:
-            raise TypeError(
-                f"The {self.name}'s {key!r} must be an array of numbers, or what NumPy makes one "
-                f"of ({error}). Received: {shown(value)}"
-            ) from error
-        if array.dtype.kind not in "fiub" and "float" not in array.dtype.name:
-            raise TypeError(
-                f"The {self.name}'s {key!r} must be an array of numbers. Received: {shown(value)}"
-            )
+        array = array_of(f"The {self.name}'s {key!r}", value)
         if array.ndim < 2 or len(array) != count:
             raise ValueError(
                 f"The {self.name}'s {key!r} must have a row per sample, shape (batch, ...), for a "

@@ -202,3 +202,30 @@ def test_xla_cannot_compile_it_and_automatic_leaves_it_out(pair, crossentropy):
     assert not distiller.jit_compile
     with pytest.raises(ValueError, match="outside of TensorFlow"):
         distiller.compile("sgd", crossentropy, jit_compile=True)
+
+
+def test_a_path_in_the_place_of_a_teacher_says_how_to_load_it(pair, images, tmp_path, crossentropy):
+    teacher, student = pair
+    teacher.save(tmp_path / "teacher.h5")
+    teacher.export(tmp_path / "exported", verbose=False)
+    for name, advice in (
+        ("teacher.h5", rf"keras\.models\.load_model\('{tmp_path / 'teacher.h5'}'\)"),
+        ("exported", r"layer = keras\.layers\.TFSMLayer\(.*lambda x: next\(iter\(layer\(x\)\.val"),
+        ("teacher.tflite", r"TFLiteModel\('.*teacher\.tflite'\)\.predict"),
+        ("teacher.pt", r"its own framework"),
+    ):
+        with pytest.raises(ValueError, match=rf"Teacher must be.*{advice}.*Received: teacher="):
+            Distiller(tmp_path / name, student, "kd")
+    layer = keras.layers.TFSMLayer(tmp_path / "exported", call_endpoint="serving_default")
+    loaded = [
+        keras.models.load_model(tmp_path / "teacher.h5"),
+        lambda x: next(iter(layer(x).values())),
+    ]
+    data = tf.data.Dataset.from_tensor_slices(images).batch(32)
+    losses = [SoftTargets(2.0), SoftTargets(1.0)]
+    expected, *found = (
+        trained(each, student, losses, data, crossentropy, run_eagerly=True)[0]
+        for each in (teacher, *loaded)
+    )
+    for weights in found:
+        assert_same(weights, expected)

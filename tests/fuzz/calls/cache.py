@@ -1,8 +1,10 @@
 """Calls of the teacher cache."""
 
+import numpy as np
+
 from keras_distill import SoftTargets, TeacherCache
 from tests.fuzz.cases import Call
-from tests.fuzz.rules import FLAG, NONE, PATH, count, number, one_of, sequence_of, text
+from tests.fuzz.rules import FLAG, NONE, PATH, Rule, count, number, one_of, sequence_of, text
 
 
 def _build(place):
@@ -26,6 +28,21 @@ def _build(place):
     return TeacherCache.build, arguments
 
 
+def _from_outputs(place):
+    arguments = {
+        "directory": place.folder / "new_cache",
+        "dataset": (place.x, place.y),
+        "outputs": {"output": place.x[:, 0, :4, 0], "features": place.x},
+        "output_activation": "linear",
+        "batch_size": 4,
+        "dtype": "float32",
+        "top_k": None,
+        "shard_size": 4,
+        "verbose": 0,
+    }
+    return TeacherCache.from_outputs, arguments
+
+
 def _join(place):
     arguments = {
         "dataset": (place.x, place.y),
@@ -45,6 +62,14 @@ def _one_batch(place, dataset, arguments):
 
 
 _SAMPLES = 2**31 - 1
+# One key less, or another name, is another set of features with a row per sample all the same.
+_OUTPUTS = Rule(
+    lambda value: (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(each, np.ndarray) and len(each) == 12 for each in value.values())
+    )
+)
 CALLS = [
     Call(
         "TeacherCache.build",
@@ -62,6 +87,23 @@ CALLS = [
             "shard_size": NONE | count(high=_SAMPLES),
             "worker": one_of("auto"),
             "timeout": number(low=0),
+            "verbose": one_of(0, 1) | FLAG,
+        },
+        lambda place, cache, arguments: (repr(cache), cache.get_config()),
+        module="cache",
+        seconds=15,
+    ),
+    Call(
+        "TeacherCache.from_outputs",
+        _from_outputs,
+        {
+            "directory": PATH,
+            "outputs": _OUTPUTS,
+            "output_activation": NONE | one_of("linear"),
+            "batch_size": count(high=_SAMPLES),
+            "dtype": one_of("float32", "float16", "bfloat16"),
+            "top_k": NONE | count(high=3),
+            "shard_size": NONE | count(high=_SAMPLES),
             "verbose": one_of(0, 1) | FLAG,
         },
         lambda place, cache, arguments: (repr(cache), cache.get_config()),

@@ -46,13 +46,25 @@ class _Configuration:
     source: str
     student_loss_weight: float | None = None
     warmup_epochs: int = 0
+    curriculum_epochs: int = 0
 
 
 def _configuration(
-    abbreviation, weight, source, *more, student_loss_weight=None, warmup_epochs=0, **kwargs
+    abbreviation,
+    weight,
+    source,
+    *more,
+    student_loss_weight=None,
+    warmup_epochs=0,
+    curriculum_epochs=0,
+    **kwargs,
 ):
     return _Configuration(
-        ((abbreviation, weight, kwargs), *more), source, student_loss_weight, warmup_epochs
+        ((abbreviation, weight, kwargs), *more),
+        source,
+        student_loss_weight,
+        warmup_epochs,
+        curriculum_epochs,
     )
 
 
@@ -79,6 +91,40 @@ _CONFIGURATIONS = {
         "mixed-up images, no labels, and a very long training.",
         student_loss_weight=0.0,
         temperature=1.0,
+    ),
+    "ctkd": _configuration(
+        "ctkd",
+        1.0,
+        "Li et al. 2023, the authors' code for CIFAR-100: 0.1 labels + 0.9 soft targets, whose "
+        "temperature of 1 to 21 is learned; the reversed gradient grows over 10 epochs.",
+        student_loss_weight=0.1,
+        curriculum_epochs=10,
+    ),
+    "ttm": _configuration(
+        "ttm",
+        45.0,
+        "Zheng & Yang 2024, the authors' example for CIFAR-100: exponent 0.1 (T = 10), weight 45.",
+        temperature=10.0,
+    ),
+    "wttm": _configuration(
+        "wttm",
+        4.0,
+        "Zheng & Yang 2024, the authors' example for CIFAR-100, there beside CRD: exponent 0.2 "
+        "(T = 5), weight 4.",
+        temperature=5.0,
+    ),
+    "deit": _configuration(
+        "deit",
+        1.0,
+        "Touvron et al. 2021: labels and the teacher's decisions, half each.",
+        student_loss_weight=0.5,
+    ),
+    "sdd": _configuration(
+        "sdd",
+        1.0,
+        "Wei et al. 2024, the authors' code for CIFAR-100: 0.1 labels + 0.9 soft targets at T = 4, "
+        "of 1, 4 and 16 regions.",
+        student_loss_weight=0.1,
     ),
     "logits": _configuration(
         "logits", 1.0, "Ba & Caruana 2014: logits alone.", student_loss_weight=0.0
@@ -174,6 +220,26 @@ _CONFIGURATIONS = {
         10.0,
         "Heo et al. 2019: 0.001 on a sum over the neurons, about 10 on the mean taken here.",
     ),
+    "pkd": _configuration(
+        "pkd",
+        10.0,
+        "Cao et al. 2022, the authors' code for RetinaNet: weight 10 per level of the pyramid.",
+    ),
+    "ofa": _configuration(
+        "ofa",
+        1.0,
+        "Hao et al. 2023: labels, every exit and the output, weight 1 each; exponent 1, which is "
+        "chosen up to 1.5 by the pair of models.",
+        (
+            "ofa",
+            1.0,
+            {"teacher_layer_name": None, "student_layer_name": None, "name": "ofa_output"},
+        ),
+    ),
+    "srrl": _configuration("srrl", 1.0, "Yang et al. 2021, the authors' code: weight 1."),
+    "kdsvd": _configuration(
+        "kdsvd", 1.0, "RepDistiller has the method without a weight; chosen here: 1."
+    ),
     "mgd": _configuration(
         "mgd",
         2.0,
@@ -235,7 +301,7 @@ def get(name: str, steps_per_epoch: int | None = None, **kwargs: Any) -> Recipe:
     Args:
         name: One of `names()`.
         steps_per_epoch: Number of training steps in an epoch, for recipes that warm up. Without
-            it the weight is there from the start.
+            it the weight, or the curriculum, is there from the start.
         **kwargs: Arguments of the recipe's first loss, in place of the recipe's own.
 
     Returns:
@@ -260,6 +326,9 @@ def get(name: str, steps_per_epoch: int | None = None, **kwargs: Any) -> Recipe:
     if steps_per_epoch is not None:
         steps_per_epoch = check_count("steps_per_epoch", steps_per_epoch, high=2**31)
     configuration = _CONFIGURATIONS[name]
+    if configuration.curriculum_epochs and steps_per_epoch is not None:
+        growth_steps = configuration.curriculum_epochs * steps_per_epoch
+        kwargs = {"temperature": losses.CurriculumTemperature(growth_steps=growth_steps), **kwargs}
     made, weights = [], []
     for index, (abbreviation, weight, arguments) in enumerate(configuration.losses):
         arguments = {**arguments, **kwargs} if index == 0 else arguments

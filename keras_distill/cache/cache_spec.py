@@ -97,7 +97,7 @@ class CacheSpec:
         if others:
             raise ValueError(
                 f"{str(directory)!r} holds other files ({', '.join(sorted(others)[:3])}, ...): "
-                "give a folder of its own to the cache."
+                f"give a folder of its own to the cache. Received: directory={str(directory)!r}"
             )
         manifest.write(directory, self.content)
         return self.content

@@ -240,19 +240,22 @@ def _as_arrays(dataset):
     try:
         arrays = keras.tree.map_structure(_as_tensor, arrays)
         counts = {len(array) for array in keras.tree.flatten(arrays)}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(
             "The data set must be a tf.data.Dataset or a tuple of arrays, (inputs, labels). "
             f"Received: dataset={shown(dataset)}"
         ) from error
     if len(counts) != 1:
-        raise ValueError(f"The arrays of the data set differ in length: {sorted(counts)}.")
+        raise ValueError(
+            f"The arrays of the data set differ in length: {sorted(counts)}. "
+            f"Received: dataset={shown(dataset)}"
+        )
     return arrays
 
 
 def _as_tensor(array):
     if not hasattr(array, "shape") or not hasattr(array, "dtype"):
-        raise TypeError(f"not an array: {array!r}")
+        raise TypeError(f"not an array: {shown(array)}")
     return tf.convert_to_tensor(np.asarray(array) if not tf.is_tensor(array) else array)
 
 

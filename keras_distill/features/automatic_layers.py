@@ -26,6 +26,9 @@ def candidates(rule: str, model: keras.Model, branch: str = "model") -> Any:
             `"embedding"`, what enters the last dense layer;
             `"graph"`, the last two stages, the embedding and the last dense layer;
             `"class_maps"`, the last stage and the last dense layer's kernel;
+            `"class_logits"`, the same and that layer's bias, if it has one;
+            `"classifier"`, what enters the last dense layer, and of the teacher its kernel;
+            `"student_stages"`, the teacher's output, and the end of each stage of the student;
             `"scores"` and `"raw_scores"`, the scores of all attention layers;
             `"hidden_states"`, the input of each attention block, and the output of the last;
             `"last_attention"`, the last attention layer.
@@ -227,6 +230,43 @@ class _HiddenStates:
         return [found]
 
 
+class _Classifier:
+    """The input of each model's last dense layer, and the teacher's kernel of it."""
+
+    @staticmethod
+    def candidates(model, branch):
+        return _classifier(model, branch)
+
+    def pair(self, teacher, student):
+        return [f"{teacher}:input", f"{teacher}:kernel"], f"{student}:input"
+
+    def choices(self, found):
+        return [self.pair(found, found)[0]]
+
+
+class _StudentStages:
+    """The teacher's output, and the student's stages, whatever the teacher has."""
+
+    @staticmethod
+    def candidates(model, branch):
+        try:
+            return [path for path, _ in spatial_stages(model, branch)]
+        except ValueError:
+            # A teacher may have none; a student without is refused when it is paired.
+            return []
+
+    def pair(self, teacher, student):
+        if not student:
+            raise ValueError(
+                '"auto" found no stage over space in the student: name its layers with '
+                "student_layer_name, and the teacher's output with teacher_layer_name=None."
+            )
+        return None, student
+
+    def choices(self, found):
+        return [None]
+
+
 class _Unpaired:
     """All candidates of each model, whatever those of the other are.
 
@@ -303,6 +343,12 @@ def _class_maps(model, branch):
     return [_last_stage(model, branch), f"{_classifier(model, branch)}:kernel"]
 
 
+def _class_logits(model, branch):
+    classifier = _classifier(model, branch)
+    bias = [f"{classifier}:bias"] if layers_by_path(model)[classifier].use_bias else []
+    return [*_class_maps(model, branch), *bias]
+
+
 def _last_attention(model, branch):
     return attention_layers(model, branch)[-1]
 
@@ -327,6 +373,9 @@ _RULES = {
     "embedding": _Unpaired(_embedding),
     "graph": _Graph(),
     "class_maps": _Unpaired(_class_maps),
+    "class_logits": _Unpaired(_class_logits),
+    "classifier": _Classifier(),
+    "student_stages": _StudentStages(),
     "scores": _Scores("scores"),
     "raw_scores": _Scores("raw_scores"),
     "hidden_states": _HiddenStates(),

@@ -9,6 +9,10 @@ from keras_distill._compat import mask_of, set_logits, set_mask
 from keras_distill.arguments import shown
 from keras_distill.losses.logits import remembered_logits
 
+# Rules of automatic layers, and endings of paths, by which a loss taps weights.
+_WITH_KERNEL = ("class_maps", "class_logits", "classifier")
+_OF_WEIGHTS = (":kernel", ":bias")
+
 
 @dataclasses.dataclass(frozen=True)
 class Forward:
@@ -277,9 +281,8 @@ def beyond_tensors(loss):
     if loss.needs_teacher_model:
         return "builds with the teacher's layers"
     paths = keras.tree.flatten(loss.teacher_layer_name)
-    if loss.automatic_layers == "class_maps" or any(
-        path is not None and path.endswith(":kernel") for path in paths
-    ):
+    to_choose = loss.has_automatic_layers and loss.automatic_layers in _WITH_KERNEL
+    if to_choose or any(path is not None and path.endswith(_OF_WEIGHTS) for path in paths):
         return "taps a kernel of the teacher"
     return None
 

@@ -8,7 +8,7 @@ import keras
 from keras_distill._compat import set_mask
 from keras_distill.arguments import check_flag, check_model, check_text, shown
 from keras_distill.features.batch_norm_folding import folded_calls
-from keras_distill.features.hooks import SUFFIXES, check_tappable, recording
+from keras_distill.features.hooks import SUFFIXES, WEIGHTS, check_tappable, recording
 from keras_distill.features.layer_paths import layers_along, symbolic
 from keras_distill.losses.logits import activation_of
 
@@ -27,7 +27,7 @@ class FeatureExtractor:
             each with an optional suffix:
             `":input"`, what enters the layer;
             `":preactivation"`, what enters its activation;
-            `":kernel"`, its kernel;
+            `":kernel"` and `":bias"`, its weights;
             `":scores"`, the attention scores of a `MultiHeadAttention`, after the softmax and
             before dropout, shape `(batch, heads, queries, keys)`, 0 at padded queries;
             `":raw_scores"`, the same before the softmax, 0 at padded queries and masked keys;
@@ -105,8 +105,8 @@ class FeatureExtractor:
 
     def _pick(self, path, records):
         layer, what = self._taps[path]
-        if what == "kernel":
-            return keras.ops.convert_to_tensor(layer.kernel)
+        if what in WEIGHTS:
+            return keras.ops.convert_to_tensor(getattr(layer, what))
         record = records[layer]
         kept = record.kept[what]
         if not kept and record.is_hidden:
@@ -152,7 +152,7 @@ def _check_is_reached(path, around, what, branch):
     """Refuses a layer that runs in a loop, or in a `tf.function`, of a layer around it."""
     loops = (keras.layers.RNN, keras.layers.TimeDistributed)
     for depth, layer in enumerate(around):
-        if what == "kernel":
+        if what in WEIGHTS:
             return
         if isinstance(layer, loops):
             loop = "/".join(path.split("/")[:depth])

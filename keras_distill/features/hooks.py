@@ -13,7 +13,8 @@ import tensorflow as tf
 from keras_distill._compat import mask_of
 from keras_distill.features.inner_hooks import INNER, call_with_hooks, check_has_inner
 
-SUFFIXES = ("input", "kernel", *INNER)
+WEIGHTS = ("kernel", "bias")
+SUFFIXES = ("input", *WEIGHTS, *INNER)
 
 _recorder = threading.local()
 _hooked = {}
@@ -94,8 +95,10 @@ def check_tappable(layer: keras.layers.Layer, what: str, path: str):
         ValueError: If it hasn't.
     """
     check_has_inner(layer, what, path)
-    if what == "kernel" and not hasattr(type(layer), "kernel") and not hasattr(layer, "kernel"):
-        raise ValueError(f"Layer {path} is a {type(layer).__name__}, which has no kernel.")
+    if what in WEIGHTS and not hasattr(type(layer), what) and not hasattr(layer, what):
+        raise ValueError(f"Layer {path} is a {type(layer).__name__}, which has no {what}.")
+    if what == "bias" and not getattr(layer, "use_bias", True):
+        raise ValueError(f"Layer {path} has no bias: it was made with use_bias=False.")
 
 
 @contextlib.contextmanager

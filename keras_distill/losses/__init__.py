@@ -11,6 +11,7 @@ from keras_distill.losses.attention.self_attention_relation import SelfAttention
 from keras_distill.losses.balanced import Balanced
 from keras_distill.losses.catalogue import catalogue
 from keras_distill.losses.feature.activation_boundary import ActivationBoundary
+from keras_distill.losses.feature.adversarial_features import AdversarialFeatures
 from keras_distill.losses.feature.channel_wise import ChannelWise
 from keras_distill.losses.feature.factor_transfer import FactorTransfer
 from keras_distill.losses.feature.flow_of_solution import FlowOfSolution
@@ -19,8 +20,12 @@ from keras_distill.losses.feature.hint_learning import HintLearning
 from keras_distill.losses.feature.knowledge_review import KnowledgeReview
 from keras_distill.losses.feature.masked_generative import MaskedGenerative
 from keras_distill.losses.feature.neuron_selectivity import NeuronSelectivity
+from keras_distill.losses.feature.one_for_all import OneForAll
 from keras_distill.losses.feature.overhaul_feature import OverhaulFeature
+from keras_distill.losses.feature.pearson_features import PearsonFeatures
 from keras_distill.losses.feature.simple_kd import SimpleKD
+from keras_distill.losses.feature.singular_vectors import SingularVectors
+from keras_distill.losses.feature.softmax_regression import SoftmaxRegression
 from keras_distill.losses.feature.variational_information import VariationalInformation
 from keras_distill.losses.loss import DistillationLoss, LossContext
 from keras_distill.losses.projector import FeatureProjector
@@ -35,18 +40,23 @@ from keras_distill.losses.relation.similarity_preserving import SimilarityPreser
 from keras_distill.losses.response.auto_response import AutoResponse
 from keras_distill.losses.response.decoupled_kd import DecoupledKD
 from keras_distill.losses.response.dist import DIST
+from keras_distill.losses.response.hard_labels import HardLabels
 from keras_distill.losses.response.logit_matching import LogitMatching
 from keras_distill.losses.response.multi_level_logits import MultiLevelLogits
 from keras_distill.losses.response.normalized_kd import NormalizedKD
+from keras_distill.losses.response.scale_decoupled import ScaleDecoupled
 from keras_distill.losses.response.sigmoid_targets import SigmoidTargets
 from keras_distill.losses.response.soft_targets import SoftTargets
 from keras_distill.losses.response.softened_loss import SoftenedLoss
+from keras_distill.losses.response.transformed_teacher import TransformedTeacher
 from keras_distill.losses.response.virtual_teacher import VirtualTeacher
 from keras_distill.losses.serialization import deserialize, serialize
+from keras_distill.losses.temperature import CurriculumTemperature
 
 __all__ = [
     "DIST",
     "ActivationBoundary",
+    "AdversarialFeatures",
     "AttentionCapture",
     "AttentionMapAlignment",
     "AttentionTransfer",
@@ -56,12 +66,14 @@ __all__ = [
     "ClassAttentionTransfer",
     "ContrastiveRepresentation",
     "CorrelationCongruence",
+    "CurriculumTemperature",
     "DecoupledKD",
     "DistillationLoss",
     "FactorTransfer",
     "FeatureProjector",
     "FlowOfSolution",
     "GradientAttentionTransfer",
+    "HardLabels",
     "HeadAttention",
     "HiddenStates",
     "HintLearning",
@@ -74,15 +86,21 @@ __all__ = [
     "MultiLevelLogits",
     "NeuronSelectivity",
     "NormalizedKD",
+    "OneForAll",
     "OverhaulFeature",
+    "PearsonFeatures",
     "ProbabilisticTransfer",
     "RelationalKD",
+    "ScaleDecoupled",
     "SelfAttentionRelation",
     "SigmoidTargets",
     "SimilarityPreserving",
     "SimpleKD",
+    "SingularVectors",
     "SoftTargets",
     "SoftenedLoss",
+    "SoftmaxRegression",
+    "TransformedTeacher",
     "VariationalInformation",
     "VirtualTeacher",
     "catalogue",

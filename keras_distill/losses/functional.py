@@ -46,6 +46,9 @@ from keras_distill.losses.distributions import (
 from keras_distill.losses.feature.activation_boundary import (
     activation_boundary,
 )
+from keras_distill.losses.feature.adversarial_features import (
+    discrimination,
+)
 from keras_distill.losses.feature.channel_wise import (
     channel_wise,
 )
@@ -62,12 +65,30 @@ from keras_distill.losses.feature.knowledge_review import (
 from keras_distill.losses.feature.neuron_selectivity import (
     neuron_selectivity,
 )
+from keras_distill.losses.feature.one_for_all import (
+    one_for_all,
+)
 from keras_distill.losses.feature.overhaul_feature import (
     margin_relu,
     partial_distance,
 )
+from keras_distill.losses.feature.pearson_features import (
+    pearson_features,
+    standardized_channels,
+)
+from keras_distill.losses.feature.singular_vectors import (
+    aligned,
+    singular_flow,
+    singular_vectors,
+)
+from keras_distill.losses.feature.softmax_regression import (
+    softmax_regression,
+)
 from keras_distill.losses.feature.variational_information import (
     variational_information,
+)
+from keras_distill.losses.gradient_reversal import (
+    reverse_gradient,
 )
 from keras_distill.losses.labels import (
     check_known_classes,
@@ -109,11 +130,17 @@ from keras_distill.losses.response.dist import (
     correlation_distance,
     dist,
 )
+from keras_distill.losses.response.hard_labels import (
+    hard_labels,
+)
 from keras_distill.losses.response.multi_level_logits import (
     multi_level,
 )
 from keras_distill.losses.response.normalized_kd import (
     normalized_targets,
+)
+from keras_distill.losses.response.scale_decoupled import (
+    scale_decoupled,
 )
 from keras_distill.losses.response.sigmoid_targets import (
     sigmoid_targets,
@@ -122,6 +149,9 @@ from keras_distill.losses.response.soft_targets import (
     DIVERGENCES,
     soft_targets,
     standardize_logits,
+)
+from keras_distill.losses.response.transformed_teacher import (
+    transformed_teacher,
 )
 from keras_distill.losses.response.virtual_teacher import (
     virtual_teacher,
@@ -154,6 +184,7 @@ __all__ = [
     "TINY",
     "activation_boundary",
     "activation_map",
+    "aligned",
     "as_float",
     "as_floats",
     "attention_capture",
@@ -170,6 +201,7 @@ __all__ = [
     "correlation_kernel",
     "cosine_distance",
     "decoupled",
+    "discrimination",
     "dist",
     "factor_distance",
     "flatten",
@@ -178,6 +210,7 @@ __all__ = [
     "gradient_attention",
     "graph_edges",
     "graph_transformation",
+    "hard_labels",
     "head_attention",
     "head_similarity",
     "head_weights",
@@ -200,26 +233,35 @@ __all__ = [
     "normalize_map",
     "normalized_targets",
     "one_channel_of_equal_attention",
+    "one_for_all",
     "over_channels",
     "pairwise_angles",
     "pairwise_differences",
     "partial_distance",
+    "pearson_features",
     "positions_by_channels",
     "probabilistic_transfer",
     "relation_logits",
     "relational",
     "relative_distances",
     "resize_space",
+    "reverse_gradient",
     "saliency_map",
+    "scale_decoupled",
     "self_attention_relation",
     "sigmoid_targets",
     "similarity_preserving",
+    "singular_flow",
+    "singular_vectors",
     "size_or_unknown",
     "smaller_space",
     "smallest_space",
     "soft_targets",
+    "softmax_regression",
     "square_root",
     "standardize_logits",
+    "standardized_channels",
+    "transformed_teacher",
     "unit",
     "variational_information",
     "virtual_teacher",

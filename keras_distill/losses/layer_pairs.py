@@ -1,6 +1,7 @@
 """Base classes of the losses that compare layers pair by pair, with or without a projector."""
 
 import dataclasses
+import itertools
 
 from keras import ops
 
@@ -227,3 +228,49 @@ class ProjectedLoss(LayerPairLoss):
     def call(self, teacher, student, context):
         """Sums the losses of the pairs, the student's features projected."""
         return self.sum_over(self.project(teacher, student, context), context)
+
+
+class SuccessiveLayersLoss(ProjectedLoss):
+    """Sums `between` over successive pairs of the tapped layers.
+
+    Args:
+        teacher_layer_name: List of paths of two layers or more, from early to late, or `"auto"`.
+        student_layer_name: The same for the student.
+        projector: As for `ProjectedLoss`.
+        name: Name of the loss in the training history.
+    """
+
+    automatic_layers = "stages"
+    taps = "two spatial layers or more"
+    needs_space = True
+
+    def between(self, teacher, student):
+        """Compares what lies between two layers of each model.
+
+        Args:
+            teacher: Pair of tensors of shape `(batch, *space, channels)`.
+            student: Pair of tensors with the teacher's numbers of channels.
+
+        Returns:
+            Tensor of shape `(batch,)`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override `between`.")
+
+    def build(self, teacher_shapes, student_shapes):
+        """Checks that there are two layers or more, and builds their projectors."""
+        if not isinstance(student_shapes, list) or len(student_shapes) < 2:
+            raise self.shape_error(
+                teacher_shapes,
+                student_shapes,
+                "it compares what lies between two layers of each model: give lists of two layers "
+                "or more.",
+            )
+        super().build(teacher_shapes, student_shapes)
+
+    def call(self, teacher, student, context):
+        """Sums the distances between successive layers."""
+        pairs = itertools.pairwise(self.project(teacher, student, context))
+        return sum(
+            self.between((t_first, t_second), (s_first, s_second))
+            for (t_first, s_first), (t_second, s_second) in pairs
+        )

@@ -8,6 +8,7 @@ import keras
 
 from keras_distill.arguments import closest, shown
 from keras_distill.losses.loss import to_snake_case
+from keras_distill.losses.temperature import CurriculumTemperature
 
 PACKAGE = "keras_distill.losses"
 
@@ -46,13 +47,22 @@ def method(path: str, *abbreviations: str, **implying: dict[str, Any]) -> Method
 # The single list of the losses, family by family, the best known first. Names, families and the
 # catalogue follow from it, and importing it registers the classes with Keras.
 METHODS = [
-    method("response.soft_targets.SoftTargets", "kd"),
+    method(
+        "response.soft_targets.SoftTargets", "kd", ctkd={"temperature": CurriculumTemperature()}
+    ),
     method("response.logit_matching.LogitMatching", "logits"),
     method("response.decoupled_kd.DecoupledKD", "dkd"),
     method("response.dist.DIST", "dist"),
     method("response.normalized_kd.NormalizedKD", "nkd"),
     method("response.virtual_teacher.VirtualTeacher", "tfkd"),
     method("response.multi_level_logits.MultiLevelLogits", "mlkd"),
+    method(
+        "response.transformed_teacher.TransformedTeacher",
+        ttm={"weighted": False},
+        wttm={"weighted": True},
+    ),
+    method("response.hard_labels.HardLabels", "deit"),
+    method("response.scale_decoupled.ScaleDecoupled", "sdd"),
     method("response.sigmoid_targets.SigmoidTargets"),
     method("response.softened_loss.SoftenedLoss"),
     method("response.auto_response.AutoResponse", "auto"),
@@ -78,6 +88,11 @@ METHODS = [
     method("feature.masked_generative.MaskedGenerative", "mgd"),
     method("feature.channel_wise.ChannelWise", "cwd"),
     method("feature.hidden_states.HiddenStates"),
+    method("feature.pearson_features.PearsonFeatures", "pkd"),
+    method("feature.one_for_all.OneForAll", "ofa"),
+    method("feature.softmax_regression.SoftmaxRegression", "srrl"),
+    method("feature.singular_vectors.SingularVectors", "kdsvd"),
+    method("feature.adversarial_features.AdversarialFeatures"),
     method("relation.relational_kd.RelationalKD", "rkd"),
     method("relation.similarity_preserving.SimilarityPreserving", "sp"),
     method("relation.correlation_congruence.CorrelationCongruence", "cc"),

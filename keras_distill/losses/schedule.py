@@ -11,6 +11,21 @@ from keras_distill.arguments import check_count, check_flag, shown
 _LARGEST = 1e18
 
 
+class LearnedNumber(keras.layers.Layer):
+    """A number that is trained along with the student, in the place of a constant."""
+
+    def at(self, step):
+        """Returns the number at a training step.
+
+        Args:
+            step: Number of optimizer updates made so far.
+
+        Returns:
+            Scalar tensor.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override `at`.")
+
+
 def is_schedule(value):
     """Says whether `value` is a Keras learning-rate schedule."""
     return isinstance(value, LearningRateSchedule)
@@ -26,6 +41,8 @@ def value_at(value, step):
     Returns:
         Number or scalar tensor.
     """
+    if isinstance(value, LearnedNumber):
+        return value.at(step)
     return value(step) if is_schedule(value) else value
 
 
@@ -140,7 +157,8 @@ def serialize(value):
     """Returns `value` in a form that `json` can write, lists of values included."""
     if isinstance(value, (list, tuple)):
         return [serialize(part) for part in value]
-    return keras.saving.serialize_keras_object(value) if is_schedule(value) else value
+    is_object = is_schedule(value) or isinstance(value, LearnedNumber)
+    return keras.saving.serialize_keras_object(value) if is_object else value
 
 
 def deserialize(value):

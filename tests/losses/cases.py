@@ -5,6 +5,7 @@ hold for a new one too.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -74,6 +75,10 @@ EMBEDDINGS = ((BATCH, 7), (BATCH, 6))
 MAPS = ((BATCH, 6, 6, 4), (BATCH, 6, 6, 3))
 STAGES = ([(BATCH, 8, 8, 3), (BATCH, 4, 4, 4)], [(BATCH, 8, 8, 2), (BATCH, 4, 4, 3)])
 EQUAL_STAGES = ([(BATCH, 4, 4, 3), (BATCH, 2, 2, 4)],) * 2
+CLASS_LOGITS = (
+    [(BATCH, 6, 6, 4), (4, CLASSES), (CLASSES,)],
+    [(BATCH, 6, 6, 3), (3, CLASSES), (CLASSES,)],
+)
 SCORES = (("scores", BATCH, 4, 5, 5), ("scores", BATCH, 2, 5, 5))
 PAIRS = (["a", "b"], ["a", "b"])
 
@@ -92,7 +97,21 @@ BY_FAMILY = {
 
 _CASES = [
     _case("SoftenedLoss", (LOGITS, LOGITS), lambda: losses.SoftenedLoss("mse", 3.0)),
+    _case("SoftTargets", (LOGITS, LOGITS)),
+    *(
+        _case("SoftTargets", (LOGITS, LOGITS), functools.partial(losses.SoftTargets, 2.0, kind))
+        for kind in ("generalized_js", "skew_kl", "skew_reverse_kl")
+    ),
+    _case(
+        "SoftTargets",
+        (LOGITS, LOGITS),
+        lambda: losses.SoftTargets(losses.CurriculumTemperature()),
+        exact=False,
+    ),
     _case("NormalizedKD", (LOGITS, LOGITS), zero=False),
+    _case("TransformedTeacher", (LOGITS, LOGITS), zero=False),
+    _case("HardLabels", (LOGITS, LOGITS), zero=False),
+    _case("ScaleDecoupled", CLASS_LOGITS, lambda: losses.ScaleDecoupled(scales=(1, 2, 3))),
     _case("VirtualTeacher", (LOGITS, LOGITS), zero=False),
     _case("AttentionTransfer", MAPS, lambda: losses.AttentionTransfer("a", "b")),
     _case(
@@ -117,6 +136,44 @@ _CASES = [
         "HiddenStates",
         ((BATCH, 5, 4),) * 2,
         lambda: losses.HiddenStates("a", "b", form="cosine", projector=None),
+    ),
+    _case(
+        "PearsonFeatures",
+        (MAPS[0], MAPS[0]),
+        lambda: losses.PearsonFeatures("a", "b", projector=None),
+    ),
+    _case(
+        "OneForAll",
+        (LOGITS, STAGES[1]),
+        lambda: losses.OneForAll(None, ["a", "b"], exponent=1.5),
+        exact=False,
+        zero=False,
+    ),
+    _case(
+        "OneForAll",
+        (LOGITS, LOGITS),
+        lambda: losses.OneForAll(None, None, exponent=1.3),
+        zero=False,
+    ),
+    _case(
+        "SoftmaxRegression",
+        ([(BATCH, 7), (7, CLASSES)], (BATCH, 4, 4, 6)),
+        lambda: losses.SoftmaxRegression(["a", "k"], "b"),
+        exact=False,
+        zero=False,
+    ),
+    _case(
+        "SingularVectors",
+        EQUAL_STAGES,
+        lambda: losses.SingularVectors(*PAIRS, count=2, projector=None),
+    ),
+    _case(
+        "AdversarialFeatures",
+        MAPS,
+        lambda: losses.AdversarialFeatures("a", "b", units=6),
+        exact=False,
+        zero=False,
+        whole=False,
     ),
     _case(
         "FlowOfSolution",

@@ -41,6 +41,8 @@ def test_needs():
         "DecoupledKD",
         "GradientAttentionTransfer",
         "NormalizedKD",
+        "OneForAll",
+        "ScaleDecoupled",
         "VirtualTeacher",
     }
     assert ENTRIES["VirtualTeacher"].needs == ("labels", "no teacher")

@@ -6,9 +6,10 @@ from keras import ops
 from keras_distill.arguments import check_count
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.class_maps import fits_classifier, maps_of, shape_of_maps
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.space import match_rank, resize_space
-from keras_distill.losses.tensors import as_floats, flatten, unit
+from keras_distill.losses.tensors import flatten, unit
 
 
 def class_attention(teacher_maps, student_maps, size=2, normalize=True):
@@ -96,14 +97,14 @@ class ClassAttentionTransfer(DistillationLoss):
     def build(self, teacher_shapes, student_shapes):
         """Checks that both sides have maps over space of the same classes."""
         for side in (teacher_shapes, student_shapes):
-            if isinstance(side, list) and side[0][-1] != side[1][-2]:
+            if not fits_classifier(side):
                 raise self.shape_error(
                     teacher_shapes,
                     student_shapes,
                     "the classifier's kernel must take the channels of the last feature map, "
                     "averaged over space, with no other layer between the two.",
                 )
-        shapes = [_shape_of_maps(side) for side in (teacher_shapes, student_shapes)]
+        shapes = [shape_of_maps(side) for side in (teacher_shapes, student_shapes)]
         ranks_fit = len(shapes[0]) == len(shapes[1]) > 2
         if not ranks_fit or shapes[0][-1] != shapes[1][-1]:
             raise self.shape_error(
@@ -119,19 +120,5 @@ class ClassAttentionTransfer(DistillationLoss):
 
     def call(self, teacher, student, context):
         """Computes the distance of the pooled maps."""
-        maps = _maps_of(teacher), _maps_of(student)
+        maps = maps_of(teacher), maps_of(student)
         return class_attention(*maps, self.size, self.normalize)
-
-
-def _shape_of_maps(shapes):
-    if isinstance(shapes, list):
-        features, kernel = shapes
-        return (*features[:-1], kernel[-1])
-    return shapes
-
-
-def _maps_of(tapped):
-    if not isinstance(tapped, (list, tuple)):
-        return tapped
-    features, kernel = as_floats(*tapped)
-    return features @ ops.reshape(kernel, (features.shape[-1], kernel.shape[-1]))

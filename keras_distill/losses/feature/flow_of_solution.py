@@ -1,11 +1,9 @@
 """The flow of the solution procedure."""
 
-import itertools
-
 import keras
 from keras import ops
 
-from keras_distill.losses.layer_pairs import ProjectedLoss
+from keras_distill.losses.layer_pairs import SuccessiveLayersLoss
 from keras_distill.losses.space import match_space, positions_by_channels
 from keras_distill.losses.tensors import mean_squared_error
 
@@ -43,7 +41,7 @@ def flow_of_solution(teacher_layers, student_layers):
 
 
 @keras.saving.register_keras_serializable("keras_distill")
-class FlowOfSolution(ProjectedLoss):
+class FlowOfSolution(SuccessiveLayersLoss):
     """Mean squared error of FSP matrices: inner products of channels between two layers.
 
     The flow between two layers is G = F1ᵀF2 / (height · width), a matrix of the channels' inner
@@ -79,24 +77,6 @@ class FlowOfSolution(ProjectedLoss):
         and Transfer Learning", CVPR 2017.
     """
 
-    automatic_layers = "stages"
-    taps = "two spatial layers or more"
-    needs_space = True
-
-    def build(self, teacher_shapes, student_shapes):
-        """Checks that there are two layers or more, and builds their projectors."""
-        if not isinstance(student_shapes, list) or len(student_shapes) < 2:
-            raise self.shape_error(
-                teacher_shapes,
-                student_shapes,
-                "the flow is between two layers of each model: give lists of two layers or more.",
-            )
-        super().build(teacher_shapes, student_shapes)
-
-    def call(self, teacher, student, context):
-        """Sums the distances of the flows between successive layers."""
-        pairs = itertools.pairwise(self.project(teacher, student, context))
-        return sum(
-            flow_of_solution((t_first, t_second), (s_first, s_second))
-            for (t_first, s_first), (t_second, s_second) in pairs
-        )
+    def between(self, teacher, student):
+        """Computes the distance of the flows between two layers."""
+        return flow_of_solution(teacher, student)

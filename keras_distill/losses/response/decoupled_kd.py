@@ -6,7 +6,8 @@ from keras import ops
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
 from keras_distill.losses.distributions import split_at_target
-from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, checked_temperature
+from keras_distill.losses.response.soft_targets import standardize_logits
 from keras_distill.losses.tensors import as_floats
 
 
@@ -62,9 +63,12 @@ class DecoupledKD(ExclusiveClassesLoss):
         name: Name of the loss in the training history.
         outputs: Which outputs of models with several take part: a name, a position, or a list of
             them; by default all.
+        standardize: Whether each sample's logits are standardized before they are divided by T, as
+            for `SoftTargets`.
 
     Raises:
-        TypeError: If a weight or the temperature is neither a number nor a schedule.
+        TypeError: If a weight or the temperature is neither a number nor a schedule, or
+            `standardize` neither `True` nor `False`.
         ValueError: If a weight is negative or the temperature isn't positive; when called, if
             there are no labels.
 
@@ -77,7 +81,8 @@ class DecoupledKD(ExclusiveClassesLoss):
     ```
 
     Reference:
-        Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022.
+        - Zhao et al., "Decoupled Knowledge Distillation", CVPR 2022.
+        - Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024.
     """
 
     needs_labels = True
@@ -92,18 +97,20 @@ class DecoupledKD(ExclusiveClassesLoss):
         student_layer_name: LayerNames = None,
         name: str | None = None,
         outputs: OutputNames = None,
+        standardize: bool = False,
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.alpha = schedule.check_number("alpha", alpha, low=0)
         self.beta = schedule.check_number("beta", beta, low=0)
-        self.temperature = schedule.check_temperature(temperature)
+        self.temperature = checked_temperature(temperature)
+        self.standardize = schedule.check_switch("standardize", standardize)
 
     def compare(self, teacher_logits, student_logits, context):
         """Computes T² times the weighted sum of the two divergences."""
         settings = (self.alpha, self.beta, self.temperature)
+        sides = [teacher_logits, student_logits]
         return decoupled(
-            teacher_logits,
-            student_logits,
+            *(map(standardize_logits, sides) if self.standardize else sides),
             context.one_hot(student_logits, self),
             *(schedule.value_at(value, context.step) for value in settings),
         )

@@ -5,7 +5,11 @@ from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
-from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, check_rows
+from keras_distill.losses.response.response_loss import (
+    ExclusiveClassesLoss,
+    check_rows,
+    checked_temperature,
+)
 from keras_distill.losses.tensors import as_floats, cosine_distance
 
 
@@ -107,7 +111,7 @@ class DIST(ExclusiveClassesLoss):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.beta = schedule.check_number("beta", beta, low=0)
         self.gamma = schedule.check_number("gamma", gamma, low=0)
-        self.temperature = schedule.check_temperature(temperature)
+        self.temperature = checked_temperature(temperature)
 
     def build(self, teacher_shapes, student_shapes):
         """Checks that both sides output rows over the same classes."""

@@ -8,12 +8,24 @@ from keras import ops
 from keras_distill.arguments import shown
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
-from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, check_rows
-from keras_distill.losses.response.soft_targets import soft_targets
+from keras_distill.losses.response.response_loss import (
+    ExclusiveClassesLoss,
+    check_rows,
+    checked_temperature,
+)
+from keras_distill.losses.response.soft_targets import soft_targets, standardize_logits
 from keras_distill.losses.tensors import as_floats
 
 
-def multi_level(teacher_logits, student_logits, temperatures, instance=1.0, batch=1.0, classes=1.0):
+def multi_level(
+    teacher_logits,
+    student_logits,
+    temperatures,
+    instance=1.0,
+    batch=1.0,
+    classes=1.0,
+    standardize=False,
+):
     """Alignment of predictions, of samples with each other and of classes with each other.
 
     Args:
@@ -23,6 +35,7 @@ def multi_level(teacher_logits, student_logits, temperatures, instance=1.0, batc
         instance: Weight of the soft targets.
         batch: Weight of `‖P_t P_tᵀ - P_s P_sᵀ‖² / batch`.
         classes: Weight of `‖P_tᵀ P_t - P_sᵀ P_s‖² / classes`.
+        standardize: Whether the soft targets are those of standardized logits.
 
     Returns:
         Tensor of shape `(batch,)`; the parts of the whole batch are in each value.
@@ -31,13 +44,14 @@ def multi_level(teacher_logits, student_logits, temperatures, instance=1.0, batc
         Jin, Wang, Lin, "Multi-Level Logit Distillation", CVPR 2023.
     """
     sides = as_floats(teacher_logits, student_logits)
+    of_instances = [standardize_logits(side) for side in sides] if standardize else sides
     total = 0.0
     for temperature in temperatures:
         p_t, p_s = (ops.softmax(side / temperature, axis=-1) for side in sides)
         samples = ops.square(p_t @ ops.transpose(p_t) - p_s @ ops.transpose(p_s))
         between = ops.square(ops.transpose(p_t) @ p_t - ops.transpose(p_s) @ p_s)
         total = total + (
-            instance * soft_targets(*sides, temperature)
+            instance * soft_targets(*of_instances, temperature)
             + batch * ops.mean(ops.sum(samples, axis=-1))
             + classes * ops.mean(ops.sum(between, axis=-1))
         )
@@ -70,9 +84,12 @@ class MultiLevelLogits(ExclusiveClassesLoss):
         name: Name of the loss in the training history.
         outputs: Which outputs of models with several take part: a name, a position, or a list of
             them; by default all.
+        standardize: Whether the soft targets, and they alone, are those of standardized logits, as
+            in the code of logit standardization; see `SoftTargets`.
 
     Raises:
-        TypeError: If a weight is neither a number nor a schedule.
+        TypeError: If a weight is neither a number nor a schedule, or `standardize` neither `True`
+            nor `False`.
         ValueError: If a weight is negative, a temperature isn't positive, or outputs are
             sequences.
 
@@ -84,7 +101,8 @@ class MultiLevelLogits(ExclusiveClassesLoss):
     ```
 
     Reference:
-        Jin, Wang, Lin, "Multi-Level Logit Distillation", CVPR 2023.
+        - Jin, Wang, Lin, "Multi-Level Logit Distillation", CVPR 2023.
+        - Sun et al., "Logit Standardization in Knowledge Distillation", CVPR 2024.
     """
 
     def __init__(
@@ -98,6 +116,7 @@ class MultiLevelLogits(ExclusiveClassesLoss):
         student_layer_name: LayerNames = None,
         name: str | None = None,
         outputs: OutputNames = None,
+        standardize: bool = False,
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         if not isinstance(temperatures, (list, tuple)) or not temperatures:
@@ -105,10 +124,11 @@ class MultiLevelLogits(ExclusiveClassesLoss):
                 f"temperatures must be a list of numbers.{schedule.layer_hint(temperatures)} "
                 f"Received: temperatures={shown(temperatures)}"
             )
-        self.temperatures = [schedule.check_temperature(value) for value in temperatures]
+        self.temperatures = [checked_temperature(value) for value in temperatures]
         self.instance_weight = schedule.check_number("instance_weight", instance_weight, low=0)
         self.batch_weight = schedule.check_number("batch_weight", batch_weight, low=0)
         self.class_weight = schedule.check_number("class_weight", class_weight, low=0)
+        self.standardize = schedule.check_switch("standardize", standardize)
 
     def build(self, teacher_shapes, student_shapes):
         """Checks that both sides output rows over the same classes."""
@@ -123,4 +143,5 @@ class MultiLevelLogits(ExclusiveClassesLoss):
             student_logits,
             [schedule.value_at(value, context.step) for value in self.temperatures],
             *(schedule.value_at(weight, context.step) for weight in weights),
+            standardize=self.standardize,
         )

@@ -6,7 +6,7 @@ from keras import ops
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
 from keras_distill.losses.distributions import split_at_target
-from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, checked_temperature
 from keras_distill.losses.tensors import as_floats
 
 
@@ -89,7 +89,7 @@ class NormalizedKD(ExclusiveClassesLoss):
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.gamma = schedule.check_number("gamma", gamma, low=0)
-        self.temperature = schedule.check_temperature(temperature)
+        self.temperature = checked_temperature(temperature)
 
     def compare(self, teacher_logits, student_logits, context):
         """Computes the two cross-entropies."""

@@ -105,8 +105,17 @@ class ResponseLoss(DistillationLoss):
         is_output = self.teacher_reduction(output_activation) == "output"
         return teacher if is_output else logits_of(teacher, self.from_logits, output_activation)
 
+    @property
+    def own_layers(self):
+        """List of the temperatures that are learned."""
+        several = [getattr(self, "temperature", None), *getattr(self, "temperatures", ())]
+        return [value for value in several if isinstance(value, schedule.LearnedNumber)]
+
     def build(self, teacher_shapes, student_shapes):
         """Checks that both sides have as many outputs, of equal shapes."""
+        for layer in self.own_layers:
+            if not layer.built:
+                layer.build()
         if not same_shapes(flat_shapes(teacher_shapes), flat_shapes(student_shapes)):
             raise ValueError(
                 f"{type(self).__name__} compares outputs of the same shape. "
@@ -167,6 +176,21 @@ class ExclusiveClassesLoss(ResponseLoss):
             "keras.losses.BinaryCrossentropy, by which SoftTargets knows a binary classifier, give "
             "it two outputs, or use SigmoidTargets or LogitMatching."
         )
+
+
+def checked_temperature(value):
+    """Returns the temperature of a response loss: a number, a schedule, or one that is learned.
+
+    Args:
+        value: What was given. Of a `CurriculumTemperature` each loss has one of its own.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If it isn't positive.
+    """
+    if isinstance(value, schedule.LearnedNumber):
+        return value.clone()
+    return schedule.check_temperature(value)
 
 
 def check_rows(loss, shapes):

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
-from keras_distill.losses.response.response_loss import ResponseLoss
+from keras_distill.losses.response.response_loss import ResponseLoss, checked_temperature
 from keras_distill.losses.tensors import as_floats
 
 
@@ -75,7 +75,7 @@ class SigmoidTargets(ResponseLoss):
         outputs: OutputNames = None,
     ):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
-        self.temperature = schedule.check_temperature(temperature)
+        self.temperature = checked_temperature(temperature)
 
     def check_activations(self, teacher_activation, student_activation):
         """Checks that neither output is a distribution over exclusive classes."""

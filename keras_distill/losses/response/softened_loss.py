@@ -9,7 +9,7 @@ from keras import ops
 from keras_distill.arguments import shown
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import Number, OutputNames
-from keras_distill.losses.response.response_loss import ResponseLoss
+from keras_distill.losses.response.response_loss import ResponseLoss, checked_temperature
 from keras_distill.losses.tensors import as_float
 
 
@@ -50,7 +50,7 @@ class SoftenedLoss(ResponseLoss):
     ):
         super().__init__(from_logits, name=name, outputs=outputs)
         self.loss = _keras_loss(loss)
-        self.temperature = schedule.check_temperature(temperature)
+        self.temperature = checked_temperature(temperature)
 
     def compare(self, teacher_logits, student_logits, context):
         """Computes T² times the given loss of the softened probabilities."""

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
-from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
+from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, checked_temperature
 from keras_distill.losses.response.soft_targets import soft_targets
 from keras_distill.losses.tensors import as_float
 
@@ -88,7 +88,7 @@ class VirtualTeacher(ExclusiveClassesLoss):
     ):
         super().__init__(from_logits, None, student_layer_name, name, outputs)
         self.correct_prob = schedule.check_constant("correct_prob", correct_prob, low=0, high=1)
-        self.temperature = schedule.check_temperature(temperature)
+        self.temperature = checked_temperature(temperature)
 
     def build(self, teacher_shapes, student_shapes):
         """Checks that the student outputs several classes."""

@@ -62,6 +62,9 @@ def _one_batch(place, dataset, arguments):
 
 
 _SAMPLES = 2**31 - 1
+_LINEAR = NONE | one_of("linear")
+# Labels and weights aren't kept, so that there may be none, or both.
+_ARRAYS = Rule(lambda value: isinstance(value, tuple) and 1 <= len(value) <= 3)
 # One key less, or another name, is another set of features with a row per sample all the same.
 _OUTPUTS = Rule(
     lambda value: (
@@ -99,12 +102,13 @@ CALLS = [
         {
             "directory": PATH,
             "outputs": _OUTPUTS,
-            "output_activation": NONE | one_of("linear"),
+            "dataset": _ARRAYS,
+            "output_activation": _LINEAR | sequence_of(_LINEAR, 1, 1),
             "batch_size": count(high=_SAMPLES),
             "dtype": one_of("float32", "float16", "bfloat16"),
             "top_k": NONE | count(high=3),
             "shard_size": NONE | count(high=_SAMPLES),
-            "verbose": one_of(0, 1) | FLAG,
+            "verbose": count(low=0, high=2) | FLAG,
         },
         lambda place, cache, arguments: (repr(cache), cache.get_config()),
         module="cache",

@@ -22,6 +22,7 @@ from tests.fuzz.rules import (
 )
 from tests.losses.cases import CASES, known
 
+MIXTURES = ("generalized_js", "skew_kl", "skew_reverse_kl")
 _LAYER = NONE | text() | sequence_of(text())
 _WEIGHT = schedule_or_number(low=0)
 # What arguments of one name may take in every loss.
@@ -33,14 +34,24 @@ RULES = {
     "from_logits": FLAG | one_of("auto"),
     "projector": NONE | one_of("auto"),
     "standardize": FLAG,
+    "weighted": FLAG,
+    "scales": sequence_of(count()).named("scale"),
+    "complementary_weight": _WEIGHT,
+    "exponent": schedule_or_number(low=0, low_is_allowed=False),
+    "count": count(),
+    "units": count(high=2**20),
+    "strength": _WEIGHT,
+    "lowest": number(low=0, low_is_allowed=False),
+    "span": number(low=0, low_is_allowed=False),
+    "growth_steps": count(low=0, high=2**31),
     "pretrained": FLAG,
-    "divergence": one_of("kl", "reverse_kl", "js", "cross_entropy", "mse"),
+    "divergence": one_of("kl", "reverse_kl", "js", "cross_entropy", "mse", *MIXTURES),
     "form": one_of("mean", "sum", "aggregate", "distribution"),
     "weighting": one_of("softmax"),
     "mode": one_of("fma", "mip", "mips", "sals"),
     "layers": (one_of("auto") | sequence_of(text())).named("layer"),
     "alpha": _WEIGHT,
-    "beta": _WEIGHT,
+    "beta": NONE | _WEIGHT,
     "gamma": _WEIGHT,
     "instance_weight": _WEIGHT,
     "batch_weight": _WEIGHT,
@@ -136,6 +147,18 @@ CALLS = [
         "losses.Balanced",
         lambda place: (losses.Balanced, {"share": 0.5}),
         {"share": schedule_or_number(low=0)},
+        module="losses",
+    ),
+    Call(
+        "losses.CurriculumTemperature",
+        lambda place: (
+            losses.CurriculumTemperature,
+            {"lowest": 1.0, "span": 20.0, "growth_steps": 10, "strength": 1.0, "name": "learned"},
+        ),
+        {**RULES, "name": (NONE | keras_name() | one_of("")).of_keras()},
+        lambda place, layer, arguments: losses.SoftTargets(layer).compute_loss(
+            np.eye(3), np.eye(3)
+        ),
         module="losses",
     ),
     Call(

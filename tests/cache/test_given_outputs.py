@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_distill import AttentionTransfer, FeatureModel, TeacherCache, losses
+from keras_distill.cache import given_outputs
+from keras_distill.cache.given_outputs import GivenOutputs
 from tests.cache.conftest import COUNT, LOSSES
 from tests.cache.test_teacher_cache import assert_same, batched, trained
 
@@ -69,6 +71,39 @@ def test_arrays_and_files_and_a_bare_output_make_the_same_files(keep, outputs, t
     assert files[0] == files[1] == files[2] and len(files[0]) == 4
     alone = keep(directory=tmp_path / "alone", outputs=outputs["output"])
     assert [target.name for target in alone.targets] == ["output 0"]
+
+
+def test_a_call_that_was_stopped_goes_on_and_ends_in_the_same_bytes(
+    keep, outputs, tmp_path, monkeypatch
+):
+    whole = keep(directory=tmp_path / "whole")
+    rows = GivenOutputs.rows
+
+    def stopped(self, start, inputs):
+        if start >= 24:
+            raise KeyboardInterrupt
+        return rows(self, start, inputs)
+
+    monkeypatch.setattr(GivenOutputs, "rows", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        keep()
+    assert len(list((tmp_path / "given").glob("*.tfrecord"))) == 1
+    with pytest.raises(ValueError, match="isn't finished"):
+        TeacherCache(tmp_path / "given")
+    monkeypatch.undo()
+    goes_on = keep()
+    for file in whole.directory.glob("*.tfrecord"):
+        assert file.read_bytes() == (goes_on.directory / file.name).read_bytes()
+
+
+def test_files_are_mapped_and_read_in_pieces(outputs, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(given_outputs, "_CHUNK_BYTES", 4096)
+    spec = GivenOutputs(data, in_files(outputs, tmp_path), None, 32, "float32", None, None)
+    for array in spec._arrays:
+        assert isinstance(array.values.base, np.memmap)
+        pieces = [len(rows) for _, rows in array.chunks()]
+        assert sum(pieces) == COUNT
+    assert len(pieces) > 5
 
 
 @pytest.mark.parametrize("from_logits", ["auto", False])

@@ -8,7 +8,8 @@ from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack, normalization
 from keras_distill.losses.argument_types import LayerNames, Number
 from keras_distill.losses.logits import logits_of
-from keras_distill.losses.loss import DistillationLoss, flat_shapes
+from keras_distill.losses.loss import DistillationLoss, flat_shapes, same_shapes
+from keras_distill.losses.response.response_loss import output_reduction, reduced_output
 from keras_distill.losses.tensors import as_floats
 
 _SEPARABLE = {3: keras.layers.SeparableConv1D, 4: keras.layers.SeparableConv2D}
@@ -116,22 +117,18 @@ class OneForAll(DistillationLoss):
 
     def teacher_reduction(self, output_activation=None):
         """Names what is kept of the teacher's output: its logits, or itself if told to be those."""
-        return "logits" if self.from_logits == "auto" else "output"
+        return output_reduction(self.from_logits, output_activation)
 
     def reduce_teacher(self, teacher, output_activation=None):
         """Returns the logits of the teacher's output."""
-        if self.from_logits != "auto":
-            return teacher
-        return logits_of(teacher, self.from_logits, output_activation)
+        return reduced_output(teacher, self.from_logits, output_activation)
 
     def build(self, teacher_shapes, student_shapes):
         """Checks that the teacher gives rows of logits, and builds the heads."""
         shapes = flat_shapes(student_shapes)
         is_rows = not isinstance(teacher_shapes, list) and len(teacher_shapes) == 2
-        fits = is_rows and (bool(self._heads) or shapes == [tuple(teacher_shapes)])
-        if not fits and is_rows and not self._heads:
-            fits = len(shapes) == 1 and shapes[0][1:] == tuple(teacher_shapes)[1:]
-        if not fits or any(len(shape) > 4 or len(shape) < 2 for shape in shapes):
+        fits = is_rows and (self._heads or same_shapes(shapes, flat_shapes(teacher_shapes)))
+        if not fits or any(not 2 <= len(shape) <= 4 for shape in shapes):
             raise self.shape_error(
                 teacher_shapes,
                 student_shapes,

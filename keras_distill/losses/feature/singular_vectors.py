@@ -111,8 +111,8 @@ class SingularVectors(SuccessiveLayersLoss):
     RepDistiller's code needs equal channels; here a 1×1 convolution on the student's features
     makes them so. Its gradient is undefined where singular values are equal; here such vectors get
     none. Vectors have a sign that no decomposition defines: here each of the teacher's has a sum
-    of 0 or more. RepDistiller names no weight for it; it costs a decomposition of a channels ×
-    channels matrix per layer and sample.
+    of 0 or more. mdistiller weighs it 1. It costs a decomposition of a channels × channels matrix
+    per layer and sample.
 
     Args:
         teacher_layer_name: List of paths of two layers or more, from early to late, of shape

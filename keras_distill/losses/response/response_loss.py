@@ -93,17 +93,11 @@ class ResponseLoss(DistillationLoss):
 
     def teacher_reduction(self, output_activation=None):
         """Names what is kept of an output: its logits, or itself where it is told to be them."""
-        is_known = output_activation in ("softmax", "sigmoid")
-        return (
-            "output"
-            if self.from_logits is False or (self.from_logits is True and is_known)
-            else "logits"
-        )
+        return output_reduction(self.from_logits, output_activation)
 
     def reduce_teacher(self, teacher, output_activation=None):
         """Returns the logits of an output."""
-        is_output = self.teacher_reduction(output_activation) == "output"
-        return teacher if is_output else logits_of(teacher, self.from_logits, output_activation)
+        return reduced_output(teacher, self.from_logits, output_activation)
 
     @property
     def own_layers(self):
@@ -176,6 +170,34 @@ class ExclusiveClassesLoss(ResponseLoss):
             "keras.losses.BinaryCrossentropy, by which SoftTargets knows a binary classifier, give "
             "it two outputs, or use SigmoidTargets or LogitMatching."
         )
+
+
+def output_reduction(from_logits, output_activation):
+    """Names what a cache keeps of an output: its logits, or itself where it is told to be them.
+
+    Args:
+        from_logits: As for `ResponseLoss`.
+        output_activation: As in `LossContext`.
+
+    Returns:
+        `"output"` or `"logits"`.
+    """
+    is_known = output_activation in ("softmax", "sigmoid")
+    is_output = from_logits is False or (from_logits is True and is_known)
+    return "output" if is_output else "logits"
+
+
+def reduced_output(output, from_logits, output_activation):
+    """Returns what a cache keeps of an output, as `output_reduction` names it.
+
+    Args:
+        output: Tensor that a model returned.
+        from_logits: As for `ResponseLoss`.
+        output_activation: As in `LossContext`.
+    """
+    if output_reduction(from_logits, output_activation) == "output":
+        return output
+    return logits_of(output, from_logits, output_activation)
 
 
 def checked_temperature(value):

@@ -1,6 +1,6 @@
 """Do attention losses gain over soft targets, and do the students look where the teacher looks?
 
-Run: python benchmarks/attention.py TASK [--data-dir FOLDER] [--seeds 5] [--shares 1,0.3]
+Run: python benchmarks/attention.py TASK [--data-dir FOLDER] [--seeds 5] [--shares 0.5,0.3]
 
 Tasks: those of `gain_tasks/` with images; `clutter` is the one where a digit must first be found.
 Students learn from labels alone, from soft targets too, from each attention loss (attention
@@ -206,7 +206,9 @@ def main():
     parser.add_argument("task", choices=("digits", "mnist14", "noisy", "clutter"))
     parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--shares", default="1,0.3", help="of balanced weights")
+    parser.add_argument(
+        "--shares", default=f"{losses.Balanced().share:g}", help="of balanced weights"
+    )
     parser.add_argument("--work", type=pathlib.Path, default=RESULTS / "gains_work")
     given = parser.parse_args()
     task = TASKS[given.task](Options(given.data_dir, given.work))

@@ -55,8 +55,7 @@ def shown_weight(weight, scale=1.0):
         weight: Number, schedule, `Balanced` or `"balanced"`. Of a schedule its end is said.
         scale: What a number is multiplied by.
     """
-    if weight == BALANCED:
-        return BALANCED
+    weight = losses.Balanced() if weight == BALANCED else weight
     if isinstance(weight, losses.Balanced):
         return f"{BALANCED} to {weight.share:g}"
     return f"{scale * getattr(weight, 'end_learning_rate', weight):g}"

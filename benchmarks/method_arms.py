@@ -8,6 +8,8 @@ from keras_distill import losses, recipes
 from keras_distill.losses.registry import abbreviations
 
 PUBLISHED, ADDED = "published", "+ soft targets"
+# Of balanced weights, where no other is asked for.
+SHARE = losses.Balanced().share
 # Methods of transformers, and the tasks that have them. The last of them has no recipe.
 OF_TRANSFORMERS = ("amad", "tinybert", "minilm", "hidden_states")
 # What suits a recurrent student.
@@ -56,7 +58,7 @@ class MethodArm:
     method: str
     way: str
     updates: int
-    share: float = 1.0
+    share: float = SHARE
     # As `Arm` has it.
     uses_unlabeled = False
 
@@ -79,10 +81,9 @@ class MethodArm:
         own = layers.get(self.method, {})
         if self.way == BALANCED:
             made = _losses(self.method, own)
-            weight = BALANCED if self.share == 1 else losses.Balanced(self.share)
             return {
                 "distillation_losses": made,
-                "distillation_loss_weights": [weight] * len(made),
+                "distillation_loss_weights": [losses.Balanced(self.share)] * len(made),
                 "student_loss_weight": None,
             }
         steps = max(1, self.updates // EPOCHS)
@@ -105,14 +106,14 @@ class MethodArm:
         return " + ".join(terms)
 
 
-def column(way, share=1.0):
+def column(way, share=SHARE):
     """Returns the name of a column of the tables.
 
     Args:
         way: As in `MethodArm`.
         share: Share of balanced weights.
     """
-    return f"{BALANCED} {share:g}" if way == BALANCED and share != 1 else way
+    return f"{BALANCED} {share:g}" if way == BALANCED and share != SHARE else way
 
 
 def _losses(method, own):

@@ -21,7 +21,7 @@ from gain_arms import ALONE, ARMS, BALANCED
 from gain_tables import ON, read
 from gain_tasks import TASKS, Options
 from gains import Teachers, run
-from method_arms import ADDED, COMPLETE, PUBLISHED, MethodArm, methods_of, ways_of
+from method_arms import ADDED, COMPLETE, PUBLISHED, SHARE, MethodArm, methods_of, ways_of
 from method_tables import page
 
 RESULTS = pathlib.Path(__file__).parent / "results"
@@ -54,7 +54,7 @@ def arms_of(task, methods, ways, shares):
         for method in methods or known:
             if way not in ways_of(method) and (way != ADDED or method in COMPLETE):
                 continue
-            for share in shares if way == BALANCED else (1.0,):
+            for share in shares if way == BALANCED else (SHARE,):
                 arm = MethodArm(method, way, task.training.updates, share)
                 arms[arm.name] = arm
     return arms
@@ -74,7 +74,7 @@ def main():
     parser.add_argument(
         "--ways", type=names, help=f"of {', '.join(WAYS)}; by default the first two"
     )
-    parser.add_argument("--shares", type=names, default=["1"], help="of balanced weights")
+    parser.add_argument("--shares", type=names, default=[f"{SHARE:g}"], help="of balanced weights")
     parser.add_argument("--on", choices=ON, default="test")
     parser.add_argument("--work", type=pathlib.Path, default=RESULTS / "gains_work")
     given = parser.parse_args()

@@ -21,7 +21,7 @@ def path_of_benchmarks():
             del sys.modules[name]
 
 
-def holds(method, way, share=1.0):
+def holds(method, way, share=0.5):
     from method_arms import MethodArm
 
     return MethodArm(method, way, 240, share).holds()
@@ -36,9 +36,9 @@ def test_rows_say_what_they_hold():
     assert soft == f"0.1 labels + 0.9 soft targets (T 4.0) + {tinybert}"
     assert holds("sals", "published") == "1 labels + 1000 sals"
     assert "instance_weight 6.75" in holds("mlkd", "published")
-    assert holds("sp", "balanced") == "1 labels + balanced sp"
+    assert holds("sp", "balanced") == "1 labels + balanced to 0.5 sp"
     assert holds("hidden_states", "balanced", 0.3) == "1 labels + balanced to 0.3 hidden states"
-    at_kd = "1 labels + balanced at + balanced soft targets (T 4.0)"
+    at_kd = "1 labels + balanced to 0.5 at + balanced to 0.5 soft targets (T 4.0)"
     assert holds("at_kd", "balanced") == at_kd
 
 
@@ -62,7 +62,7 @@ def test_arms_are_the_chosen_methods_in_the_chosen_ways():
     from gain_tasks import Task, Training
 
     task = Task("digits", "Digits", [], None, Training(240, 0.1))
-    both = [*methods.arms_of(task, ["sp", "kd"], None, [1.0])]
+    both = [*methods.arms_of(task, ["sp", "kd"], None, [0.5])]
     assert both == ["alone", "sp balanced", "kd balanced", "sp published", "kd published"]
     # Soft targets aren't added to soft targets.
     added = [*methods.arms_of(task, ["sp", "kd"], ["+ soft targets", "balanced"], [0.3])]

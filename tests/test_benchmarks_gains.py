@@ -193,7 +193,7 @@ def test_arms_say_what_they_hold():
 
     assert ARMS["alone"].holds() == "labels"
     assert ARMS["kd+at100"].holds() == "labels + 1 kd (temperature 4.0) + 100 at"
-    assert ARMS["balanced-kd1"].holds() == "labels + balanced kd (temperature 1.0)"
+    assert ARMS["balanced-kd1"].holds() == "labels + balanced to 0.5 kd (temperature 1.0)"
     assert ARMS["unlabeled-dist"].holds() == "labels + 1 dist, unlabeled samples too"
     assert "unlabeled-dkd" not in ARMS
     layers = {"at": {"teacher_layer_name": "a", "student_layer_name": "b"}}

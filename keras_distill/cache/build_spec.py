@@ -131,7 +131,7 @@ class BuildSpec(CacheSpec):
         *_, kept = next(iter(shards.read({str(first): 1}, self.targets)))
         of_sample = seeded(self.augment, recorded["made_of"]["seed"], view=0)
         inputs, *_ = next(iter(self.samples.in_batches(recorded["batch_size"], of_sample)))
-        for name, array in tf.function(self._run)(inputs).items():
+        for name, array in tf.function(self._run, autograph=False)(inputs).items():
             if array.dtype.is_floating:
                 both = array, kept[name][: len(array)]
                 now, then = (np.asarray(tf.cast(each, "float32")) for each in both)

@@ -13,7 +13,9 @@ from keras_distill.cache.arguments import another_sample
 from keras_distill.cache.fingerprint import differ, fingerprints_of
 from keras_distill.cache.samples import seeded, untuned
 
-fingerprints = tf.function(fingerprints_of, reduce_retracing=True)
+# As Keras runs models: what autograph would convert holds no Python conditions on tensors.
+_AS_WRITTEN = {"autograph": False, "reduce_retracing": True}
+fingerprints = tf.function(fingerprints_of, **_AS_WRITTEN)
 _SHARD_BYTES = 16 * 2**20
 _WAIT_SECONDS = 0.5
 # Samples whose fingerprints the manifest keeps, to tell at once whether a data set is the same.
@@ -200,7 +202,7 @@ class RunningTeacher:
             finite = [tf.reduce_all(tf.math.is_finite(tf.cast(t, "float32"))) for t in floats]
             return {**tensors, "fingerprint": fingerprints_of(inputs)}, tf.reduce_all(finite)
 
-        self._run = tf.function(checked, reduce_retracing=True)
+        self._run = tf.function(checked, **_AS_WRITTEN)
         self._strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
         self._replicas = len(self._strategy.extended.worker_devices) if self._strategy else 1
 

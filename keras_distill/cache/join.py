@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_distill.cache import shards
 from keras_distill.cache.fingerprint import differ, fingerprints_of
-from keras_distill.cache.samples import seeded, untuned
+from keras_distill.cache.samples import as_written, seeded, untuned
 from keras_distill.features.batches import CachedBatch
 
 
@@ -121,7 +121,7 @@ class Join:
         lacks_the_last = self._lacks_the_last(samples, augment)
         if self._shard[1] > 1:
             owned = samples.one_by_one(augment).enumerate()
-            batches = owned.filter(self._owns).map(lambda _, sample: sample).batch(size)
+            batches = owned.filter(self._owns).map(as_written(lambda _, sample: sample)).batch(size)
         elif samples.is_batched and augment is None and size == block:
             batches = samples.batches()
         else:
@@ -132,10 +132,10 @@ class Join:
         records = records.rebatch(size)
         # One record of no samples at the end, which no batch fits: zip alone would stop there.
         records = records.concatenate(_no_samples(records))
-        joined = tf.data.Dataset.zip(batches, records).map(self._pair, tf.data.AUTOTUNE)
+        joined = tf.data.Dataset.zip(batches, records).map(as_written(self._pair), tf.data.AUTOTUNE)
         if self._chosen is None:
             return joined if size == block else joined.rebatch(block)
-        joined = joined.map(lambda *batch: self._only_chosen(batch[0].index, batch))
+        joined = joined.map(as_written(lambda *batch: self._only_chosen(batch[0].index, batch)))
         joined = joined.filter(lambda batch, *_: tf.size(batch.index) > 0)
         # Batches that differ in shape can't be rebatched.
         if not samples.has_one_shape:
@@ -151,7 +151,7 @@ class Join:
         records = shards.read(files, self._targets, **order)
         if self._chosen is None:
             return records
-        records = records.map(lambda *record: self._only_chosen(record[1], record))
+        records = records.map(as_written(lambda *record: self._only_chosen(record[1], record)))
         return records.filter(lambda views, *_: tf.size(views) > 0)
 
     def _only_chosen(self, indices, batch):
@@ -176,7 +176,7 @@ class Join:
         files = {path: records for view in self._needed for path, records in view.items()}
         records = self._records(files, shuffles=True, seed=seed).rebatch(buffer_size)
         seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).batch(2)
-        records = tf.data.Dataset.zip(records, seeds).map(_permuted, tf.data.AUTOTUNE)
+        records = tf.data.Dataset.zip(records, seeds).map(as_written(_permuted), tf.data.AUTOTUNE)
         joined = self._of_arrays(samples, augment, records, batch_size)
         batches = -(-self.count * len(self._files) // batch_size)
         return joined.apply(tf.data.experimental.assert_cardinality(batches))
@@ -184,10 +184,13 @@ class Join:
     def _of_arrays(self, samples, augment, records, batch_size):
         """Joins records with the samples of arrays that they belong to."""
         size = batch_size * samples.blocks_at_once(batch_size)
-        joined = records.rebatch(size).map(
-            lambda *record: self._pair(self._augmented(samples, augment, *record[:2]), record),
-            tf.data.AUTOTUNE,
-        )
+
+        def of_record(*record):
+            return self._pair(self._augmented(samples, augment, *record[:2]), record)
+
+        # An augmentation may hold Python conditions on tensors.
+        of_record = as_written(of_record) if augment is None else of_record
+        joined = records.rebatch(size).map(of_record, tf.data.AUTOTUNE)
         return joined if size == batch_size else joined.rebatch(batch_size)
 
     def _augmented(self, samples, augment, views, indices):

@@ -9,6 +9,9 @@ from keras_distill.arguments import shown
 # What is done at once when it is small, as it takes its time however small it is.
 _SAMPLES_AT_ONCE = 512
 _BYTES_AT_ONCE = 2**20
+# For functions of ours in a data set: what autograph would convert, at the cost of most of the time
+# that a small data set takes, holds no Python conditions on tensors.
+as_written = tf.autograph.experimental.do_not_convert
 
 
 class Samples:
@@ -36,7 +39,9 @@ class Samples:
         else:
             spec = dataset.element_spec
             is_tuple = isinstance(spec, tuple) and not hasattr(spec, "_fields")
-            self._dataset = dataset if is_tuple else dataset.map(lambda inputs: (inputs,))
+            self._dataset = (
+                dataset if is_tuple else dataset.map(as_written(lambda inputs: (inputs,)))
+            )
             self.is_batched = _is_batched(self._dataset.element_spec[0], ranks)
         if int(self._dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
             raise ValueError(
@@ -187,8 +192,10 @@ class Samples:
         # Slices of arrays, as batching them sample by sample would cost more than a small teacher.
         count = self.count
         return tf.data.Dataset.range(0, count, size).map(
-            lambda start: tf.nest.map_structure(
-                lambda array: array[start : tf.minimum(start + size, count)], self._arrays
+            as_written(
+                lambda start: tf.nest.map_structure(
+                    lambda array: array[start : tf.minimum(start + size, count)], self._arrays
+                )
             )
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_distill.cache import fingerprint
+from keras_distill.cache.samples import as_written
 from keras_distill.files import new_temporary
 
 # Of a record in a TFRecord file: its length, a checksum of that, its content, a checksum of that.
@@ -210,7 +211,7 @@ def read(files, targets, shuffles=False, seed=None):
         views = tf.fill([count], record[_VIEW])
         return views, record[_START] + tf.range(count), fingerprints, arrays
 
-    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    return records.map(as_written(parse), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _decoded(content, dtype):

@@ -226,7 +226,7 @@ class TeacherTargets:
                     for leaf, tensor in tensors.items()
                 ]
 
-        tf.function(learn).get_concrete_function(batch)
+        tf.function(learn, autograph=False).get_concrete_function(batch)
         if top_k is not None:
             self._check_top_k(top_k)
 

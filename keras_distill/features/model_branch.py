@@ -131,7 +131,7 @@ class ModelBranch(Branch):
             return
         inputs = self.symbolic_inputs if inputs is None else self.inputs_of(inputs)
         specs = keras.tree.map_structure(_batch_spec, inputs)
-        graph = tf.function(self.extractor).get_concrete_function(specs)
+        graph = tf.function(self.extractor, autograph=False).get_concrete_function(specs)
         self.learn_from(Forward(*graph.structured_outputs))
 
     def learn_from(self, forward):

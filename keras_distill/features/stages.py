@@ -172,7 +172,7 @@ def _traced_shapes(model, layers):
         lambda tensor: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype),
         symbolic(model, "input"),
     )
-    tf.function(trace).get_concrete_function(specs)
+    tf.function(trace, autograph=False).get_concrete_function(specs)
     return shapes
 
 

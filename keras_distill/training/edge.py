@@ -78,7 +78,7 @@ class Edge:
     def layers(self):
         """List of the layers that the losses own (projectors), and that weigh them."""
         layers = [layer for loss in self._losses for layer in loss.own_layers]
-        return layers if self._weights.norms is None else [*layers, self._weights.norms]
+        return layers if self._weights.ratios is None else [*layers, self._weights.ratios]
 
     def connect(self, source, target):
         """Connects two branches: chooses layers, adapts the student, and taps both branches.
@@ -313,7 +313,7 @@ class Edge:
             step: Number of optimizer updates made so far.
         """
         if weights:
-            self._weights.norms.measure(tape, reference, values, weights, step)
+            self._weights.ratios.measure(tape, reference, values, weights, step)
 
     @property
     def needs_several_gradients(self):

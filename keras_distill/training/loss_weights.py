@@ -6,9 +6,12 @@ from keras import ops
 from keras_distill.arguments import shown
 from keras_distill.losses import schedule
 from keras_distill.losses.balanced import Balanced
-from keras_distill.training.gradient_norms import GradientNorms
+from keras_distill.training.gradient_ratios import GradientRatios
 
 BALANCED = "balanced"
+# Steps over which weights that follow the gradients come up. The first batches may find a loss
+# without a gradient, and the weight that this would give it fills the averages of an optimizer.
+_WARM_UP = 10
 
 
 def checked_weights(weights, count):
@@ -69,12 +72,12 @@ class LossWeights:
         count: Number of losses.
 
     Attributes:
-        norms: `GradientNorms`, or `None` where no weight follows the gradients.
+        ratios: `GradientRatios`, or `None` where no weight follows the gradients.
     """
 
     def __init__(self, weights, count):
         self.values = checked_weights(weights, count)
-        self.norms = GradientNorms(count) if self.is_balanced else None
+        self.ratios = GradientRatios(count) if self.is_balanced else None
 
     @property
     def is_balanced(self):
@@ -91,7 +94,7 @@ class LossWeights:
             ValueError: If they are the first that follow the gradients.
         """
         weights = checked_weights(weights, len(self.values))
-        if self.norms is None and any(isinstance(weight, Balanced) for weight in weights):
+        if self.ratios is None and any(isinstance(weight, Balanced) for weight in weights):
             raise ValueError(
                 "Balanced weights measure gradients, for which this distiller has no variables: "
                 "make a new Distiller with them. Received: "
@@ -112,7 +115,8 @@ class LossWeights:
         if not isinstance(weight, Balanced):
             return ops.cast(schedule.value_at(weight, step), "float32")
         share = ops.cast(schedule.value_at(weight.share, step), "float32")
-        return share * self.norms.ratio(index)
+        warm_up = ops.minimum((ops.cast(step, "float32") + 1.0) / _WARM_UP, 1.0)
+        return warm_up * share * self.ratios.at(index)
 
     def describe(self, index):
         """Returns the weight of a loss in a few words.
@@ -124,6 +128,6 @@ class LossWeights:
         if isinstance(weight, Balanced):
             share = weight.share
             share = f"by {type(share).__name__}" if schedule.is_schedule(share) else f"{share:g}"
-            now = f", now {float(self.norms.ratio(index)):.3g} of it" if self.norms.is_known else ""
+            now = f", {float(self.ratios.at(index)):.3g} of it" if self.ratios.are_known else ""
             return f"balanced to a share of {share}{now}"
         return f"by {type(weight).__name__}" if schedule.is_schedule(weight) else str(weight)

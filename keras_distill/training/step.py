@@ -14,7 +14,7 @@ from keras_distill.training.connections import ConnectedModel
 from keras_distill.training.diagnosis import Diagnosis
 from keras_distill.training.edge import weighed
 from keras_distill.training.examination import RememberedData, examined
-from keras_distill.training.gradient_norms import MeasuringTimes
+from keras_distill.training.gradient_ratios import MeasuringTimes
 from keras_distill.training.learner import DISTILLATION, LABELS, Batch
 
 

@@ -7,9 +7,15 @@ import tensorflow as tf
 
 from keras_distill import Distiller, TeacherCache, losses
 from keras_distill.losses import Balanced
-from keras_distill.training import gradient_norms
+from keras_distill.training import gradient_ratios, loss_weights
 
 LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    """Weights that don't come up slowly, so that a single step shows them."""
+    monkeypatch.setattr(loss_weights, "_WARM_UP", 1)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -79,30 +85,35 @@ def test_a_losss_gradient_is_the_share_of_the_labels(share, settings):
 
 
 @pytest.mark.parametrize("run_eagerly, steps_per_execution", [(True, 1), (False, 1), (False, 4)])
-def test_the_norms_are_geometric_running_means_of_the_measured_steps(
+def test_the_ratios_are_geometric_running_means_that_stay(
     run_eagerly, steps_per_execution, monkeypatch
 ):
-    monkeypatch.setattr(gradient_norms, "_EARLY", (0, 1))
-    monkeypatch.setattr(gradient_norms, "_EVERY", 4)
+    monkeypatch.setattr(gradient_ratios, "_MEASURED", (0, 1, 4))
     x, y = data()
     settings = {"run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution}
-    distiller = distiller_of("balanced", "logits", **settings)
+    distiller = distiller_of(Balanced(1.0), "logits", **settings)
     kernel, teacher = kernel_of(distiller.student), kernel_of(distiller.teacher)
-    means = None
+    ratio = None
     for step in range(9):
         found = gradients(x, y, kernel, teacher)
-        squares = np.array([np.sum(np.square(part)) for part in found])
-        if step in (0, 1, 4, 8):
-            means = squares if means is None else means**0.7 * squares**0.3
-        kernel -= 0.1 * (found[0] + np.sqrt(means[0] / means[1]) * found[1])
+        if step in (0, 1, 4):
+            now = norm(found[0]) / norm(found[1])
+            ratio = now if ratio is None else ratio**0.7 * now**0.3
+        kernel -= 0.1 * (found[0] + ratio * found[1])
     x, y = np.tile(x, (3, 1)), np.tile(y, 3)
     found = trained(distiller, x, y, batch_size=16, epochs=3)
     np.testing.assert_allclose(found, kernel, atol=1e-5)
 
 
+def test_the_weights_come_up_over_the_first_steps(monkeypatch):
+    monkeypatch.setattr(loss_weights, "_WARM_UP", 4)
+    distiller = distiller_of(Balanced(0.5))
+    weights = [float(distiller._edge.weights_at(step)[0]) for step in range(6)]
+    assert weights == [0.125, 0.25, 0.375, 0.5, 0.5, 0.5]
+
+
 def test_only_the_function_that_measures_takes_several_gradients(monkeypatch):
-    monkeypatch.setattr(gradient_norms, "_EARLY", (0, 1))
-    monkeypatch.setattr(gradient_norms, "_EVERY", 5)
+    monkeypatch.setattr(gradient_ratios, "_MEASURED", (0, 1, 5))
     distiller = distiller_of("balanced")
     made, tape = [], tf.GradientTape
     monkeypatch.setattr(
@@ -112,7 +123,18 @@ def test_only_the_function_that_measures_takes_several_gradients(monkeypatch):
     assert made == [True, True, False, False, False, True, False]
 
 
-def test_the_labels_gradient_counts_on_the_weights_that_the_loss_reaches():
+@pytest.mark.parametrize("steps", [1, 5])
+def test_where_nothing_is_known_the_first_step_measures_whenever_it_is(steps):
+    x, y = data()
+    distiller = distiller_of(Balanced(1.0), steps_per_execution=steps)
+    distiller.optimizer.iterations.assign(5_000)
+    of_labels, of_loss = gradients(x, y, kernel_of(distiller.student), kernel_of(distiller.teacher))
+    trained(distiller, x, y)
+    [weight] = distiller._edge.weights_at(5_001)
+    assert float(weight) == pytest.approx(norm(of_labels) / norm(of_loss), rel=1e-4)
+
+
+def test_each_weight_tensor_that_both_reach_counts_the_same():
     teacher, student = (
         keras.Sequential(
             [keras.Input((5,)), keras.layers.Dense(4, name="inner"), keras.layers.Dense(3)]
@@ -120,33 +142,55 @@ def test_the_labels_gradient_counts_on_the_weights_that_the_loss_reaches():
         for _ in range(2)
     )
     x, y = data()
-    with tf.GradientTape() as tape:
-        labels_loss = LABELS(y, student(x))
-    of_labels = tape.gradient(labels_loss, student.trainable_weights)
-    distiller = Distiller(teacher, student, losses.HintLearning("inner", "inner"), "balanced")
+    with tf.GradientTape(persistent=True) as tape:
+        hidden = student.layers[0](x)
+        labels_loss = LABELS(y, student.layers[1](hidden))
+        hints = keras.ops.mean(keras.ops.square(teacher.layers[0](x) - hidden))
+    kernel_and_bias = student.trainable_weights[:2]
+    norms = [
+        [norm(np.float64(part)) for part in tape.gradient(loss, kernel_and_bias)]
+        for loss in (labels_loss, hints)
+    ]
+    hint = losses.HintLearning("inner", "inner", projector=None)
+    distiller = Distiller(teacher, student, hint, "balanced")
     distiller.compile(keras.optimizers.SGD(0.0), LABELS, run_eagerly=True)
     distiller.fit(x, y, batch_size=16, verbose=0)
-    expected = sum(np.sum(np.square(gradient)) for gradient in of_labels[:2])
-    assert float(distiller._edge._weights.norms.squares[0, 0]) == pytest.approx(expected, rel=1e-5)
+    ratios = np.divide(*norms)
+    found = float(distiller._edge._weights.ratios.at(0))
+    assert found == pytest.approx(np.sqrt(ratios[0] * ratios[1]), rel=1e-4)
+
+
+def test_a_gradient_that_is_rounding_is_left_out():
+    labels = [tf.constant([3.0]), tf.constant([1e-7]), None, tf.constant([6.0, 8.0])]
+    loss = [tf.constant([1.0]), tf.constant([1e-9]), tf.constant([1.0]), tf.constant([2.0, 0.0])]
+    found = gradient_ratios.log_ratio(labels, loss)
+    np.testing.assert_allclose(found, [np.log(np.sqrt(3.0 * 5.0)), 1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("broken", [[None], [tf.constant([np.nan])], [tf.constant([0.0])]])
+def test_a_gradient_that_says_nothing_is_unknown(broken):
+    found = gradient_ratios.log_ratio([tf.constant([1.0])], broken)
+    np.testing.assert_array_equal(found, [0.0, 0.0])
 
 
 def test_an_epoch_that_ends_within_a_call_is_counted_as_long_as_it_was():
-    iterations = tf.Variable(96)
-    times = gradient_norms.MeasuringTimes(iterations, steps=20)
+    iterations = tf.Variable(0)
+    times = gradient_ratios.MeasuringTimes(iterations, steps=20)
     assert times.is_now()
-    iterations.assign(100)
+    iterations.assign(81)
     assert times.is_now()
-    iterations.assign(101)
+    iterations.assign(91)
     assert not times.is_now()
 
 
 def test_weights_that_were_set_back_are_measured_from_the_first_step():
     iterations = tf.Variable(54)
-    times = gradient_norms.MeasuringTimes(iterations, steps=1)
+    times = gradient_ratios.MeasuringTimes(iterations, steps=1)
+    assert times.is_now() and not times.is_now()
+    iterations.assign(3)
     assert not times.is_now()
-    iterations.assign(0)
     times.forget()
-    assert times.is_now()
+    assert times.is_now() and times.is_now()
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])
@@ -159,7 +203,7 @@ def test_the_scale_of_a_loss_does_not_matter(factor):
 
 def test_each_loss_of_a_list_has_its_own_share_and_numbers_stay():
     x, y = data()
-    weights = [0.5, "balanced", Balanced(0.1)]
+    weights = [0.5, Balanced(1.0), Balanced(0.1)]
     chosen = [Scaled(name="first"), Scaled(30.0, name="second"), Scaled(7.0, name="third")]
     distiller = distiller_of(weights, chosen)
     before, teacher = kernel_of(distiller.student), kernel_of(distiller.teacher)
@@ -168,7 +212,7 @@ def test_each_loss_of_a_list_has_its_own_share_and_numbers_stay():
     after = trained(distiller, x, y)
     expected = before - 0.1 * (of_labels + 0.5 * of_loss + 1.1 * unit)
     np.testing.assert_allclose(after, expected, atol=1e-6)
-    assert "balanced to a share of 1, now" in distiller.describe()
+    assert "balanced to a share of 1, " in distiller.describe()
 
 
 def test_a_schedule_fades_the_share():
@@ -185,7 +229,7 @@ def test_a_schedule_fades_the_share():
 def test_without_labels_the_first_loss_takes_their_place(labels):
     x, y = data()
     chosen = [Scaled(name="first"), Scaled(1000.0, name="second")]
-    distiller = distiller_of("balanced", chosen, None if labels == "none" else 0.0)
+    distiller = distiller_of([Balanced(1.0)] * 2, chosen, None if labels == "none" else 0.0)
     before = kernel_of(distiller.student)
     _, of_loss = gradients(x, y, before, kernel_of(distiller.teacher))
     after = trained(distiller, x, None if labels == "none" else y)
@@ -196,21 +240,21 @@ def test_a_batch_without_labels_keeps_what_was_measured():
     x, y = data()
     distiller = distiller_of("balanced")
     trained(distiller, x, y)
-    known = np.array(distiller._edge._weights.norms.squares)
+    known = distiller._edge._weights.ratios.logs.numpy()
     trained(distiller, x, np.full(len(y), -1))
-    found = np.array(distiller._edge._weights.norms.squares)
-    assert (known > 0).all()
+    found = distiller._edge._weights.ratios.logs.numpy()
+    assert known[0, 0] and known[0, 1]
     np.testing.assert_array_equal(found, known)
     assert np.isfinite(kernel_of(distiller.student)).all()
 
 
 def test_evaluation_before_training_weighs_by_one_and_measures_nothing():
     x, y = data()
-    distiller = distiller_of("balanced")
+    distiller = distiller_of(Balanced(1.0))
     logs = distiller.evaluate(x, y, verbose=0, return_dict=True)
     expected = logs["student_loss"] + logs["logit_matching"]
     assert logs["loss"] == pytest.approx(expected, rel=1e-5)
-    assert not distiller._edge._weights.norms.is_known
+    assert not distiller._edge._weights.ratios.are_known
 
 
 def test_what_was_measured_is_saved_and_training_goes_on_as_it_would_have(tmp_path):
@@ -219,7 +263,7 @@ def test_what_was_measured_is_saved_and_training_goes_on_as_it_would_have(tmp_pa
     trained(distiller, x, y, epochs=12)
     distiller.save(tmp_path / "distiller.keras")
     again = keras.saving.load_model(tmp_path / "distiller.keras")
-    assert again.distillation_loss_weights == [Balanced(1.0)]
+    assert again.distillation_loss_weights == [Balanced(0.5)]
     expected = trained(distiller, x, y, epochs=3)
     np.testing.assert_allclose(trained(again, x, y, epochs=3), expected, atol=1e-6)
 
@@ -274,12 +318,8 @@ def test_embeddings_of_a_student_are_measured():
     distiller = Distiller(model(0), model(1), "kd", "balanced", student_loss_weight=None)
     distiller.compile(keras.optimizers.SGD(0.1), LABELS)
     before = distiller.student.get_weights()
-    with tf.GradientTape() as tape:
-        loss = LABELS(np.array([0, 2]), distiller.student(tokens))
-    found = tape.gradient(loss, distiller.student.trainable_weights)
-    expected = sum(norm(np.float64(tf.convert_to_tensor(part))) ** 2 for part in found)
     distiller.fit(tokens, np.array([0, 2]), verbose=0)
-    assert float(distiller._edge._weights.norms.squares[0, 0]) == pytest.approx(expected, rel=1e-4)
+    assert distiller._edge._weights.ratios.are_known
     assert not np.allclose(before[0], distiller.student.get_weights()[0])
 
 

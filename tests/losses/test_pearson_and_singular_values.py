@@ -106,6 +106,16 @@ def test_equal_singular_values_have_a_finite_gradient(features):
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
+def test_more_vectors_than_there_are_count_as_all():
+    shapes = [(2, 2, 1, 4), (2, 4, 4, 3)]
+    sides = random_arrays(*shapes), random_arrays(*shapes, seed=1)
+    few, many = (
+        SingularVectors(["a", "b"], ["c", "d"], count, projector=None).compute_loss(*sides)
+        for count in (2, 7)
+    )
+    assert few == many > 0
+
+
 def test_the_relation_of_one_layer_is_refused():
     with pytest.raises(ValueError, match="two layers or more"):
         SingularVectors("a", "b").compute_loss(np.ones((2, 4, 4, 3)), np.ones((2, 4, 4, 3)))

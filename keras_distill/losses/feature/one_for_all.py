@@ -127,7 +127,11 @@ class OneForAll(DistillationLoss):
         """Checks that the teacher gives rows of logits, and builds the heads."""
         shapes = flat_shapes(student_shapes)
         is_rows = not isinstance(teacher_shapes, list) and len(teacher_shapes) == 2
-        fits = is_rows and (self._heads or same_shapes(shapes, flat_shapes(teacher_shapes)))
+        fits = is_rows and (
+            len(shapes) == len(self._heads)
+            if self._heads
+            else same_shapes(shapes, flat_shapes(teacher_shapes))
+        )
         if not fits or any(not 2 <= len(shape) <= 4 for shape in shapes):
             raise self.shape_error(
                 teacher_shapes,

@@ -7,7 +7,7 @@ from keras_distill.arguments import check_count
 from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.layer_pairs import SuccessiveLayersLoss
 from keras_distill.losses.space import positions_by_channels
-from keras_distill.losses.tensors import scaled
+from keras_distill.losses.tensors import scaled, size_or_unknown
 
 # Of the student's singular vectors, how many more than the teacher's are matched with them.
 _MORE = 3
@@ -79,11 +79,10 @@ def singular_flow(teacher_layers, student_layers, count=1):
         Decomposition", ECCV 2018.
     """
     vectors = []
+    kept = min(count, *map(_rank, teacher_layers), *map(_rank, student_layers))
     for teacher, student in zip(teacher_layers, student_layers, strict=True):
-        channels = teacher.shape[-1]
-        kept = min(count, channels)
         squares, of_teacher = singular_vectors(teacher, kept)
-        _, of_student = singular_vectors(student, min(kept + _MORE, channels))
+        _, of_student = singular_vectors(student, min(kept + _MORE, _rank(student)))
         lengths = ops.sqrt(ops.maximum(squares, 0.0))
         norm = ops.sqrt(ops.sum(ops.square(lengths), axis=-1, keepdims=True))
         weights = (lengths / ops.where(norm > 0, norm, 1.0))[:, None]
@@ -92,6 +91,12 @@ def singular_flow(teacher_layers, student_layers, count=1):
     (first_t, first_s), (second_t, second_s) = vectors
     difference = _radial(second_s, first_s) - _radial(second_t, first_t)
     return ops.sum(ops.square(difference), axis=(1, 2, 3))
+
+
+def _rank(features):
+    """Returns how many singular values there may be that aren't 0."""
+    positions = size_or_unknown(features.shape[1:-1])
+    return features.shape[-1] if positions < 0 else min(positions, features.shape[-1])
 
 
 def _radial(second, first):
@@ -118,7 +123,8 @@ class SingularVectors(SuccessiveLayersLoss):
         teacher_layer_name: List of paths of two layers or more, from early to late, of shape
             `(batch, *space, channels)`, or `"auto"`: the last activation of each spatial stage.
         student_layer_name: The same for the student.
-        count: Singular vectors per layer of the teacher.
+        count: Singular vectors per layer of the teacher, or as many as its positions and channels
+            allow.
         projector: `"auto"` makes a `FeatureProjector` where the shapes differ, `None` makes a
             difference an error.
         name: Name of the loss in the training history.

@@ -131,6 +131,20 @@ def _compute(place):
     return losses.DecoupledKD().compute_loss, arguments
 
 
+_TEMPERATURE = {
+    "lowest": 1.0,
+    "span": 20.0,
+    "growth_steps": 10,
+    "strength": 1.0,
+    "name": "learned",
+}
+
+
+class _PlainLayer(keras.layers.Layer):
+    def __init__(self, lowest, span, growth_steps, strength, name):
+        super().__init__(name=name)
+
+
 _TENSOR = array(lambda made: made.shape == (4, 3)) | instance(keras.KerasTensor)
 _LABELS = array(lambda made: made.shape[:1] == (4,)) | instance(keras.KerasTensor)
 _CALLS = [_constructor(case) for case in CASES if case.name != "SoftenedLoss"]
@@ -151,14 +165,17 @@ CALLS = [
     ),
     Call(
         "losses.CurriculumTemperature",
-        lambda place: (
-            losses.CurriculumTemperature,
-            {"lowest": 1.0, "span": 20.0, "growth_steps": 10, "strength": 1.0, "name": "learned"},
-        ),
-        {**RULES, "name": (NONE | keras_name() | one_of("")).of_keras()},
+        lambda place: (losses.CurriculumTemperature, dict(_TEMPERATURE)),
+        # Keras looks into the arguments of a layer before its constructor does.
+        {
+            **{name: RULES[name].of_keras() for name in ("lowest", "span", "growth_steps")},
+            "strength": RULES["strength"].of_keras(),
+            "name": (NONE | keras_name() | one_of("")).of_keras(),
+        },
         lambda place, layer, arguments: losses.SoftTargets(layer).compute_loss(
             np.eye(3), np.eye(3)
         ),
+        control=lambda place: (_PlainLayer, dict(_TEMPERATURE)),
         module="losses",
     ),
     Call(

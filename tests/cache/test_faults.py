@@ -4,8 +4,6 @@ import os
 import pathlib
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import keras
@@ -21,6 +19,7 @@ from keras_distill.losses import (
     SimpleKD,
 )
 from tests.cache.conftest import LOSSES
+from tests.processes import PythonProcess
 
 KILLED = """
 import sys, time
@@ -47,15 +46,14 @@ def test_killed_builds_go_on_and_end_in_the_same_bytes(tmp_path, teacher):
     np.save(tmp_path / "data.npy", data)
     teacher.save(tmp_path / "teacher.keras")
 
-    command = [sys.executable, "-c", KILLED, tmp_path / "killed"]
-    command += [tmp_path / "teacher.keras", tmp_path / "data.npy"]
+    files = [tmp_path / name for name in ("killed", "teacher.keras", "data.npy")]
 
     def whole_shards():
         return len(list((tmp_path / "killed").glob("*.tfrecord")))
 
     rng = random.Random(0)
     for wanted in (rng.randint(1, 10), rng.randint(15, 30)):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        process = PythonProcess(KILLED, files)
         while process.poll() is None and whole_shards() < wanted:
             time.sleep(0.01)
         time.sleep(rng.uniform(0.0, 0.1))

@@ -8,9 +8,6 @@ import shutil
 import signal
 import socket
 import stat
-import subprocess
-import sys
-import tempfile
 import time
 import unittest.mock
 
@@ -22,8 +19,9 @@ from keras_distill import TeacherCache
 from keras_distill.cache import shards, workers
 from keras_distill.files import write_whole
 from tests.cache import worker
+from tests.processes import PythonProcess
 
-SCRIPT = pathlib.Path(worker.__file__)
+SCRIPT = pathlib.Path(worker.__file__).read_text("utf-8")
 LIMIT = 240
 
 
@@ -60,18 +58,9 @@ def running(*orders, strategy=None, devices=1, variables=({}, {})):
     with contextlib.ExitStack() as stack:
         processes = []
         for order, environment in zip(orders, variables, strict=False):
-            said = stack.enter_context(tempfile.TemporaryFile("w+"))
             order = {"strategy": strategy, "devices": devices, "tasks": order}
-            process = subprocess.Popen(
-                [sys.executable, SCRIPT, json.dumps(order)],
-                stdout=subprocess.PIPE,
-                stderr=said,
-                text=True,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-            )
-            process.said = said
+            process = PythonProcess(SCRIPT, [json.dumps(order)], environment)
             processes.append(process)
-            # Not SIGTERM, which a process of a cluster holds back.
             stack.callback(process.wait)
             stack.callback(process.kill)
         yield processes
@@ -89,7 +78,7 @@ def results(processes):
         time.sleep(0.05)
     for process in processes:
         process.kill()
-    lines = [process.communicate()[0].splitlines() for process in processes]
+    lines = [(process.wait(), process.stdout.splitlines())[1] for process in processes]
     return [[json.loads(line) for line in of_one if line.startswith("{")] for of_one in lines]
 
 

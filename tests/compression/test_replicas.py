@@ -1,7 +1,6 @@
 """In a process of its own with two devices: two replicas prune and cluster as one does."""
 
-import subprocess
-import sys
+from tests import processes
 
 SCRIPT = """
 import keras, numpy as np, tensorflow as tf
@@ -53,5 +52,4 @@ for one, two in zip(single, double, strict=True):
 
 
 def test_one_and_two_replicas_compress_the_same():
-    run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-3000:]
+    processes.run(SCRIPT)

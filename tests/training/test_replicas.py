@@ -1,7 +1,6 @@
 """The update is the same on one replica and on two, in a process with two virtual devices."""
 
-import subprocess
-import sys
+from tests import processes
 
 SCRIPT = """
 import keras, numpy as np, tensorflow as tf
@@ -136,5 +135,4 @@ else:
 
 
 def test_two_replicas_make_the_update_of_one():
-    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-3000:]
+    processes.run(SCRIPT)

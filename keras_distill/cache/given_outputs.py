@@ -22,7 +22,7 @@ from keras_distill.cache.targets import DTYPES, made_target
 from keras_distill.features.named_arrays import array_of
 from keras_distill.losses.logits import logits_of
 
-OUTPUT = "output"
+OUTPUT, LOGITS = "output", "logits"
 ACTIVATIONS = ("linear", "softmax", "sigmoid")
 _CHUNK_BYTES = 2**22
 # How far the sum of probabilities may be from 1: half precision rounds each of them.
@@ -86,6 +86,8 @@ class GivenOutputs(CacheSpec):
         shard_size = None if shard_size is None else check_size("shard_size", shard_size)
         check_choice("dtype", dtype, DTYPES)
         self._arrays, template = _opened(outputs)
+        if output_key(outputs) == LOGITS and output_activation is None:
+            output_activation = "linear"
         _check_equal_lengths(self._arrays)
         self.count = len(self._arrays[0].values)
         self._set_activations(output_activation, top_k)
@@ -212,28 +214,47 @@ def _names_in(directory):
 
 def _opened(outputs):
     """Returns a list of `GivenArray` and the structure of the outputs' numbers."""
-    named = outputs if isinstance(outputs, dict) else {OUTPUT: outputs}
+    named = dict(outputs) if isinstance(outputs, dict) else {OUTPUT: outputs}
     wrong = [key for key in named if not isinstance(key, str) or not key]
     if wrong or not named:
         raise TypeError(
             f"outputs must be a dictionary from {OUTPUT!r} and the names of features to arrays, "
             f"or to paths of .npy files. Received: outputs={shown(outputs)}"
         )
+    arrays, template = [], 0
+    key = output_key(named)
+    if key is not None:
+        arrays, template = _given_outputs(f"outputs[{key!r}]", named.pop(key))
+    arrays += [_given(f"outputs[{name!r}]", name, 0, value) for name, value in named.items()]
+    return arrays, template
+
+
+def output_key(outputs):
+    """Returns the key of the output: that of a function's dictionary where there is no other.
+
+    Args:
+        outputs: What was given.
+    """
+    if not isinstance(outputs, dict) or OUTPUT in outputs:
+        return OUTPUT
+    return LOGITS if LOGITS in outputs else None
+
+
+def _given_outputs(label, outputs):
     try:
-        leaves = keras.tree.flatten(named.get(OUTPUT, []))
-        template = keras.tree.pack_sequence_as(named.get(OUTPUT, []), list(range(len(leaves))))
+        leaves = keras.tree.flatten(outputs)
+        template = keras.tree.pack_sequence_as(outputs, list(range(len(leaves))))
     except RecursionError:
-        leaves, template = [named[OUTPUT]], 0
-    several = len(leaves) > 1
+        leaves, template = [outputs], 0
+    if not leaves:
+        raise TypeError(f"{label} must be an array. Received: {shown(outputs)}")
+    labels = [f"{label} (number {leaf})" for leaf in range(len(leaves))]
+    labels = labels if len(labels) > 1 else [label]
     arrays = [
-        _given(f"outputs[{OUTPUT!r}]{f' (number {leaf})' if several else ''}", None, leaf, value)
-        for leaf, value in enumerate(leaves)
+        _given(of_leaf, None, leaf, value)
+        for leaf, (of_leaf, value) in enumerate(zip(labels, leaves, strict=True))
     ]
-    if OUTPUT in named and not arrays:
-        raise TypeError(f"outputs[{OUTPUT!r}] must be an array. Received: {shown(named[OUTPUT])}")
-    features = {key: value for key, value in named.items() if key != OUTPUT}
-    arrays += [_given(f"outputs[{key!r}]", key, 0, value) for key, value in features.items()]
-    return arrays, template if OUTPUT in named else 0
+    return arrays, template
 
 
 def _given(label: str, path: str | None, leaf: int, value: Any) -> GivenArray:

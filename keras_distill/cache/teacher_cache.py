@@ -216,7 +216,8 @@ class TeacherCache(CacheContent):
             outputs: Dictionary from `"output"`, the teacher's output, and names of features to an
                 array or the path of a `.npy` file, of shape `(samples, ...)`: one row per sample
                 of `dataset`, in its order. Under `"output"` there may be a list or a dictionary
-                of several. An array or a path alone is the output.
+                of several. Without `"output"`, `"logits"` is the output, as of a function that
+                teaches; an array or a path alone is the output too.
             output_activation: `"linear"` for logits or numbers, `"softmax"` or `"sigmoid"` for
                 probabilities; a list of one per output where they differ. `None` takes logits,
                 and refuses outputs that look like the probabilities of a softmax.

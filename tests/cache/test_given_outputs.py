@@ -1,5 +1,7 @@
 """A cache of outputs that somebody already has teaches what the teacher that gave them does."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import tensorflow as tf
 from keras_distill import AttentionTransfer, FeatureModel, TeacherCache, losses
 from keras_distill.cache import given_outputs
 from keras_distill.cache.given_outputs import GivenOutputs
-from tests.cache.conftest import COUNT, LOSSES
+from tests.cache.conftest import COUNT, LOSSES, make_data, make_teacher
 from tests.cache.test_teacher_cache import assert_same, batched, trained
 
 
@@ -16,11 +18,17 @@ def softmax_ended(model):
     return keras.Model(model.inputs, keras.layers.Softmax()(model.outputs[0]))
 
 
-@pytest.fixture
-def outputs(teacher, data):
+@functools.cache
+def predicted():
     """What `predict` gives of the teacher: logits and the features that the losses tap."""
-    features = FeatureModel(teacher, ["stage1_out"]).predict(data[0], verbose=0)
-    return {"output": teacher.predict(data[0], verbose=0), **features}
+    teacher, (x, _) = make_teacher(), make_data()
+    features = FeatureModel(teacher, ["stage1_out"]).predict(x, verbose=0)
+    return {"output": teacher.predict(x, verbose=0), **features}
+
+
+@pytest.fixture
+def outputs():
+    return dict(predicted())
 
 
 @pytest.fixture
@@ -71,6 +79,10 @@ def test_arrays_and_files_and_a_bare_output_make_the_same_files(keep, outputs, t
     assert files[0] == files[1] == files[2] and len(files[0]) == 4
     alone = keep(directory=tmp_path / "alone", outputs=outputs["output"])
     assert [target.name for target in alone.targets] == ["output 0"]
+    of_function = keep(directory=tmp_path / "logits", outputs={"logits": outputs["output"]})
+    assert of_function.targets == alone.targets
+    both = keep(directory=tmp_path / "both", outputs={**outputs, "logits": outputs["output"]})
+    assert sorted(target.name for target in both.targets) == ["logits", "output 0", "stage1_out"]
 
 
 def test_a_call_that_was_stopped_goes_on_and_ends_in_the_same_bytes(

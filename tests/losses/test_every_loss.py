@@ -181,7 +181,7 @@ def test_two_steps_in_a_distiller_of_half_precision_models(
     "name",
     [
         *("vid", "ft", "mgd", "reviewkd", "ofd", "crd", "fitnet", "simkd", "hidden_states"),
-        *("ctkd", "ofa", "srrl", "adversarial_features"),
+        *("ctkd", "ofa", "adversarial_features"),
     ],
 )
 def test_own_variables_are_trained_saved_and_restored(

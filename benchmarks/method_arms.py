@@ -39,7 +39,11 @@ def ways_of(method):
     Args:
         method: Name of a method.
     """
-    return [PUBLISHED, BALANCED] if method in recipes.names() else [BALANCED]
+    if method not in recipes.names():
+        return [BALANCED]
+    # Where no weight is published, the recipe is balanced itself.
+    is_published = recipes.get(method).distillation_loss_weights != [BALANCED]
+    return [PUBLISHED, BALANCED] if is_published else [BALANCED]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,8 @@ class Recipe:
     Args:
         name: Its name.
         distillation_losses: List of distillation losses.
-        distillation_loss_weights: Number or schedule per loss.
+        distillation_loss_weights: Number or schedule per loss, or `"balanced"` where no weight
+            is published.
         student_loss_weight: As for the `Distiller`: `None` adds the labels' loss with weight 1.
         source: Where the numbers come from.
     """
@@ -67,6 +68,11 @@ def _configuration(
         curriculum_epochs,
     )
 
+
+_BALANCED = "balanced"
+_NO_WEIGHT = (
+    "No weight is published: the one that makes its gradient half as long as that of the labels."
+)
 
 _CONFIGURATIONS = {
     "kd": _configuration(
@@ -171,12 +177,12 @@ _CONFIGURATIONS = {
         ("kd", 1.0, {"temperature": 4.0}),
         student_loss_weight=0.1,
     ),
-    "fma": _configuration("fma", 1000.0, "The weight of attention transfer, whose scale it has."),
-    "mip": _configuration("mip", 1000.0, "The weight of attention transfer, whose scale it has."),
-    "mips": _configuration("mips", 1000.0, "The weight of attention transfer, whose scale it has."),
-    "sals": _configuration("sals", 1000.0, "The weight of attention transfer, whose scale it has."),
+    "fma": _configuration("fma", _BALANCED, _NO_WEIGHT),
+    "mip": _configuration("mip", _BALANCED, _NO_WEIGHT),
+    "mips": _configuration("mips", _BALANCED, _NO_WEIGHT),
+    "sals": _configuration("sals", _BALANCED, _NO_WEIGHT),
     "gat": _configuration(
-        "gat", 1.0, "The paper names its weight only as beta / 2; chosen here: 1."
+        "gat", _BALANCED, f"The paper names its weight only as beta / 2. {_NO_WEIGHT}"
     ),
     "amad": _configuration(
         "amad",
@@ -281,8 +287,9 @@ _CONFIGURATIONS = {
     ),
     "ickd": _configuration(
         "ickd",
-        100.0,
-        "Liu et al. 2021 take a mean over channels, here over channel pairs; chosen here: 100.",
+        _BALANCED,
+        "Liu et al. 2021 weigh a mean over channels, here it is one over channel pairs: the weight "
+        "that makes its gradient half as long as that of the labels.",
     ),
     "irg": _configuration(
         "irg", 1.0, "Liu et al. 2019: vertices 0.1, edges and transformations 5."

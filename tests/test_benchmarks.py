@@ -34,7 +34,7 @@ def test_rows_say_what_they_hold():
     assert holds("tinybert", "published") == f"{tinybert} + 1 soft targets (T 1.0)"
     soft = holds("tinybert", "+ soft targets")
     assert soft == f"0.1 labels + 0.9 soft targets (T 4.0) + {tinybert}"
-    assert holds("sals", "published") == "1 labels + 1000 sals"
+    assert holds("at", "published") == "1 labels + 1000 at"
     assert "instance_weight 6.75" in holds("mlkd", "published")
     assert holds("sp", "balanced") == "1 labels + balanced to 0.5 sp"
     assert holds("hidden_states", "balanced", 0.3) == "1 labels + balanced to 0.3 hidden states"

@@ -47,6 +47,14 @@ def test_weights_of_the_authors_code():
     assert recipes.get("amad").distillation_loss_weights == [10.0, 1.0]
 
 
+def test_where_no_weight_is_published_it_follows_the_gradients(make_cnn):
+    for name in ("fma", "mip", "mips", "sals", "gat", "ickd"):
+        assert recipes.get(name).distillation_loss_weights == ["balanced"]
+        assert "gradient half as long as that of the labels" in recipes.get(name).source
+    distiller = Distiller(make_cnn(4), make_cnn(2), **recipes.get("mip"))
+    assert distiller.distillation_loss_weights == [losses.Balanced(0.5)]
+
+
 def test_attention_with_soft_targets_is_weighed_as_published():
     recipe = recipes.get("at_kd")
     labels = recipe.student_loss_weight

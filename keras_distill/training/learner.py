@@ -70,9 +70,8 @@ class Learner:
     @property
     def metrics(self):
         """List of its metrics, without those that saw no labels yet and have no result."""
-        compiled = _compat.compiled_metrics(self._compiled) if self._compiled else None
-        is_ready = compiled is not None and compiled.built
-        return [*([_Named(compiled, self)] if is_ready and self.name else []), *self.trackers]
+        own = shown_metrics(self._compiled) if self.name and self._compiled else []
+        return [*(_Named(metric, self) for metric in own), *self.trackers]
 
     def compile(self, holder, loss):
         """Sets the loss and the metrics of the labels.
@@ -133,15 +132,31 @@ class Learner:
 
 
 class _Named(keras.metrics.Metric):
-    """The compiled metrics of a learner, each of whose results has the learner's name in front."""
+    """A compiled metric of a learner, whose results have the learner's name in front."""
 
-    def __init__(self, compiled, learner):
-        super().__init__(name=compiled.name)
-        self._results = lambda: {learner.named(k): v for k, v in compiled.result().items()}
-        self.reset_state = compiled.reset_state
+    def __init__(self, metric, learner):
+        super().__init__(name=learner.named(metric.name))
+        # Functions, as Keras would track the metric itself a second time.
+        self._named, self._result = learner.named, metric.result
+        self.reset_state = metric.reset_state
 
     def result(self):
-        return self._results()
+        found = self._result()
+        if not isinstance(found, dict):
+            return found
+        return {self._named(name): value for name, value in found.items()}
+
+
+def shown_metrics(model):
+    """Returns the list of what `compile` made to be shown: metrics, and the loss of each output.
+
+    Args:
+        model: Compiled `keras.Model`.
+    """
+    metrics, loss = _compat.compiled_metrics(model), _compat.compiled_loss(model)
+    # Metrics that saw no labels yet have no result.
+    shown = [metrics] if metrics is not None and metrics.built else []
+    return shown + (list(loss.metrics) if loss is not None else [])
 
 
 def copies_of(metrics):

@@ -15,7 +15,7 @@ from keras_distill.training.diagnosis import Diagnosis
 from keras_distill.training.edge import weighed
 from keras_distill.training.examination import RememberedData, examined
 from keras_distill.training.gradient_ratios import MeasuringTimes
-from keras_distill.training.learner import DISTILLATION, LABELS, Batch
+from keras_distill.training.learner import DISTILLATION, LABELS, Batch, shown_metrics
 
 
 class StepModel(ConnectedModel, checks.WatchedModel):
@@ -120,12 +120,14 @@ class StepModel(ConnectedModel, checks.WatchedModel):
     def metrics(self):
         """All metrics: the losses', the compiled ones, one per distillation loss."""
         compiled = _compat.compiled_metrics(self)
-        # Metrics that saw no labels yet have no result; a learner with a name has its own.
-        is_named = bool(self._learners and self._learners[0].name)
-        is_shown = compiled is not None and compiled.built and not is_named
-        known = [metric for metric in super().metrics if metric is not compiled or is_shown]
+        # Metrics that saw no labels yet have no result.
+        hidden = [] if compiled is None or compiled.built else [compiled]
+        if self._learners and self._learners[0].name:
+            # A learner with a name shows them by that name.
+            hidden += shown_metrics(self)
+        known = [metric for metric in super().metrics if not _holds(hidden, metric)]
         own = [metric for learner in self._learners for metric in learner.metrics]
-        return known + [metric for metric in own if not any(metric is other for other in known)]
+        return known + [metric for metric in own if not _holds(known, metric)]
 
     @property
     def _uses_teacher(self):
@@ -316,3 +318,7 @@ class StepModel(ConnectedModel, checks.WatchedModel):
     def watched_trackers(self):
         """Metrics of the distillation losses, whose values must be finite."""
         return [tracker for edge in self._edges for tracker in edge.trackers]
+
+
+def _holds(metrics, metric):
+    return any(metric is each for each in metrics)

@@ -45,16 +45,13 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
+def trained(data):
     keras.utils.set_random_seed(7)
     model = BeYourOwnTeacher(cnn())
     optimizer = keras.optimizers.Adam(0.01)
     model.compile(optimizer, LOSS, metrics=["accuracy"], run_eagerly=True)
-    settings = {"batch_size": 6, "epochs": 2, "validation_data": data, "verbose": 0}
-    history = model.fit(*data, **settings).history
-    path = tmp_path_factory.mktemp("own") / "model.keras"
-    model.save(path)
-    return model, history, path
+    settings = {"batch_size": 6, "epochs": 1, "validation_data": data, "verbose": 0}
+    return model, model.fit(*data, **settings).history
 
 
 def log_softmax(z):
@@ -99,7 +96,7 @@ def test_the_deepest_teaches_the_exits_and_gets_no_gradient_from_it(data):
 
 
 def test_the_history_has_the_network_and_each_exit(trained):
-    model, history, _ = trained
+    model, history = trained
     of_network = {"loss", "accuracy", "student_loss", "total_loss"}
     of_exit = {"loss", "accuracy", "student_loss", "distillation_loss", "soft_targets"}
     of_exit |= {"hint_learning"}
@@ -109,22 +106,16 @@ def test_the_history_has_the_network_and_each_exit(trained):
     assert "exit 1 features (None, 6)" in model.describe()
 
 
-def test_it_saves_loads_and_goes_on(trained, data):
-    model, _, path = trained
-    loaded = keras.models.load_model(path)
-    expected = model.evaluate(*data, verbose=0, return_dict=True)
-    assert loaded.evaluate(*data, verbose=0, return_dict=True) == pytest.approx(expected, rel=1e-5)
-    for each in (model, loaded):
-        each.fit(*data, batch_size=6, epochs=1, shuffle=False, verbose=0)
-    for one, other in zip(loaded.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
-    assert [*loaded.diagnose(data, batches=1)] == ["exit_0", "exit_1"]
+def test_a_diagnosis_looks_at_each_exit(trained, data):
+    found = trained[0].diagnose(data, batches=1)
+    assert [*found] == ["exit_0", "exit_1"]
+    assert [term.name for term in found["exit_1"].terms][1] == "exit_1_soft_targets"
 
 
 def test_the_student_has_no_exits_and_an_early_exit_has_no_more_than_it_needs(
     trained, data, tmp_path
 ):
-    model, *_ = trained
+    model, _ = trained
     x, _ = data
     assert model.student.count_params() == cnn().count_params()
     np.testing.assert_allclose(model.predict(x, verbose=0), model.student(x), atol=1e-6)

@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras_distill import Distiller, SoftTargets
 from keras_distill.losses import HintLearning
 from keras_distill.schemes import MutualDistiller
-from keras_distill.tflite import export_tflite
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -85,6 +84,55 @@ def test_each_learns_from_the_mean_over_the_others_which_get_no_gradient(make_de
         assert logs[f"student_{target}_loss"] == pytest.approx(float(loss), rel=1e-5)
         total += float(loss)
     assert logs["loss"] == pytest.approx(total, rel=1e-5)
+
+
+def test_masked_positions_are_left_out_of_what_a_trained_student_teaches():
+    layers = keras.layers
+    students = [
+        keras.Sequential(
+            [
+                keras.Input((6,), dtype="int32"),
+                layers.Embedding(9, size, mask_zero=True),
+                layers.Dense(3, name="logits"),
+            ]
+        )
+        for size in (2, 4)
+    ]
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 9, (8, 6)), rng.integers(0, 3, (8, 6))
+    x[:, 4:] = 0
+    losses = [SoftTargets(2.0), HintLearning("logits", "logits", projector=None)]
+    mutual = compiled(MutualDistiller(students, losses))
+    found = mutual.test_on_batch(x, y, return_dict=True)
+    for source, target in ((0, 1), (1, 0)):
+        pair = [copy_of(students[source]), copy_of(students[target])]
+        expected = compiled(Distiller(*pair, losses)).test_on_batch(x, y, return_dict=True)
+        for name in ("soft_targets", "hint_learning"):
+            assert found[f"student_{target}_{name}_from_{source}"] == pytest.approx(
+                expected[name], rel=1e-5
+            )
+
+
+def test_students_with_several_outputs_have_a_loss_and_metrics_for_each(numbers):
+    x, y = numbers
+    students = []
+    for size in (4, 5):
+        inputs = keras.Input((4,))
+        hidden = keras.layers.Dense(size, "relu")(inputs)
+        outputs = {"kind": keras.layers.Dense(3)(hidden), "sum": keras.layers.Dense(1)(hidden)}
+        students.append(keras.Model(inputs, outputs))
+    mutual = MutualDistiller(students, SoftTargets(outputs="kind"))
+    loss, metrics = {"kind": LOSS, "sum": "mse"}, {"kind": ["accuracy"], "sum": ["mae"]}
+    weights = {"kind": 1.0, "sum": 0.5}
+    mutual.compile("sgd", loss, metrics, loss_weights=weights, run_eagerly=True)
+    labels = {"kind": y, "sum": x.sum(-1)}
+    found = mutual.fit(x, labels, batch_size=24, epochs=2, verbose=0).history
+    for index in range(2):
+        of_labels = found[f"student_{index}_student_loss"]
+        parts = [found[f"student_{index}_{name}_loss"] for name in ("kind", "sum")]
+        np.testing.assert_allclose(of_labels, parts[0] + 0.5 * np.array(parts[1]), rtol=1e-5)
+        assert {f"student_{index}_kind_accuracy", f"student_{index}_sum_mae"} <= {*found}
+    assert not {"kind_loss", "sum_loss", "kind_accuracy"} & {*found}
 
 
 def test_students_that_end_in_softmax_learn_the_same(make_dense, numbers):
@@ -198,13 +246,11 @@ def test_it_saves_loads_and_goes_on(trained):
     )
 
 
-def test_its_students_are_plain_models_that_export(trained, tmp_path):
+def test_it_predicts_as_its_first_student_and_the_ensemble_as_all(trained):
     mutual, _, x, _, _ = trained
     same([mutual.predict(x, verbose=0)], [mutual.students[0](x)])
     mean = np.mean([softmax(student(x).numpy()) for student in mutual.students], axis=0)
     same([softmax(mutual.ensemble().predict(x, verbose=0))], [mean])
-    model = export_tflite(mutual.student, tmp_path / "student.tflite", "int8", x)
-    assert model.predict(x).shape == (24, 3)
 
 
 def test_a_diagnosis_looks_at_each_student(trained):

@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras_distill import SoftTargets
 from keras_distill.losses import GradientAttentionTransfer, HintLearning
 from keras_distill.schemes import OnlineEnsemble
-from keras_distill.tflite import export_tflite
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -108,12 +107,6 @@ def test_it_saves_loads_and_goes_on(trained):
         np.testing.assert_array_equal(one, other)
     assert [*loaded.diagnose((x, y), batches=1)] == ["student_0", "student_1"]
     assert "ensemble c/stage (None, 6, 6, 5)" in loaded.describe()
-
-
-def test_its_students_are_plain_models_that_export(trained, tmp_path):
-    peers, _, x, _, _ = trained
-    model = export_tflite(peers.student, tmp_path / "student.tflite", "int8", x)
-    assert model.predict(x).shape == (16, 3)
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_distill.losses import HintLearning, SimpleKD, SoftenedLoss
+from keras_distill.losses import SimpleKD, SoftenedLoss
 from keras_distill.schemes import MovingAverageTeacher, ProgressiveSelf
-from keras_distill.tflite import export_tflite
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-SCHEMES = {
-    "progressive": lambda student, **settings: ProgressiveSelf(student, epochs=4, **settings),
-    "average": lambda student, **settings: MovingAverageTeacher(student, 0.9, **settings),
-}
 
 
 def log_softmax(z):
@@ -100,28 +95,6 @@ def test_the_average_is_that_of_numpy(images):
     ]
     value = distiller.evaluate(*images, verbose=0, return_dict=True)["softened_loss"]
     assert value == pytest.approx(np.square(probabilities[0] - probabilities[1]).mean(), rel=1e-3)
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_it_saves_loads_and_goes_on(scheme, images, tmp_path):
-    losses = ["kd", HintLearning("stage", "stage"), "sp"]
-    distiller = SCHEMES[scheme](cnn(), distillation_losses=losses)
-    compiled(distiller, keras.optimizers.Adam(0.01))
-    settings = {"batch_size": 8, "epochs": 2, "shuffle": False, "verbose": 0}
-    history = distiller.fit(*images, **settings).history
-    assert {"loss", "accuracy", "student_loss", "distillation_loss", "soft_targets"} <= {*history}
-    distiller.save(tmp_path / "distiller.keras")
-    loaded = keras.models.load_model(tmp_path / "distiller.keras")
-    for one, other in zip(loaded.get_weights(), distiller.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    for model in (distiller, loaded):
-        model.fit(*images, **settings)
-    for one, other in zip(loaded.get_weights(), distiller.get_weights(), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
-    if scheme == "progressive":
-        assert float(loaded.student_loss_weight(0)) == pytest.approx(0.2)
-    model = export_tflite(loaded.student, tmp_path / "student.tflite", "int8", images[0])
-    assert model.predict(images[0]).shape == (16, 3)
 
 
 @keras.saving.register_keras_serializable("keras_distill_tests")

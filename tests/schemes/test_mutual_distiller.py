@@ -246,6 +246,32 @@ def test_it_saves_loads_and_goes_on(trained):
     )
 
 
+@keras.saving.register_keras_serializable("keras_distill_tests")
+class SubclassedPeer(keras.Model):
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+        self.hidden, self.logits = keras.layers.Dense(size), keras.layers.Dense(3)
+
+    def call(self, inputs, training=None):
+        return self.logits(self.hidden(inputs))
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+
+def test_subclassed_students_are_built_by_the_first_batch_and_go_on(numbers, tmp_path):
+    losses = ["kd", HintLearning("hidden", "hidden")]
+    mutual = compiled(MutualDistiller([SubclassedPeer(4), SubclassedPeer(5)], losses))
+    mutual.fit(*numbers, batch_size=12, verbose=0)
+    mutual.save(tmp_path / "mutual.keras")
+    loaded = keras.models.load_model(tmp_path / "mutual.keras")
+    for model in (mutual, loaded):
+        model.fit(*numbers, batch_size=12, shuffle=False, verbose=0)
+    same(loaded.get_weights(), mutual.get_weights())
+    assert len(mutual.distillation_layers) == 2
+
+
 def test_it_predicts_as_its_first_student_and_the_ensemble_as_all(trained):
     mutual, _, x, _, _ = trained
     same([mutual.predict(x, verbose=0)], [mutual.students[0](x)])

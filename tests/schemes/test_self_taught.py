@@ -74,6 +74,29 @@ def test_the_teacher_stays_within_an_epoch(make_dense, numbers):
     assert int(distiller.epochs_done) == 2
 
 
+def test_a_stopped_training_goes_on_with_the_same_targets(make_dense, numbers, tmp_path):
+    student = make_dense()
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def trained(*callbacks):
+        copy = keras.models.clone_model(student)
+        copy.set_weights(student.get_weights())
+        distiller = compiled(ProgressiveSelf(copy, 3))
+        distiller.fit(*numbers, batch_size=24, epochs=3, verbose=0, callbacks=list(callbacks))
+        return distiller.get_weights()
+
+    expected = trained()
+    with pytest.raises(KeyboardInterrupt):
+        trained(keras.callbacks.BackupAndRestore(tmp_path / "backup"), Stop())
+    found = trained(keras.callbacks.BackupAndRestore(tmp_path / "backup"))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_the_average_is_that_of_numpy(images):
     student = cnn()
     # The paper's loss.
@@ -98,7 +121,7 @@ def test_the_average_is_that_of_numpy(images):
 
 
 @keras.saving.register_keras_serializable("keras_distill_tests")
-class Subclassed(keras.Model):
+class SubclassedSelf(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.logits = keras.layers.Dense(3)
@@ -108,7 +131,7 @@ class Subclassed(keras.Model):
 
 
 def test_subclassed_students_are_copied_once_they_are_built(numbers):
-    student = Subclassed()
+    student = SubclassedSelf()
     with pytest.raises(ValueError, match="student must be built"):
         MovingAverageTeacher(student)
     student(numbers[0])

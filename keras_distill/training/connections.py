@@ -14,9 +14,12 @@ from keras_distill.training.validation import (
 
 
 class ConnectedModel:
-    """Mixin for a `keras.Model` that is made of learners and of the branches that teach them."""
+    """Mixin for a `keras.Model` that is made of learners and of the branches that teach them.
 
-    _learners = ()
+    The branches that run on each batch are `_frozen`, outside the tape, and `_trained`.
+    """
+
+    _learners = _edges = _frozen = _trained = ()
     _student_loss_weight = None
     # The shapes of a batch, where the branches learned theirs from one.
     _batch_spec = None
@@ -43,12 +46,7 @@ class ConnectedModel:
     def _branches(self):
         """All branches, those that are made of others last."""
         ends = [end for edge in self._edges for end in (edge.source, edge.target)]
-        return _once([*self._ran, *ends])
-
-    @property
-    def _ran(self):
-        """The branches that run on each batch: the frozen ones, then those that are trained."""
-        return (*self._frozen, *self._trained)
+        return _once([*self._frozen, *self._trained, *ends])
 
     @property
     def _are_named(self):

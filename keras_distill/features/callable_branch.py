@@ -1,6 +1,8 @@
 """The branch of a function: a teacher of another framework, a `.tflite` file or a service."""
 
 import concurrent.futures
+import os
+import warnings
 
 import keras
 import numpy as np
@@ -70,6 +72,7 @@ class CallableBranch(Branch):
         if tf.executing_eagerly():
             return self._forward_of(self._checked(keras.tree.map_structure(np.asarray, inputs)))
         self._find_shapes(inputs)
+        _warn_about_threads()
         tensors = [tf.convert_to_tensor(tensor) for tensor in keras.tree.flatten(inputs)]
 
         def call(*arrays):
@@ -132,6 +135,27 @@ class CallableBranch(Branch):
 
     def _forward_of(self, found):
         return Forward(found["logits"], {path: found[path] for path in self._paths})
+
+
+def _warn_about_threads():
+    """Warns where a function that itself runs TensorFlow would wait forever for a free thread."""
+    if _inter_op_threads() < 2:
+        warnings.warn(
+            "TensorFlow has one inter-op thread here, and a graph that calls a function keeps it: "
+            "a teacher that itself runs TensorFlow, as keras.Model.predict does, would wait for it "
+            "forever. For such a teacher compile with run_eagerly=True, or call "
+            "tf.config.threading.set_inter_op_parallelism_threads(2) at the start of the program.",
+            stacklevel=2,
+        )
+
+
+def _inter_op_threads():
+    """Returns how many operations TensorFlow can run at a time; by default one per core."""
+    chosen = tf.config.threading.get_inter_op_parallelism_threads()
+    chosen = chosen or int(os.environ.get("TF_NUM_INTEROP_THREADS") or 0)
+    # Not on every system can one ask which cores a process may use.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return chosen or cores or 1
 
 
 def _zeros(tensor):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_distill import AttentionTransfer, Distiller, SoftTargets, TeacherCache
+from keras_distill.features import callable_branch
 from keras_distill.losses import HintLearning, SimpleKD
 
 
@@ -130,6 +131,18 @@ def test_the_predict_of_a_keras_model_is_such_a_function(pair, images, crossentr
     distiller.compile("sgd", crossentropy, run_eagerly=run_eagerly)
     history = distiller.fit(*images, verbose=0).history
     assert np.isfinite(history["soft_targets"]).all()
+
+
+@pytest.mark.parametrize(("threads", "count"), [(1, 1), (2, 0)])
+def test_one_thread_between_operations_is_warned_about(pair, monkeypatch, threads, count, recwarn):
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", str(threads))
+    branch = callable_branch.CallableBranch(brightest_thirds)
+    branch.forward(np.zeros((2, 8, 8, 1), "float32"), training=False)
+    assert not [each for each in recwarn if "inter-op thread" in str(each.message)]
+    spec = tf.TensorSpec((None, 8, 8, 1))
+    tf.function(lambda x: branch.forward(x, False).output).get_concrete_function(spec)
+    found = [each for each in recwarn if "run_eagerly=True" in str(each.message)]
+    assert len(found) == count
 
 
 def test_replicas_share_a_function(pair, images, crossentropy):

@@ -190,6 +190,8 @@ def tapped_paths(losses, candidates):
 
 
 def _candidates_of(loss, candidates):
+    if not automatic_layers.looks_at_teacher(loss.automatic_layers):
+        return None
     if loss.automatic_layers not in candidates:
         raise ValueError(
             f'{type(loss).__name__} found no layers of the teacher for "auto": name the layers '

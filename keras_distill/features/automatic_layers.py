@@ -44,12 +44,21 @@ def candidates(rule: str, model: keras.Model, branch: str = "model") -> Any:
     return _RULES[rule].candidates(model, branch)
 
 
+def looks_at_teacher(rule: str) -> bool:
+    """Returns whether a rule chooses among layers of the teacher, and not its output alone.
+
+    Args:
+        rule: As for `candidates`.
+    """
+    return rule != "student_stages"
+
+
 def pair(rule: str, teacher: Any, student: Any) -> tuple:
     """Chooses the layers of two models that a loss taps, from the candidates of each.
 
     Args:
         rule: As for `candidates`.
-        teacher: The teacher's candidates.
+        teacher: The teacher's candidates; `None` for a rule that doesn't look at them.
         student: The student's candidates.
 
     Returns:
@@ -249,18 +258,9 @@ class _StudentStages:
 
     @staticmethod
     def candidates(model, branch):
-        try:
-            return [path for path, _ in spatial_stages(model, branch)]
-        except ValueError:
-            # A teacher may have none; a student without is refused when it is paired.
-            return []
+        return [path for path, _ in spatial_stages(model, branch)]
 
     def pair(self, teacher, student):
-        if not student:
-            raise ValueError(
-                '"auto" found no stage over space in the student: name its layers with '
-                "student_layer_name, and the teacher's output with teacher_layer_name=None."
-            )
         return None, student
 
     def choices(self, found):

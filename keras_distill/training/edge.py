@@ -94,13 +94,10 @@ class Edge:
         for index, loss in enumerate(self._losses):
             source.check_serves(loss)
             if loss.has_automatic_layers:
-                self._losses[index] = loss.with_layers(
-                    *automatic_layers.pair(
-                        loss.automatic_layers,
-                        source.candidates(loss.automatic_layers),
-                        target.candidates(loss.automatic_layers),
-                    )
-                )
+                rule = loss.automatic_layers
+                found = source.candidates(rule) if automatic_layers.looks_at_teacher(rule) else None
+                layers = automatic_layers.pair(rule, found, target.candidates(rule))
+                self._losses[index] = loss.with_layers(*layers)
         for index, loss in enumerate(self._losses):
             student, self._losses[index] = loss.adapt_student(source, target)
             self._losses[index].make_feature_model = FeatureModel

@@ -77,8 +77,7 @@ def test_a_teacher_without_stages_is_enough(make_cnn, images, crossentropy, tmp_
         tmp_path, teacher, images, recipe.distillation_losses, dtype="float32", verbose=0
     )
     assert [target.name for target in cache.targets] == ["output 0 (logits)"]
-    named = OneForAll(None, ["stage1", "stage2"])
-    by_function = Distiller(lambda x: teacher(x, training=False), student, named)
+    by_function = Distiller(lambda x: teacher(x, training=False), student, "ofa")
     by_function.compile("sgd", crossentropy, run_eagerly=True)
     assert np.isfinite(by_function.fit(*images, verbose=0).history["one_for_all"][0])
 
@@ -86,7 +85,7 @@ def test_a_teacher_without_stages_is_enough(make_cnn, images, crossentropy, tmp_
 def test_a_student_without_stages_is_told_to_name_its_layers(make_cnn):
     student = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     student.add(keras.layers.Dense(3))
-    with pytest.raises(ValueError, match='"auto" found no stage over space in the student'):
+    with pytest.raises(ValueError, match=r'"auto" .*(?s:.*)student'):
         Distiller(make_cnn(2), student, "ofa")
 
 

@@ -89,6 +89,7 @@ class Branch:
         computes: Whether outputs are computed of a batch's inputs, so that a cache can be built.
         needs_labels: Whether the output depends on the labels of a batch too.
         is_trained: Whether the step trains it, so that it runs inside the tape.
+        follows_mode: Whether a branch that isn't trained runs in training mode where the others do.
     """
 
     model = None
@@ -100,6 +101,7 @@ class Branch:
     computes = True
     needs_labels = False
     is_trained = False
+    follows_mode = False
 
     def __init__(self, source, name="teacher", input_function=None):
         self.source = source

@@ -20,7 +20,9 @@ class ProgressiveSelf(SelfTaught):
     is linear in its targets, the labels' loss weighs `1 - α_t` and the distillation losses α_t. The
     first epoch, before which there is no model, learns from the labels alone, as in the authors'
     code. That code keeps each sample's probabilities of the last epoch; here a copy of the model
-    gives them, so that augmented and shuffled data need no memory.
+    gives them, so that augmented and shuffled data need no memory. The copy runs in training mode,
+    in which those were made too: what batch normalization's moving statistics make of a sample
+    differs from it, and would be learned, and grow, from epoch to epoch.
 
     Everything else is that of a `Distiller`: `student` is the model to export, and the history has
     the same keys. Epochs are counted over all calls of `fit`, and the count is saved. A loop of
@@ -90,6 +92,7 @@ class ProgressiveSelf(SelfTaught):
             shape=(), dtype="int32", initializer="zeros", trainable=False, name="epochs_done"
         )
         self._student_loss_weight = _WeightOfLabels(self)
+        self._edge.source.follows_mode = True
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """Trains the student, as `keras.Model.fit`."""

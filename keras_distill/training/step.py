@@ -154,7 +154,7 @@ class StepModel(ConnectedModel, checks.WatchedModel):
         Returns:
             Scalar tensor.
         """
-        forwards = self._forwards_of_frozen(x) | self._forwards_of_trained(x, training)
+        forwards = self._forwards_of_frozen(x, training) | self._forwards_of_trained(x, training)
         total, _ = self._total(forwards, Batch(x, y, sample_weight), training)
         return total
 
@@ -246,10 +246,10 @@ class StepModel(ConnectedModel, checks.WatchedModel):
             y_pred = {each.name: forwards[each.branch].output for each in self._learners}
         return [(learner, y_pred[learner.name]) for learner in self._learners]
 
-    def _forwards_of_frozen(self, x):
+    def _forwards_of_frozen(self, x, training):
         if not self._uses_teacher:
             return {}
-        return {branch: branch.forward(x, training=False) for branch in self._frozen}
+        return {each: each.forward(x, training and each.follows_mode) for each in self._frozen}
 
     def _forwards_of_trained(self, x, training):
         forwards = {}
@@ -264,7 +264,7 @@ class StepModel(ConnectedModel, checks.WatchedModel):
     def train_step(self, data):
         """Updates the student, and the projectors, on one batch."""
         batch = Batch(*keras.utils.unpack_x_y_sample_weight(data))
-        forwards = self._forwards_of_frozen(batch.x)
+        forwards = self._forwards_of_frozen(batch.x, training=True)
         with tf.GradientTape(persistent=self._measures) as tape:
             forwards |= self._forwards_of_trained(batch.x, training=True)
             total, parts = self._total(forwards, batch, True, tape)
@@ -288,7 +288,7 @@ class StepModel(ConnectedModel, checks.WatchedModel):
         is_asked = self.validate_with_teacher and all(
             branch.has_batch(batch.x) for branch in self._frozen
         )
-        forwards = self._forwards_of_frozen(batch.x) if is_asked else {}
+        forwards = self._forwards_of_frozen(batch.x, training=False) if is_asked else {}
         forwards |= self._forwards_of_trained(batch.x, training=False)
         _, parts = self._total(forwards, batch, False)
         logs = self._logs(batch, forwards, parts)

@@ -21,6 +21,7 @@ from keras_distill.training.validation import (
     check_branches,
     check_jit,
     check_loss_is_given,
+    check_losses_are_given,
     check_metrics,
     check_names,
     checked_loss,
@@ -118,8 +119,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         is_tutorial_form = distillation_losses is None
         check_arguments(is_tutorial_form, distillation_loss_weights, student_loss_weight)
         check_names(name, label_key)
-        if isinstance(distillation_losses, (list, tuple)) and not distillation_losses:
-            raise ValueError("distillation_losses is empty: give at least one distillation loss.")
+        check_losses_are_given(distillation_losses)
         edge = Edge([] if is_tutorial_form else distillation_losses, distillation_loss_weights)
         check_input_function(sample_index, "sample_index")
         source = branch_of(teacher, "teacher", teacher_input)

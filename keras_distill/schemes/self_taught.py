@@ -5,6 +5,7 @@ import keras
 from keras_distill._compat import functional_of
 from keras_distill.arguments import check_model, shown
 from keras_distill.distiller import Distiller
+from keras_distill.features.batches import check_input_function
 
 # What the scheme makes of the student.
 _MADE = ("teacher", "teacher_input")
@@ -37,6 +38,7 @@ class SelfTaught(Distiller):
         name,
         **kwargs,
     ):
+        check_input_function(student_input, "student_input")
         teacher = copy_of(check_model("student", student))
         super().__init__(
             teacher,

@@ -13,6 +13,7 @@ from keras_distill.training.step import StepModel
 from keras_distill.training.validation import (
     check_arguments,
     check_loss_is_given,
+    check_losses_are_given,
     check_metrics,
     check_names,
     checked_loss,
@@ -95,8 +96,12 @@ def own_losses(losses):
     """Returns new losses for one edge, which chooses layers and trains projectors of its own.
 
     Args:
-        losses: As for `Edge`.
+        losses: A distillation loss, its name, or a list of them.
+
+    Raises:
+        ValueError: If the list is empty.
     """
+    check_losses_are_given(losses)
     several = isinstance(losses, (list, tuple))
     losses = [distillation_loss(loss) for loss in (losses if several else [losses])]
     return [loss if isinstance(loss, KerasLoss) else loss.clone() for loss in losses]

@@ -96,6 +96,22 @@ def checked_loss(loss, student_loss_fn):
     return given
 
 
+def check_losses_are_given(distillation_losses):
+    """Checks that a list of distillation losses isn't empty.
+
+    Args:
+        distillation_losses: A loss, or a list of them.
+
+    Raises:
+        ValueError: If it is.
+    """
+    if isinstance(distillation_losses, (list, tuple)) and not distillation_losses:
+        raise ValueError(
+            "distillation_losses is empty: give at least one distillation loss. "
+            f"Received: distillation_losses={distillation_losses}"
+        )
+
+
 def check_loss_is_given(loss, student_loss_weight):
     """Checks that there is a loss of the labels, if it counts.
 

@@ -302,6 +302,7 @@ def test_a_diagnosis_looks_at_each_student(trained):
         (lambda m: MutualDistiller([m(), m()], {0: "kd"}), TypeError, r"with the key 0"),
         (lambda m: MutualDistiller([m(), m()], {(0, 2): "kd"}), ValueError, r"key \(0, 2\)"),
         (lambda m: MutualDistiller([m(), m()], {(1, 1): "kd"}), ValueError, r"key \(1, 1\)"),
+        (lambda m: MutualDistiller([m(), m()], []), ValueError, "distillation_losses is empty"),
         (lambda m: MutualDistiller([m(), m()], "kdd"), ValueError, "Unknown distillation loss"),
         (
             lambda m: MutualDistiller([m(), m()], {(0, 1): "kd"}, {(1, 0): 1.0}),

@@ -156,6 +156,8 @@ def test_subclassed_students_are_copied_once_they_are_built(numbers):
         (lambda m: ProgressiveSelf(m, 2.5), TypeError, "epochs must be an integer"),
         (lambda m: ProgressiveSelf(m, 2, 1.5), ValueError, "alpha must be"),
         (lambda m: ProgressiveSelf(None, 2), TypeError, "student must be a keras.Model"),
+        (lambda m: ProgressiveSelf(m, 2, student_input=3), TypeError, "student_input must be"),
+        (lambda m: ProgressiveSelf(m, 2, 0.5, []), ValueError, "distillation_losses is empty"),
         (lambda m: MovingAverageTeacher(m, 1), ValueError, "decay must be below 1"),
         (lambda m: MovingAverageTeacher(m, "kd"), TypeError, "decay must be a number"),
         (lambda m: MovingAverageTeacher(m, 0.5, "kdd"), ValueError, "Unknown distillation loss"),

@@ -4,6 +4,7 @@ from keras_distill.schemes.be_your_own_teacher import BeYourOwnTeacher
 from keras_distill.schemes.born_again import BornAgain
 from keras_distill.schemes.catalogue import Scheme, catalogue
 from keras_distill.schemes.chain import Chain, distill_chain
+from keras_distill.schemes.learning_without_forgetting import LearningWithoutForgetting
 from keras_distill.schemes.moving_average_teacher import MovingAverageTeacher
 from keras_distill.schemes.mutual_distiller import MutualDistiller
 from keras_distill.schemes.online_ensemble import OnlineEnsemble
@@ -14,6 +15,7 @@ __all__ = [
     "BeYourOwnTeacher",
     "BornAgain",
     "Chain",
+    "LearningWithoutForgetting",
     "MovingAverageTeacher",
     "MutualDistiller",
     "OnlineEnsemble",

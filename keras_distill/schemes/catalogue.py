@@ -87,6 +87,13 @@ SCHEMES = [
         "1 of the average, 1 student",
         "Tarvainen, Valpola, NeurIPS 2017",
     ),
+    Scheme(
+        "LearningWithoutForgetting",
+        "A trained classifier learns new classes and keeps its old ones.",
+        "new classes come to a trained classifier, and the old samples are gone",
+        "1 of the classifier as it was, 1 student",
+        "Li, Hoiem, TPAMI 2017",
+    ),
 ]
 
 

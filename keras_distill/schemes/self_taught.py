@@ -65,19 +65,20 @@ class SelfTaught(Distiller):
         return {name: value for name, value in super().get_config().items() if name not in _MADE}
 
 
-def copy_of(student):
+def copy_of(student, name="student"):
     """Returns a model with the student's layers and weights.
 
     Args:
         student: `keras.Model`.
+        name: The argument that it was given as, for the error.
 
     Raises:
         ValueError: If it isn't built, or can't be copied.
     """
     if not student.built:
         raise ValueError(
-            "student must be built, so that it can be copied: call it on a batch first. "
-            f"Received: student={shown(student)}"
+            f"{name} must be built, so that it can be copied: call it on a batch first. "
+            f"Received: {name}={shown(student)}"
         )
     try:
         if functional_of(student) is not None:
@@ -88,8 +89,8 @@ def copy_of(student):
         made.set_weights(student.get_weights())
     except Exception as error:
         raise ValueError(
-            "student must be a model that can be copied: a Functional or Sequential one, or one "
-            f"whose get_config and from_config make its like. Received: student={shown(student)}, "
+            f"{name} must be a model that can be copied: a Functional or Sequential one, or one "
+            f"whose get_config and from_config make its like. Received: {name}={shown(student)}, "
             f"and {type(error).__name__}: {error}"
         ) from error
     return made

@@ -5,6 +5,7 @@ import keras
 from keras_distill.schemes import (
     BeYourOwnTeacher,
     BornAgain,
+    LearningWithoutForgetting,
     MovingAverageTeacher,
     MutualDistiller,
     OnlineEnsemble,
@@ -134,6 +135,13 @@ def _average(place):
     return MovingAverageTeacher, {
         name: value for name, value in (arguments | own).items() if name not in ("epochs", "alpha")
     }
+
+
+def _new_classes(place):
+    _, arguments = _average(place)
+    del arguments["decay"], arguments["student"]
+    own = {"model": place.teacher(), "new_classes": 2}
+    return LearningWithoutForgetting, {**arguments, **own}
 
 
 def _exit_model(place):
@@ -266,6 +274,19 @@ CALLS = [
             "decay": Rule(lambda value: number(0, 1).accepts(value) and value < 1),
             "student_input": NONE,
             "distillation_losses": NONE | _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_PEERS,
+        },
+        _fit_peers,
+        module="schemes",
+    ),
+    Call(
+        "schemes.LearningWithoutForgetting",
+        _new_classes,
+        {
+            "new_classes": count(high=10**6),
+            "student_input": NONE,
+            "distillation_losses": NONE | sequence_of(one_of("kd")).named("distillation loss"),
             "distillation_loss_weights": NONE | schedule_or_number(low=0),
             **_OF_PEERS,
         },

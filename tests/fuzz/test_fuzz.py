@@ -23,7 +23,7 @@ from tests.fuzz import cases, damage, judge, rules, run, workers
 from tests.fuzz.calls import CALLS
 from tests.fuzz.cases import Call, Case, sample, try_case
 
-SEED, EACH = 11, 2
+SEED, EACH = 11, 1
 # Calls that convert, train or measure for seconds: the long run has them.
 SLOW = 25
 # Public names that take nothing from a user, and those that are tried under another name.
@@ -106,7 +106,7 @@ def test_a_sample_of_bad_arguments_is_refused_clearly_or_acts(tmp_path):
             listed = cases.cases_of(call, tmp_path)
             tried += [listed[0], *sample(listed, EACH, SEED + index)]
     verdicts = run.run(tried, tmp_path)
-    assert len(verdicts) == len(tried) > 250
+    assert len(verdicts) == len(tried) > 200
     wrong = [
         f"{verdict.kind}: {case}: {verdict.text}"
         for case, verdict in verdicts

@@ -1,4 +1,4 @@
-"""How long the losses' gradients on the student are beside the labels', measured in early steps."""
+"""How the losses' gradients on the student compare with the labels', measured in some steps."""
 
 import keras
 import tensorflow as tf
@@ -6,10 +6,13 @@ from keras import ops
 
 from keras_distill.training.replicas import mean_over_replicas
 
-# Steps that measure. Gradients change most at the start: what the very first batches say may be
-# wrong by a factor of a thousand fifty steps later. What is known then stays: a weight that went on
-# following would grow without end where a loss is nearly zero, and fade where the labels are.
-_MEASURED = (*range(10), *range(10, 100, 10))
+# Steps that decide on the ratio. Gradients change most at the start: what the very first batches
+# say may be wrong by a factor of a thousand fifty steps later. What is known then stays: a weight
+# that went on following would grow without end where a loss is nearly zero, and fade where the
+# labels are learned.
+_EARLY = (*range(10), *range(10, 100, 10))
+# Later ones of so many measure whether a loss that pulls against the labels outgrows them.
+_EVERY = 100
 # Of the running mean, so that the first measurements are soon forgotten.
 _MOMENTUM = 0.7
 # Gradients that are shorter than this, beside that on all weights, are rounding errors: those of a
@@ -51,40 +54,40 @@ class MeasuringTimes:
 
     def _holds(self):
         steps = range(self._count, self._count + self._steps)
-        return any(step in steps for step in _MEASURED)
+        return -self._count % _EVERY < self._steps or any(step in steps for step in _EARLY)
 
 
-def log_ratio(of_labels, of_loss):
-    """Returns by how much one gradient is longer than another, in logarithms.
+def compared(of_labels, of_loss):
+    """Returns by how much one gradient is longer than another, and whether both agree.
 
-    It is the mean over the weight tensors that both reach: an optimizer such as Adam moves each of
-    them as far, however long its gradient, so that none speaks for the others.
+    The ratio is a geometric mean over the weight tensors that both reach: an optimizer such as Adam
+    moves each of them as far, however long its gradient, so that none speaks for the others.
 
     Args:
         of_labels: List of gradients, tensors, one per weight tensor, or `None` among them.
         of_loss: The other such list.
 
     Returns:
-        Tensor of shape `(2,)` in float32: the mean, and 1 if it is known, else zeros.
+        Tensor of shape `(3,)` in float32: the logarithm of the ratio, the cosine between both, and
+        1 if they are known, else zeros.
     """
     pairs = [
-        [_squared_norm(gradient) for gradient in pair]
+        [ops.cast(tf.convert_to_tensor(gradient), "float32") for gradient in pair]
         for pair in zip(of_labels, of_loss, strict=True)
-        if None not in pair
+        if not any(gradient is None for gradient in pair)
     ]
     if not pairs:
-        return ops.zeros((2,))
-    squares = ops.stack(pairs)
+        return ops.zeros((3,))
+    squares = ops.stack([[ops.sum(ops.square(part)) for part in pair] for pair in pairs])
+    dots = sum(ops.sum(labels * loss) for labels, loss in pairs)
     is_real = ops.all(squares > _LEAST**2 * ops.sum(squares, axis=0), axis=-1)
     logs = ops.log(ops.where(is_real[:, None], squares, 1.0))
     count = ops.sum(ops.cast(is_real, "float32"))
     mean = ops.sum(logs[:, 0] - logs[:, 1]) / (2.0 * ops.maximum(count, 1.0))
     is_known = ops.logical_and(count > 0, ops.isfinite(mean))
-    return ops.where(is_known, ops.stack([mean, 1.0]), ops.zeros((2,)))
-
-
-def _squared_norm(gradient):
-    return ops.sum(ops.square(ops.cast(tf.convert_to_tensor(gradient), "float32")))
+    norms = ops.sqrt(ops.sum(squares, axis=0))
+    cosine = dots / ops.where(is_known, norms[0] * norms[1], 1.0)
+    return ops.where(is_known, ops.stack([mean, cosine, 1.0]), ops.zeros((3,)))
 
 
 class GradientRatios(keras.layers.Layer):
@@ -95,32 +98,40 @@ class GradientRatios(keras.layers.Layer):
 
     Args:
         count: Number of losses.
+
+    Attributes:
+        known: Variable with a row for each loss: the logarithm of the ratio of the early steps,
+            that of all steps, the cosine between both gradients, and 1 once they are known.
     """
 
     def __init__(self, count):
         super().__init__(name="gradient_ratios", dtype="float32")
         self.count = count
-        self.logs = self.add_weight(
-            shape=(count, 2),
+        self.known = self.add_weight(
+            shape=(count, 4),
             initializer="zeros",
             trainable=False,
             aggregation="mean",
-            name="logs",
+            name="known",
         )
         self.built = True
 
     @property
     def are_known(self):
         """Whether one has been measured."""
-        return bool(ops.any(self.logs[:, 1] > 0))
+        return bool(ops.any(self.known[:, 3] > 0))
 
     def at(self, index):
         """Returns by how much the labels' gradient is longer than a loss's, 1 before it is known.
 
+        It is that of the early steps; and that of today where it is less, if the loss pulls against
+        the labels, which it must not outgrow.
+
         Args:
             index: Number of the loss.
         """
-        return ops.exp(ops.convert_to_tensor(self.logs)[index, 0])
+        early, now, cosine, _ = ops.unstack(ops.convert_to_tensor(self.known)[index])
+        return ops.exp(ops.where(cosine < 0, ops.minimum(early, now), early))
 
     def measure(self, tape, reference, values, weights, step):
         """Measures the ratios, if it is time to.
@@ -137,20 +148,23 @@ class GradientRatios(keras.layers.Layer):
         def measured():
             of_losses = [tape.gradient(value, weights) for value in values]
             of_labels = of_losses[0] if reference is None else tape.gradient(reference, weights)
-            return ops.stack([log_ratio(of_labels, of_loss) for of_loss in of_losses])
+            return ops.stack([compared(of_labels, of_loss) for of_loss in of_losses])
 
-        before = ops.convert_to_tensor(self.logs)
-        was_known = before[:, 1:] > 0
-        is_time = ops.any(ops.equal(ops.cast(step, "int64"), _MEASURED))
-        is_time = ops.logical_or(is_time, ops.logical_not(ops.any(was_known)))
+        before = ops.convert_to_tensor(self.known)
+        was_known = before[:, 3:] > 0
+        step = ops.cast(step, "int64")
+        is_early = ops.any(ops.equal(step, _EARLY))
+        is_early = ops.logical_or(is_early, ops.logical_not(ops.any(was_known)))
+        is_time = ops.logical_or(is_early, ops.equal(step % _EVERY, 0))
         # The condition isn't recorded either: tracing would make second gradients of its branches.
         with tape.stop_recording():
-            found = tf.cond(is_time, measured, lambda: tf.zeros((self.count, 2)))
+            found = tf.cond(is_time, measured, lambda: tf.zeros((self.count, 3)))
         found = mean_over_replicas(found)
         # Where a batch has no labels, or a loss no gradient, what was measured before stays.
-        is_known = found[:, 1:] > 0
-        found = found[:, :1] / ops.where(is_known, found[:, 1:], 1.0)
-        mean = _MOMENTUM * before[:, :1] + (1.0 - _MOMENTUM) * found
-        after = ops.where(is_known, ops.where(was_known, mean, found), before[:, :1])
+        is_known = found[:, 2:] > 0
+        found = found[:, :2] / ops.where(is_known, found[:, 2:], 1.0)
+        mean = _MOMENTUM * before[:, 1:3] + (1.0 - _MOMENTUM) * found
+        now = ops.where(is_known, ops.where(was_known, mean, found), before[:, 1:3])
+        early = ops.where(is_early, now[:, :1], before[:, :1])
         is_known = ops.cast(ops.logical_or(is_known, was_known), "float32")
-        self.logs.assign(ops.concatenate([after, is_known], axis=-1))
+        self.known.assign(ops.concatenate([early, now, is_known], axis=-1))

@@ -88,7 +88,7 @@ def test_a_losss_gradient_is_the_share_of_the_labels(share, settings):
 def test_the_ratios_are_geometric_running_means_that_stay(
     run_eagerly, steps_per_execution, monkeypatch
 ):
-    monkeypatch.setattr(gradient_ratios, "_MEASURED", (0, 1, 4))
+    monkeypatch.setattr(gradient_ratios, "_EARLY", (0, 1, 4))
     x, y = data()
     settings = {"run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution}
     distiller = distiller_of(Balanced(1.0), "logits", **settings)
@@ -113,7 +113,7 @@ def test_the_weights_come_up_over_the_first_steps(monkeypatch):
 
 
 def test_only_the_function_that_measures_takes_several_gradients(monkeypatch):
-    monkeypatch.setattr(gradient_ratios, "_MEASURED", (0, 1, 5))
+    monkeypatch.setattr(gradient_ratios, "_EARLY", (0, 1, 5))
     distiller = distiller_of("balanced")
     made, tape = [], tf.GradientTape
     monkeypatch.setattr(
@@ -163,14 +163,44 @@ def test_each_weight_tensor_that_both_reach_counts_the_same():
 def test_a_gradient_that_is_rounding_is_left_out():
     labels = [tf.constant([3.0]), tf.constant([1e-7]), None, tf.constant([6.0, 8.0])]
     loss = [tf.constant([1.0]), tf.constant([1e-9]), tf.constant([1.0]), tf.constant([2.0, 0.0])]
-    found = gradient_ratios.log_ratio(labels, loss)
-    np.testing.assert_allclose(found, [np.log(np.sqrt(3.0 * 5.0)), 1.0], rtol=1e-6)
+    found = gradient_ratios.compared(labels, loss)
+    cosine = (3.0 + 12.0) / np.sqrt((9.0 + 100.0) * (1.0 + 4.0))
+    np.testing.assert_allclose(found, [np.log(np.sqrt(3.0 * 5.0)), cosine, 1.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("broken", [[None], [tf.constant([np.nan])], [tf.constant([0.0])]])
 def test_a_gradient_that_says_nothing_is_unknown(broken):
-    found = gradient_ratios.log_ratio([tf.constant([1.0])], broken)
-    np.testing.assert_array_equal(found, [0.0, 0.0])
+    found = gradient_ratios.compared([tf.constant([1.0])], broken)
+    np.testing.assert_array_equal(found, [0.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("early", "now", "cosine", "expected"),
+    [(3.0, 2.0, 0.1, 3.0), (3.0, 2.0, -0.1, 2.0), (3.0, 5.0, -0.1, 3.0)],
+)
+def test_what_pulls_against_the_labels_does_not_outgrow_them(early, now, cosine, expected):
+    ratios = gradient_ratios.GradientRatios(1)
+    ratios.known.assign([[np.log(early), np.log(now), cosine, 1.0]])
+    assert float(ratios.at(0)) == pytest.approx(expected)
+
+
+def test_the_ratio_and_the_cosine_of_later_steps_are_followed(monkeypatch):
+    monkeypatch.setattr(gradient_ratios, "_EARLY", (0,))
+    monkeypatch.setattr(gradient_ratios, "_EVERY", 2)
+    x, y = data()
+    distiller = distiller_of(Balanced(0.0))
+    kernel, teacher = kernel_of(distiller.student), kernel_of(distiller.teacher)
+    logs, cosines = [], []
+    for step in range(4):
+        of_labels, of_loss = gradients(x, y, kernel, teacher)
+        if step in (0, 2):
+            logs.append(np.log(norm(of_labels) / norm(of_loss)))
+            cosines.append(np.sum(of_labels * of_loss) / norm(of_labels) / norm(of_loss))
+        kernel -= 0.1 * of_labels
+    trained(distiller, x, y, epochs=4)
+    expected = [logs[0], *(0.7 * part[0] + 0.3 * part[1] for part in (logs, cosines)), 1.0]
+    found = distiller._edge._weights.ratios.known.numpy()[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_an_epoch_that_ends_within_a_call_is_counted_as_long_as_it_was():
@@ -179,7 +209,7 @@ def test_an_epoch_that_ends_within_a_call_is_counted_as_long_as_it_was():
     assert times.is_now()
     iterations.assign(81)
     assert times.is_now()
-    iterations.assign(91)
+    iterations.assign(101)
     assert not times.is_now()
 
 
@@ -240,10 +270,10 @@ def test_a_batch_without_labels_keeps_what_was_measured():
     x, y = data()
     distiller = distiller_of("balanced")
     trained(distiller, x, y)
-    known = distiller._edge._weights.ratios.logs.numpy()
+    known = distiller._edge._weights.ratios.known.numpy()
     trained(distiller, x, np.full(len(y), -1))
-    found = distiller._edge._weights.ratios.logs.numpy()
-    assert known[0, 0] and known[0, 1]
+    found = distiller._edge._weights.ratios.known.numpy()
+    assert known[0].all()
     np.testing.assert_array_equal(found, known)
     assert np.isfinite(kernel_of(distiller.student)).all()
 

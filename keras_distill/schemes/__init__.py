@@ -1,5 +1,7 @@
-"""Who teaches whom: several teachers, assistants, and students that teach themselves."""
+"""Who teaches whom: several teachers, assistants, students that teach themselves, robust ones."""
 
+from keras_distill.schemes.adversarially_robust import AdversariallyRobust
+from keras_distill.schemes.attacks import pgd, robust_accuracy
 from keras_distill.schemes.be_your_own_teacher import BeYourOwnTeacher
 from keras_distill.schemes.born_again import BornAgain
 from keras_distill.schemes.catalogue import Scheme, catalogue
@@ -12,6 +14,7 @@ from keras_distill.schemes.progressive_self import ProgressiveSelf
 from keras_distill.schemes.teacher_ensemble import TeacherEnsemble
 
 __all__ = [
+    "AdversariallyRobust",
     "BeYourOwnTeacher",
     "BornAgain",
     "Chain",
@@ -24,4 +27,6 @@ __all__ = [
     "TeacherEnsemble",
     "catalogue",
     "distill_chain",
+    "pgd",
+    "robust_accuracy",
 ]

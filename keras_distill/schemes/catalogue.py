@@ -94,6 +94,13 @@ SCHEMES = [
         "1 of the classifier as it was, 1 student",
         "Li, Hoiem, TPAMI 2017",
     ),
+    Scheme(
+        "AdversariallyRobust",
+        "The student keeps the teacher's clean answers where its inputs are attacked.",
+        "the student must hold against perturbed inputs, and the teacher does",
+        "1 teacher (0 with a cache), 2 student, and `steps` student for the attack",
+        "Goldblum et al., AAAI 2020",
+    ),
 ]
 
 

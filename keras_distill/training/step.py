@@ -196,7 +196,7 @@ class StepModel(ConnectedModel, checks.WatchedModel):
             of_edges = []
             for edge in learner.edges:
                 source = edge.source.as_source(forwards)
-                values = edge.values(source, forwards[learner.branch], labels, **known)
+                values = edge.values(source, self._taught(learner, forwards), labels, **known)
                 parts |= dict(zip(edge.names, values, strict=True))
                 if tape is not None and self._measures:
                     self._measure_gradients(tape, learner, edge, reference, values)
@@ -207,6 +207,10 @@ class StepModel(ConnectedModel, checks.WatchedModel):
         for loss in learner.losses(is_taught):
             total = total + ops.sum(ops.cast(loss, "float32"))
         return total, {learner.trackers[0].name: total, **parts}
+
+    def _taught(self, learner, forwards):
+        """Returns the forward pass of a learner that the distillation losses compare."""
+        return forwards[learner.branch]
 
     def _measure_gradients(self, tape, learner, edge, reference, values):
         if not edge.needs_several_gradients:

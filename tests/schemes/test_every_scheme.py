@@ -10,6 +10,7 @@ import pytest
 from keras_distill import AttentionTransfer, Distiller, SoftTargets
 from keras_distill.losses import HintLearning, SimilarityPreserving
 from keras_distill.schemes import (
+    AdversariallyRobust,
     BeYourOwnTeacher,
     LearningWithoutForgetting,
     MovingAverageTeacher,
@@ -57,6 +58,7 @@ SCHEMES = {
     "ProgressiveSelf": lambda: ProgressiveSelf(cnn(), 4, distillation_losses=losses()),
     "MovingAverageTeacher": lambda: MovingAverageTeacher(cnn(), 0.5, losses()),
     "LearningWithoutForgetting": lambda: LearningWithoutForgetting(cnn(), 2, losses()),
+    "AdversariallyRobust": lambda: AdversariallyRobust(cnn(5), cnn(), losses(), steps=2),
 }
 
 

@@ -3,6 +3,7 @@
 import keras
 
 from keras_distill.schemes import (
+    AdversariallyRobust,
     BeYourOwnTeacher,
     BornAgain,
     LearningWithoutForgetting,
@@ -13,6 +14,8 @@ from keras_distill.schemes import (
     TeacherEnsemble,
     catalogue,
     distill_chain,
+    pgd,
+    robust_accuracy,
 )
 from tests.fuzz.cases import Call
 from tests.fuzz.place import cnn
@@ -22,6 +25,7 @@ from tests.fuzz.rules import (
     NONE,
     PATH,
     Rule,
+    array,
     count,
     instance,
     keras_name,
@@ -144,6 +148,35 @@ def _new_classes(place):
     return LearningWithoutForgetting, {**arguments, **own}
 
 
+def _attack(place):
+    return {"epsilon": 0.1, "step_size": 0.1, "steps": 1, "random_start": True, "bounds": (0, 1)}
+
+
+def _robust(place):
+    arguments = {
+        "teacher": place.teacher(),
+        "student": place.student(),
+        "distillation_losses": "kd",
+        "distillation_loss_weights": None,
+        "student_loss_weight": 0.5,
+        **_attack(place),
+        "objective": "labels",
+        "seed": 0,
+        "teacher_input": None,
+        "label_key": None,
+        "name": "robust",
+    }
+    return AdversariallyRobust, arguments
+
+
+def _attacked(function):
+    def call(place):
+        data = {"model": place.student(), "x": place.x[:4], "y": place.y[:4]}
+        return function, {**data, **_attack(place), "seed": 0, "batch_size": 4}
+
+    return call
+
+
 def _exit_model(place):
     return _own_teacher(place)[0](cnn(2), ["stage1"]).exit_model, {"index": 0}
 
@@ -171,6 +204,14 @@ _OF_PEERS = {
     "sample_index": NONE,
     "label_key": NONE,
     "name": (NONE | keras_name()).of_keras(),
+}
+_OF_ATTACKS = {
+    "epsilon": number(low=0),
+    "step_size": NONE | number(low=0, low_is_allowed=False),
+    "steps": count(high=9),
+    "random_start": FLAG,
+    "bounds": NONE | sequence_of(number(), 2, 2),
+    "seed": count(low=0, high=2**31 - 2),
 }
 CALLS = [
     Call(
@@ -302,6 +343,36 @@ CALLS = [
         },
         lambda place, ensemble, arguments: ensemble(place.x[:2]),
         module="schemes",
+    ),
+    Call(
+        "schemes.AdversariallyRobust",
+        _robust,
+        {
+            "distillation_losses": NONE | _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_PEERS,
+            **_OF_ATTACKS,
+            "objective": one_of("labels", "teacher"),
+            "teacher_input": NONE,
+        },
+        _fit_peers,
+        without=(("steps", "huge_int"),),
+        module="schemes",
+    ),
+    *(
+        Call(
+            f"schemes.{function.__name__}",
+            _attacked(function),
+            {
+                "x": array(lambda value: value.shape[1:] == (8, 8, 1)),
+                "y": array(lambda value: value.shape == (4,)),
+                **_OF_ATTACKS,
+                "batch_size": count(),
+            },
+            without=(("steps", "huge_int"),),
+            module="schemes",
+        )
+        for function in (pgd, robust_accuracy)
     ),
     Call("schemes.catalogue", lambda place: (catalogue, {}), module="schemes"),
 ]

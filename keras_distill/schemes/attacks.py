@@ -16,6 +16,7 @@ from keras_distill.arguments import (
     check_samples,
     shown,
 )
+from keras_distill.features.layer_paths import symbolic
 from keras_distill.losses import schedule
 from keras_distill.losses.logits import final_activation, logits_of
 
@@ -293,6 +294,7 @@ def _attacked(model, x, y, attack, seed, batch_size):
     schedule.check_seed(seed)
     check_count("batch_size", batch_size)
     x, y = _checked_samples(x, y, attack)
+    _check_shape(model, x)
     output = model(x[:1], training=False)
     _check_classes(output, y)
     activation = final_activation(model)
@@ -306,10 +308,15 @@ def _attacked(model, x, y, attack, seed, batch_size):
         perturbed = attack.perturb(x, error, seed)
         return perturbed, model(perturbed, training=False)
 
-    run = tf.function(run, autograph=False, reduce_retracing=True)
+    run = tf.function(run, autograph=False).get_concrete_function(
+        tf.TensorSpec((None, *x.shape[1:]), x.dtype),
+        tf.TensorSpec((None,), "int64"),
+        tf.TensorSpec((2,), "int32"),
+    )
     for start in range(0, len(x), batch_size):
         part = slice(start, start + batch_size)
-        found = run(x[part], y[part], tf.constant([seed, start], "int32"))
+        inputs = (x[part], y[part], np.array([seed, start], "int32"))
+        found = run(*map(tf.constant, inputs))
         yield tuple(tensor.numpy() for tensor in found)
 
 
@@ -330,6 +337,22 @@ def _checked_samples(x, y, attack):
             f"bounds={shown(attack.bounds)}, and x from {x.min()} to {x.max()}"
         )
     return x, y.astype("int64")
+
+
+def _check_shape(model, x):
+    known = keras.tree.flatten(symbolic(model, "input"))
+    shapes = [tuple(each.shape) for each in known if each is not None]
+    if shapes and not (len(shapes) == 1 and _fits(x.shape, shapes[0])):
+        raise ValueError(
+            "x must be the one input of the model, which takes inputs of shape "
+            f"{', '.join(map(str, shapes))}. Received: x={shown(x)}"
+        )
+
+
+def _fits(shape, expected):
+    return len(shape) == len(expected) and all(
+        size in (None, given) for given, size in zip(shape, expected, strict=True)
+    )
 
 
 def _check_classes(output, y):

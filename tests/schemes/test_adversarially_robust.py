@@ -167,9 +167,10 @@ def test_the_student_holds_against_attacks_that_fool_the_plain_one():
     y = rng.integers(0, 2, 400)
     sign = 2.0 * y[:, None] - 1
     wide = 0.5 + 0.25 * sign + 0.1 * rng.normal(size=(400, 1))
-    narrow = 0.5 + 0.05 * sign + 0.05 * rng.normal(size=(400, 60))
+    narrow = 0.5 + 0.05 * sign + 0.1 * rng.normal(size=(400, 60))
     x = np.clip(np.concatenate([wide, narrow], -1), 0, 1).astype("float32")
     start = keras.Sequential([keras.Input((61,)), keras.layers.Dense(2)])
+    start.set_weights([np.zeros_like(weight) for weight in start.get_weights()])
     teacher, robust, plain = copies(start, 3)
     kernel = np.zeros((61, 2), "float32")
     kernel[0] = -20, 20
@@ -180,13 +181,13 @@ def test_the_student_holds_against_attacks_that_fool_the_plain_one():
     distiller.compile(keras.optimizers.Adam(0.05), LOSS)
     plain.compile(keras.optimizers.Adam(0.05), LOSS)
     for model in (distiller, plain):
-        model.fit(x, y, batch_size=200, epochs=20, verbose=0)
+        model.fit(x, y, batch_size=100, epochs=20, shuffle=False, verbose=0)
     robust, plain = (
         [robust_accuracy(model, x, y, epsilon, batch_size=400) for epsilon in (0, 0.15)]
         for model in (robust, plain)
     )
     assert min(robust[0], plain[0]) > 0.95
-    assert robust[1] > 0.6 > 0.2 > plain[1]
+    assert robust[1] > 0.7 > 0.4 > plain[1]
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
@@ -257,6 +258,7 @@ def test_inputs_that_cannot_be_perturbed_are_refused(make_dense, in_range):
         ({"bounds": (1, 0)}, "bounds=(1, 0)"),
         ({"bounds": (0, 0.5)}, "x leaves it. Received: bounds=(0, 0.5)"),
         ({"x": np.zeros((24, 4), "uint8")}, "floating point numbers"),
+        ({"x": np.zeros((24, 5), "float32")}, "inputs of shape (None, 4)"),
         ({"y": np.full(24, 3)}, "from 0 to 2. Received: y from 3 to 3"),
         ({"y": np.zeros((24, 3))}, "y must be an integer array of classes"),
     ],

@@ -352,6 +352,8 @@ CALLS = [
             "distillation_loss_weights": NONE | schedule_or_number(low=0),
             **_OF_PEERS,
             **_OF_ATTACKS,
+            # What a batch holds is only known in a step, where TensorFlow checks it.
+            "bounds": _OF_ATTACKS["bounds"].of_keras(),
             "objective": one_of("labels", "teacher"),
             "teacher_input": NONE,
         },

@@ -39,7 +39,7 @@ MAY_IMPORT = {
         "visualization",
     },
     "compression": {"tflite", "features"},
-    "schemes": {"distiller", "training", "cache", "features", "losses"},
+    "schemes": {"distiller", "training", "cache", "datasets", "features", "losses"},
     "distiller": {"training", "cache", "features", "losses"},
     "training": {"cache", "features", "losses"},
     "cache": {"features", "losses"},

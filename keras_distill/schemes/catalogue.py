@@ -88,6 +88,13 @@ SCHEMES = [
         "Tarvainen, Valpola, NeurIPS 2017",
     ),
     Scheme(
+        "DomainDistiller",
+        "A teacher's answers on unlabeled samples of another domain.",
+        "labels are of one domain, and the student is for another",
+        "1 teacher (0 with a cache), 1 student, of both domains",
+        "Asami et al., ICASSP 2017; Sun, Saenko, ECCV Workshops 2016",
+    ),
+    Scheme(
         "LearningWithoutForgetting",
         "A trained classifier learns new classes and keeps its old ones.",
         "new classes come to a trained classifier, and the old samples are gone",

@@ -41,10 +41,20 @@ def checked_weights(weights, count):
             f"distillation_losses ({count}). Received: distillation_loss_weights={weights!r}"
         )
     names = [f"distillation_loss_weights[{index}]" for index in range(count)]
-    return [_checked(name, weight) for name, weight in zip(names, weights, strict=True)]
+    return [checked_weight(name, weight) for name, weight in zip(names, weights, strict=True)]
 
 
-def _checked(name, weight):
+def checked_weight(name, weight):
+    """Returns a weight of a loss: a number, a schedule or a `Balanced`.
+
+    Args:
+        name: The argument, for the error.
+        weight: What was given.
+
+    Raises:
+        TypeError: If it is of the wrong type.
+        ValueError: If it is negative.
+    """
     if isinstance(weight, Balanced):
         return weight
     if isinstance(weight, str):

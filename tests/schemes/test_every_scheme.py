@@ -12,6 +12,7 @@ from keras_distill.losses import HintLearning, SimilarityPreserving
 from keras_distill.schemes import (
     AdversariallyRobust,
     BeYourOwnTeacher,
+    DomainDistiller,
     LearningWithoutForgetting,
     MovingAverageTeacher,
     MutualDistiller,
@@ -57,6 +58,9 @@ SCHEMES = {
     "BeYourOwnTeacher": lambda: BeYourOwnTeacher(cnn(), None, losses("stage2", "relu0")),
     "ProgressiveSelf": lambda: ProgressiveSelf(cnn(), 4, distillation_losses=losses()),
     "MovingAverageTeacher": lambda: MovingAverageTeacher(cnn(), 0.5, losses()),
+    "DomainDistiller": lambda: DomainDistiller(
+        cnn(5), cnn(), losses(), confidence_threshold=0.1, alignment="stage2"
+    ),
     "LearningWithoutForgetting": lambda: LearningWithoutForgetting(cnn(), 2, losses()),
     "AdversariallyRobust": lambda: AdversariallyRobust(cnn(5), cnn(), losses(), steps=2),
 }

@@ -6,6 +6,7 @@ from keras_distill.schemes import (
     AdversariallyRobust,
     BeYourOwnTeacher,
     BornAgain,
+    DomainDistiller,
     LearningWithoutForgetting,
     MovingAverageTeacher,
     MutualDistiller,
@@ -177,6 +178,19 @@ def _attacked(function):
     return call
 
 
+def _domain(place):
+    _, arguments = _average(place)
+    del arguments["decay"]
+    own = {
+        "teacher": place.teacher(),
+        "confidence_threshold": 0.1,
+        "alignment": "stage1",
+        "alignment_weight": 0.5,
+        "teacher_input": None,
+    }
+    return DomainDistiller, {**arguments, **own}
+
+
 def _exit_model(place):
     return _own_teacher(place)[0](cnn(2), ["stage1"]).exit_model, {"index": 0}
 
@@ -185,6 +199,12 @@ def _fit_peers(place, peers, arguments):
     peers.compile("sgd", _crossentropy(), run_eagerly=True)
     peers.fit(place.x[:4], place.y[:4], batch_size=4, verbose=0)
     peers.describe()
+
+
+def _fit_domains(place, distiller, arguments):
+    distiller.compile("sgd", _crossentropy(), run_eagerly=True)
+    distiller.fit(((place.x[:4], place.y[:4]), place.x[4:8]), batch_size=4, verbose=0)
+    distiller.describe()
 
 
 def _fit_generations(place, family, arguments):
@@ -319,6 +339,22 @@ CALLS = [
             **_OF_PEERS,
         },
         _fit_peers,
+        module="schemes",
+    ),
+    Call(
+        "schemes.DomainDistiller",
+        _domain,
+        {
+            "confidence_threshold": number(0, 1),
+            "alignment": one_of("stage1"),
+            "alignment_weight": NONE | schedule_or_number(low=0),
+            "teacher_input": NONE,
+            "student_input": NONE,
+            "distillation_losses": NONE | _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_PEERS,
+        },
+        _fit_domains,
         module="schemes",
     ),
     Call(

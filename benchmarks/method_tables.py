@@ -120,7 +120,7 @@ def page(lines, tasks, on):
         f"`python benchmarks/methods.py TASK --on {on}`: gain over the student alone in points of "
         f"accuracy on {on} data, paired by seed, mean ± standard error. {PUBLISHED}: the weights "
         f"of the method's recipe. {BALANCED}: 1 labels + each loss of the recipe at a balanced "
-        "weight (its gradient as long as the labels', or the share of it that is named).",
+        "weight (its gradient half as long as the labels', or the share of it that is named).",
         "",
         "## How many gain",
         "",

@@ -14,17 +14,19 @@ class Balanced:
     ratio the geometric mean over the student's weight tensors that the loss reaches. It is measured
     on single batches within the first hundred steps, and then stays. So a loss counts the same in
     any task, whatever its scale, the width of the layers or the number of classes. In the first
-    ten steps the weight rises to that. Where a step learns from no labels, the first loss takes
-    their place. `distillation_loss_weights="balanced"` gives it to each loss.
+    ten steps the weight rises to that. Each hundredth step measures too: where the loss pulls
+    against the labels, so that the cosine between both gradients is negative, the weight is less
+    where that keeps the share. Where a step learns from no labels, the first loss takes their
+    place. `distillation_loss_weights="balanced"` gives it to each loss.
 
-    With a share of 1 a loss that pulls against the labels may stop all learning; below 1 the labels
-    prevail. On the tasks of the benchmarks 0.5 harmed no student that could be told.
+    With a share of 1 a loss that pulls against the labels may stop all learning. A smaller share is
+    safer, and no promise: compare with the student alone.
 
     `student_loss_weight` and the number of losses act as always: with `student_loss_weight=None`
     two losses of share 1 together weigh up to twice as much as the labels.
 
-    Nineteen steps measure, and take about twice as long. Under several replicas each measures on
-    its share of the batch, and all take the mean.
+    Steps that measure take about twice as long. Under several replicas each measures on its share
+    of the batch, and all take the mean.
 
     Args:
         share: Norm of the weighted loss's gradient as a share of that of the labels' loss, at

@@ -12,6 +12,7 @@ from keras_distill.schemes.moving_average_teacher import MovingAverageTeacher
 from keras_distill.schemes.mutual_distiller import MutualDistiller
 from keras_distill.schemes.online_ensemble import OnlineEnsemble
 from keras_distill.schemes.progressive_self import ProgressiveSelf
+from keras_distill.schemes.synthesis import synthesize
 from keras_distill.schemes.teacher_ensemble import TeacherEnsemble
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "distill_chain",
     "pgd",
     "robust_accuracy",
+    "synthesize",
 ]

@@ -56,7 +56,7 @@ class Attack:
             schedule.check_constant("step_size", self.step_size, low=0, low_is_allowed=False)
         check_count("steps", self.steps)
         check_flag("random_start", self.random_start)
-        _check_bounds(self.bounds)
+        check_bounds(self.bounds)
 
     def leaves_range(self, x):
         """Returns a boolean tensor that says which elements of inputs aren't within the bounds.
@@ -136,7 +136,16 @@ def _neighbor(x, direction):
     return tf.bitcast(tf.cast(in_order(moved), kind), x.dtype)
 
 
-def _check_bounds(bounds):
+def check_bounds(bounds):
+    """Checks the range of a model's inputs.
+
+    Args:
+        bounds: Pair of the smallest and the largest number, or `None`.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If the first isn't below the second.
+    """
     if bounds is None:
         return
     if not isinstance(bounds, (list, tuple)) or len(bounds) != 2:
@@ -296,7 +305,7 @@ def _attacked(model, x, y, attack, seed, batch_size):
     x, y = _checked_samples(x, y, attack)
     _check_shape(model, x)
     output = model(x[:1], training=False)
-    _check_classes(output, y)
+    check_classes("model", output, "y", y)
     activation = final_activation(model)
 
     def run(x, y, seed):
@@ -324,19 +333,17 @@ def _checked_samples(x, y, attack):
     x = check_samples("x", x, "a floating point array of inputs, of shape (samples, ...)")
     check_is_attackable(x)
     check_finite("x", [x])
-    y = check_samples("y", y, "an integer array of classes, of shape (samples,)")
-    is_classes = hasattr(y, "dtype") and y.dtype.kind in "iu" and y.shape == (len(x),)
-    if not is_classes:
+    y = class_array("y", y)
+    if len(y) != len(x):
         raise ValueError(
-            "y must be an integer array of classes, of shape (samples,), one for each of the "
-            f"{len(x)} samples of x. Received: y={shown(y)}"
+            f"y must have a class for each of the {len(x)} samples of x. Received: y={shown(y)}"
         )
     if bool(tf.reduce_any(attack.leaves_range(tf.constant(x)))):
         raise ValueError(
             "bounds must be the range of the inputs, and x leaves it. Received: "
             f"bounds={shown(attack.bounds)}, and x from {x.min()} to {x.max()}"
         )
-    return x, y.astype("int64")
+    return x, y
 
 
 def _check_shape(model, x):
@@ -355,16 +362,50 @@ def _fits(shape, expected):
     )
 
 
-def _check_classes(output, y):
+def class_array(name, value):
+    """Returns an argument that holds classes as an array of integers.
+
+    Args:
+        name: The argument.
+        value: What was given.
+
+    Raises:
+        ValueError: If it is something else, or empty.
+    """
+    try:
+        classes = np.asarray(value)
+        is_known = classes.dtype.kind in "iu" and classes.ndim == 1 and len(classes) > 0
+    except (ValueError, TypeError, RecursionError, AttributeError):
+        is_known = False
+    if not is_known:
+        raise ValueError(
+            f"{name} must be an integer array of classes, of shape (samples,), of one sample or "
+            f"more. Received: {name}={shown(value)}"
+        )
+    return classes.astype("int64")
+
+
+def check_classes(name, output, labels_name, labels):
+    """Checks that a model is a classifier of the classes in an array.
+
+    Args:
+        name: Name of the argument that is the model.
+        output: Its output, a tensor, symbolic or not.
+        labels_name: Name of the argument that holds the classes.
+        labels: Array of integers.
+
+    Raises:
+        ValueError: If it isn't.
+    """
     is_one = hasattr(output, "shape") and len(output.shape) == 2 and output.shape[-1] > 1
     if not is_one:
         shapes = keras.tree.map_structure(lambda part: tuple(part.shape), output)
         raise ValueError(
-            "model must be a classifier with one output of shape (batch, classes), two classes or "
-            f"more. Received: model with an output of shape {shapes}"
+            f"{name} must be a classifier with one output of shape (batch, classes), two classes "
+            f"or more. Received: {name} with an output of shape {shapes}"
         )
-    if y.min() < 0 or y.max() >= output.shape[-1]:
+    if labels.min() < 0 or labels.max() >= output.shape[-1]:
         raise ValueError(
-            f"y must be classes of the model, from 0 to {output.shape[-1] - 1}. Received: y from "
-            f"{y.min()} to {y.max()}"
+            f"{labels_name} must be classes of the model, from 0 to {output.shape[-1] - 1}. "
+            f"Received: {labels_name} from {labels.min()} to {labels.max()}"
         )

@@ -108,6 +108,13 @@ SCHEMES = [
         "1 teacher (0 with a cache), 2 student, and `steps` student for the attack",
         "Goldblum et al., AAAI 2020",
     ),
+    Scheme(
+        "synthesize",
+        "Images for the student, made from what the teacher's batch normalizations remember.",
+        "there is a teacher of images with batch normalization, and no data",
+        "`steps` teacher for each image, before the training",
+        "Yin et al., CVPR 2020",
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Plots: attention maps, training curves, gains by seed, confusion matrices, settings."""
+"""Plots: attention maps, training curves, gains by seed, confusion matrices, settings, images."""
 
 from keras_distill.visualization.plots import (
     attention_map,
@@ -6,6 +6,7 @@ from keras_distill.visualization.plots import (
     plot_confusion,
     plot_curves,
     plot_gains,
+    plot_images,
 )
 from keras_distill.visualization.rendering import png, require
 from keras_distill.visualization.settings_plot import plot_settings
@@ -16,6 +17,7 @@ __all__ = [
     "plot_confusion",
     "plot_curves",
     "plot_gains",
+    "plot_images",
     "plot_settings",
     "png",
     "require",

@@ -127,6 +127,30 @@ def check_named(values, argument, names, names_argument):
         )
 
 
+def image_array(images):
+    """Returns images as an array with channels.
+
+    Args:
+        images: Array (samples, height, width, channels) of 1 or 3 channels, or without the
+            channels.
+
+    Raises:
+        ValueError: If it is something else, or more than a plot holds.
+    """
+    images = _array(images, "images")
+    if images.ndim == 3:
+        images = images[..., None]
+    images = finite_array(images, "images", rank=4)
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(f"images must have 1 or 3 channels. Received: images={shown(images)}")
+    if len(images) > _MOST:
+        raise ValueError(
+            f"images has {len(images):,} samples, and a plot holds at most {_MOST}: draw a "
+            "part of them."
+        )
+    return images
+
+
 def attention_arguments(images, maps, predictions, labels):
     """Returns the arguments of `visualization.plot_attention` as arrays.
 
@@ -144,17 +168,7 @@ def attention_arguments(images, maps, predictions, labels):
         TypeError: If `predictions` isn't a dictionary.
         ValueError: If a shape or a number of samples is not as described there.
     """
-    images = _array(images, "images")
-    if images.ndim == 3:
-        images = images[..., None]
-    images = finite_array(images, "images", rank=4)
-    if images.shape[-1] not in (1, 3):
-        raise ValueError(f"images must have 1 or 3 channels. Received: images={shown(images)}")
-    if len(images) > _MOST:
-        raise ValueError(
-            f"images has {len(images):,} samples, and a plot holds at most {_MOST}: draw a "
-            "part of them."
-        )
+    images = image_array(images)
     if not isinstance(maps, dict) or not maps:
         raise ValueError(
             "maps must be a dict of model name to maps (samples, height, width). "

@@ -1,4 +1,4 @@
-"""Plots: attention maps, training curves, gains by seed, confusion matrices.
+"""Plots: attention maps, training curves, gains by seed, confusion matrices, images.
 
 In a notebook each figure is shown once: where it is displayed, or when its cell ends.
 """
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_distill.arguments import check_flag, check_text, shown
+from keras_distill.arguments import check_count, check_flag, check_text, shown
 from keras_distill.visualization.plot_data import (
     attention_arguments,
     check_named,
     class_numbers,
     finite_array,
+    image_array,
     list_of_names,
     values_of_arms,
     values_of_runs,
@@ -134,6 +135,69 @@ def plot_attention(
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
+    return finished(figure, path)
+
+
+def plot_images(
+    images: Any,
+    labels: Any = None,
+    class_names: Sequence[str | int] | None = None,
+    columns: int = 10,
+    path: str | os.PathLike | None = None,
+) -> "Figure":
+    """Images side by side, such as those that `schemes.synthesize` made.
+
+    Args:
+        images: Array (samples, height, width, channels) of 1 or 3 channels, or without the
+            channels; each scaled to its own range.
+        labels: Classes (samples,) or scores (samples, classes), written above the images. Defaults
+            to none.
+        class_names: List of names of the classes, strings or integers in their order, that
+            replace the class numbers; written as they are. Defaults to numbers.
+        columns: Number of images in a row.
+        path: File to write as PNG. Defaults to none.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError: If `class_names` is no list of names, or `columns` no integer.
+        ValueError: If there are more than 250 images, a shape is not as described, or a class has
+            no name.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        import numpy as np
+
+        from keras_distill.visualization import plot_images
+
+        figure = plot_images(np.random.rand(6, 8, 8, 1), labels=[0, 1, 2, 0, 1, 2], columns=3)
+        ```
+    """
+    images = image_array(images)
+    columns = min(check_count("columns", columns), len(images))
+    if labels is not None:
+        labels = class_numbers(labels, "labels")
+        if len(labels) != len(images):
+            raise ValueError(
+                f"labels has {len(labels)} samples, but images has {len(images)}. "
+                f"Received: labels={shown(labels)}"
+            )
+    if class_names is not None:
+        class_names = list_of_names(class_names, "class_names")
+        if labels is not None:
+            check_named(labels, "labels", class_names, "class_names")
+    rows = -(-len(images) // columns)
+    height = 1.0 if labels is None else 1.25
+    figure = new_figure(1.0 * columns + 0.2, height * rows + 0.2)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for index, axis in enumerate(axes.flat):
+        axis.set_axis_off()
+        if index < len(images):
+            _draw_image(axis, images[index])
+            if labels is not None:
+                axis.set_title(_class_name(labels[index], class_names), fontsize=9, **LITERAL)
     return finished(figure, path)
 
 

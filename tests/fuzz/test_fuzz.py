@@ -56,7 +56,15 @@ MODULES = {
     "datasets.": (datasets, datasets.__all__),
     "visualization.": (
         visualization,
-        ("attention_map", "plot_attention", "plot_curves", "plot_gains", "plot_confusion", "png"),
+        (
+            "attention_map",
+            "plot_attention",
+            "plot_curves",
+            "plot_gains",
+            "plot_confusion",
+            "plot_images",
+            "png",
+        ),
     ),
 }
 

@@ -71,6 +71,21 @@ def test_right_predictions_are_green_and_wrong_ones_red(rng):
     assert [axis.get_title() for axis in grid[:, 0]] == ["yes", "no"]
 
 
+def test_images_stand_in_rows_with_their_classes(rng, tmp_path):
+    images = rng.random((5, 6, 4))
+    path = tmp_path / "images.png"
+    grid = panels(visualization.plot_images(images, [0, 1, 0, 1, 1], ["no", "yes"], 3, path))
+    assert grid.shape == (2, 3)
+    assert [axis.get_title() for axis in grid.flat] == ["no", "yes", "no", "yes", "yes", ""]
+    drawn, expected = grid[1, 1].images[0].get_array(), images[4]
+    low, high = expected.min(), expected.max()
+    np.testing.assert_allclose(drawn, (expected - low) / (high - low), rtol=1e-5)
+    assert not grid[1, 2].images
+    assert path.read_bytes()[1:4] == b"PNG"
+    with pytest.raises(ValueError, match="labels has 2 samples, but images has 5"):
+        visualization.plot_images(images, [0, 1])
+
+
 def test_color_images_and_constant_ones_are_drawn(rng):
     images = np.stack([rng.random((6, 4, 3)) * 255, np.full((6, 4, 3), 7.0)])
     grid = panels(visualization.plot_attention(images, {"m": np.zeros((2, 3, 2))}))

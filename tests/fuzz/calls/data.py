@@ -258,6 +258,28 @@ CALLS = [
         module="visualization",
     ),
     Call(
+        "visualization.plot_images",
+        lambda place: (
+            visualization.plot_images,
+            {
+                "images": np.random.rand(2, 8, 8, 1),
+                "labels": np.array([0, 1]),
+                "class_names": ["a", "b", "c"],
+                "columns": 2,
+                "path": None,
+            },
+        ),
+        {
+            "path": _PATH,
+            "images": array(lambda made: made.shape == (2, 8, 8, 1) and np.isfinite(made).all()),
+            "labels": NONE | array(lambda made: made.shape[:1] == (2,) and made.ndim in (1, 2)),
+            "class_names": NONE | Rule(_is_class_names),
+            "columns": count(),
+        },
+        lambda place, figure, arguments: visualization.png(figure),
+        module="visualization",
+    ),
+    Call(
         "visualization.plot_curves",
         _curves,
         # The keys are the models' names, as the user likes them.

@@ -17,6 +17,7 @@ from keras_distill.schemes import (
     distill_chain,
     pgd,
     robust_accuracy,
+    synthesize,
 )
 from tests.fuzz.cases import Call
 from tests.fuzz.place import cnn
@@ -191,6 +192,24 @@ def _domain(place):
     return DomainDistiller, {**arguments, **own}
 
 
+def _synthesis(place):
+    layers = keras.layers
+    image = [keras.Input((8, 8, 1)), layers.BatchNormalization()]
+    arguments = {
+        "teacher": keras.Sequential([*image, layers.Flatten(), layers.Dense(3)]),
+        "labels": place.y[:4],
+        "steps": 1,
+        "learning_rate": 0.1,
+        "statistics_weight": 1.0,
+        "smoothness_weight": 0.1,
+        "jitter": 1,
+        "bounds": (0, 1),
+        "seed": 0,
+        "batch_size": 4,
+    }
+    return synthesize, arguments
+
+
 def _exit_model(place):
     return _own_teacher(place)[0](cnn(2), ["stage1"]).exit_model, {"index": 0}
 
@@ -225,6 +244,12 @@ _OF_PEERS = {
     "label_key": NONE,
     "name": (NONE | keras_name()).of_keras(),
 }
+
+
+def _is_classes(value):
+    return value.dtype.kind in "iu" and value.ndim == 1 and {*value.tolist()} <= {0, 1, 2}
+
+
 _OF_ATTACKS = {
     "epsilon": number(low=0),
     "step_size": NONE | number(low=0, low_is_allowed=False),
@@ -411,6 +436,23 @@ CALLS = [
             module="schemes",
         )
         for function in (pgd, robust_accuracy)
+    ),
+    Call(
+        "schemes.synthesize",
+        _synthesis,
+        {
+            "labels": array(_is_classes),
+            "steps": count(),
+            "learning_rate": number(low=0, low_is_allowed=False),
+            "statistics_weight": number(low=0),
+            "smoothness_weight": number(low=0),
+            "jitter": count(low=0, high=7),
+            "bounds": _OF_ATTACKS["bounds"],
+            "seed": _OF_ATTACKS["seed"],
+            "batch_size": count(),
+        },
+        without=(("steps", "huge_int"),),
+        module="schemes",
     ),
     Call("schemes.catalogue", lambda place: (catalogue, {}), module="schemes"),
 ]

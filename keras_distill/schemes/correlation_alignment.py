@@ -7,6 +7,7 @@ from keras_distill.arguments import shown
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.masks import with_rank
 from keras_distill.losses.tensors import as_float
+from keras_distill.training.replicas import replicas
 
 
 def correlation_alignment(features, is_source):
@@ -69,7 +70,13 @@ class CorrelationAlignment(DistillationLoss):
         super().__init__(None, student_layer_name, name)
 
     def build(self, teacher_shapes, student_shapes):
-        """Checks that the features have a known width."""
+        """Checks that the features have a known width, and that one replica sees both domains."""
+        if replicas() > 1:
+            raise ValueError(
+                "CORAL compares the two domains of a batch, and a replica sees a part of it, which "
+                "may hold one of them: train with one replica, or without alignment. "
+                f"Received: {replicas()} replicas"
+            )
         if len(student_shapes) < 2 or student_shapes[-1] is None:
             raise ValueError(
                 "CORAL aligns features of shape (batch, ..., channels), of a known number of "

@@ -26,7 +26,7 @@ def with_new_classes(model, count):
 
     Raises:
         TypeError: If the model is no Keras model.
-        ValueError: If no such head is found.
+        ValueError: If no such head is found, or all layers are frozen.
     """
     _check_output(check_model("model", model))
     base = copy_of(model, "model")
@@ -38,7 +38,9 @@ def with_new_classes(model, count):
         heads[0].activation = keras.activations.linear
     old = logits(features) if logits is heads[0] else _node_of(graph, logits).output_tensors[0]
     name = f"new_classes_{len(heads)}"
-    settings = {**heads[0].get_config(), "name": name, "units": count, "activation": None}
+    _check_trains(base, model)
+    own = {"name": name, "units": count, "activation": None, "trainable": True}
+    settings = {**heads[0].get_config(), **own}
     new = keras.layers.Dense.from_config(settings)(features)
     dtype = heads[0].dtype_policy
     joined = keras.layers.Concatenate(name=f"classes_{len(heads)}", dtype=dtype)
@@ -56,6 +58,16 @@ def _check_output(model):
             "model must be a built Functional or Sequential model with one output of shape (batch, "
             "classes), of two classes or more. "
             f"Received: model={shown(model)} with outputs of the shapes {shapes}"
+        )
+
+
+def _check_trains(base, model):
+    # The layers' own settings: a model that taught before is itself not trainable.
+    if not any(layer.trainable_weights for layer in base.layers):
+        raise ValueError(
+            "model has no layer that is trained, so that there is nothing to forget: set "
+            f"model.trainable = True. Received: model={shown(model)}, all of whose layers have "
+            "trainable=False"
         )
 
 

@@ -185,6 +185,12 @@ def test_a_threshold_needs_exclusive_classes():
         distiller.fit((source, TARGET), verbose=0)
 
 
+def test_several_replicas_cannot_align_what_each_sees_a_part_of():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope(), pytest.raises(ValueError, match="Received: 2 replicas"):
+        DomainDistiller(linear(1), linear(2), "kd", alignment="logits")
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "match"),
     [

@@ -120,6 +120,11 @@ def with_end(*layers):
     return keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), *layers])
 
 
+def frozen(model):
+    model.trainable = False
+    return model
+
+
 @pytest.mark.parametrize(
     ("make", "error", "match"),
     [
@@ -139,6 +144,7 @@ def with_end(*layers):
             ValueError,
             "has another activation.*'sigmoid'",
         ),
+        (lambda: (frozen(with_end()), 2), ValueError, "set model.trainable = True"),
         (lambda: (with_end(), 2, "dkd"), ValueError, "DecoupledKD reads labels"),
         (lambda: (with_end(), 2, "kdd"), ValueError, "Unknown distillation loss"),
     ],
@@ -155,3 +161,17 @@ def test_any_loss_without_labels_keeps_the_old_head(model, samples):
     assert tapped == ["logits", "logits", "logits", "hidden"]
     history = fitted(learner, samples[0], 1)
     assert history["distillation_loss"][0] == pytest.approx(0, abs=1e-4)
+
+
+def test_the_new_head_can_be_trained_before_the_rest(model, samples):
+    learner = new_learner(model)
+    body = [layer for layer in learner.student.layers if layer.name != "new_classes_1"]
+    before = learner.student.get_layer("hidden").get_weights()[0]
+    for layer in body:
+        layer.trainable = False
+    assert fitted(learner, samples[0], 2)["soft_targets"][1] == pytest.approx(0, abs=1e-6)
+    np.testing.assert_array_equal(learner.student.get_layer("hidden").get_weights()[0], before)
+    for layer in body:
+        layer.trainable = True
+    fitted(learner, samples[0], 1)
+    assert (learner.student.get_layer("hidden").get_weights()[0] != before).any()

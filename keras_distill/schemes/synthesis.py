@@ -172,7 +172,9 @@ class _Optimization:
         self._optimizer = keras.optimizers.Adam(float(learning_rate))
         self._optimizer.build([self._images])
         self._start = [variable.numpy() for variable in self._optimizer.variables]
-        self._update = tf.function(self._updated, autograph=False)
+        self._update = tf.function(self._updated, autograph=False).get_concrete_function(
+            tf.TensorSpec(shape[:1], "int64"), tf.TensorSpec((2,), "int32")
+        )
 
     def run(self, labels, steps, jitter, rng):
         """Returns the array of images that noise became.

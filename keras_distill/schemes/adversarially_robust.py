@@ -145,7 +145,9 @@ class AdversariallyRobust(Distiller):
         error = self._error(forwards, batch)
         # Of half floats the gradients of the loss itself would vanish.
         scale = self.optimizer.scale_loss if training else lambda value: value
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        # Keras looks at a step's shapes once outside of the replicas.
+        context = tf.distribute.get_replica_context()
+        replica = 0 if context is None else context.replica_id_in_sync_group
         seed = tf.stack(
             [ops.cast(self.optimizer.iterations, "int32"), tf.cast(replica, "int32") + self.seed]
         )

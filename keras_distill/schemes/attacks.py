@@ -19,6 +19,7 @@ from keras_distill.arguments import (
 from keras_distill.features.layer_paths import symbolic
 from keras_distill.losses import schedule
 from keras_distill.losses.logits import final_activation, logits_of
+from keras_distill.training.replicas import replicas
 
 # The published settings for images of 0 to 1.
 EPSILON, STEPS, BOUNDS = 8 / 255, 10, (0.0, 1.0)
@@ -84,22 +85,19 @@ class Attack:
             noise = tf.random.stateless_uniform(tf.shape(x), seed, -self.epsilon, self.epsilon)
             start = tf.clip_by_value(x + tf.cast(noise, x.dtype), low, high)
 
-        def step(count, x):
+        def step(x):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
                 value = objective(x)
             gradient = tape.gradient(value, x)
             if gradient is None:
-                return count + 1, x
+                return x
             # Scaled losses of half floats may overflow, and the sign of NaN is NaN.
             sign = tf.sign(tf.where(tf.math.is_nan(gradient), tf.zeros_like(x), gradient))
             moved = tf.clip_by_value(x + tf.cast(length, x.dtype) * sign, low, high)
-            return count + 1, tf.ensure_shape(moved, x.shape)
+            return tf.ensure_shape(moved, x.shape)
 
-        start = tf.ensure_shape(start, x.shape)
-        limits = {"maximum_iterations": self.steps, "parallel_iterations": 1}
-        _, found = tf.while_loop(lambda count, x: count < self.steps, step, (0, start), **limits)
-        return tf.stop_gradient(found)
+        return tf.stop_gradient(_repeated(step, tf.ensure_shape(start, x.shape), self.steps))
 
     def _region(self, x):
         """Returns the smallest and the largest value of each element."""
@@ -122,6 +120,17 @@ class Attack:
         least, most = tf.cast(low, dtype), tf.cast(high, dtype)
         least = tf.where(tf.cast(least, "float64") < low, _neighbor(least, 1), least)
         return least, tf.where(tf.cast(most, "float64") > high, _neighbor(most, -1), most)
+
+
+def _repeated(function, x, times):
+    """Returns what a function makes of a tensor, applied to it a number of times."""
+    if replicas() > 1:
+        # Replicas can't agree on a number, such as the sum of the weights, inside a loop.
+        for _ in range(times):
+            x = function(x)
+        return x
+    limits = {"maximum_iterations": times, "parallel_iterations": 1}
+    return tf.while_loop(lambda x: True, lambda x: (function(x),), (x,), **limits)[0]
 
 
 def _neighbor(x, direction):

@@ -9,7 +9,9 @@ tf.config.set_logical_device_configuration(
 )
 from keras_distill import AttentionTransfer, Distiller, SoftTargets
 from keras_distill.losses import HintLearning
-from keras_distill.schemes import MovingAverageTeacher, MutualDistiller, TeacherEnsemble
+from keras_distill.schemes import (
+    AdversariallyRobust, MovingAverageTeacher, MutualDistiller, TeacherEnsemble
+)
 
 rng = np.random.default_rng(0)
 x, y = rng.random((32, 8, 8, 1)).astype("float32"), rng.integers(0, 3, 32)
@@ -86,6 +88,18 @@ def average(strategy):
 
 for one, two in zip(average(ONE), average(mirrored)):
     np.testing.assert_allclose(one, two, atol=1e-5, err_msg="moving average")
+
+def attacked(strategy):
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        distiller = AdversariallyRobust(cnn(6), cnn(3), "kd", steps=2, random_start=False)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        distiller.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=strategy is ONE)
+    distiller.fit(x, y, batch_size=16, shuffle=False, verbose=0)
+    return distiller.get_weights()
+
+for one, two in zip(attacked(ONE), attacked(mirrored)):
+    np.testing.assert_allclose(one, two, atol=1e-5, err_msg="attacked students")
 
 (alone, single_history), (both, double_history) = mutual(ONE), mutual(mirrored)
 for one, two in zip(alone, both):

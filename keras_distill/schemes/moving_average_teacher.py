@@ -16,8 +16,8 @@ class MovingAverageTeacher(SelfTaught):
     """Mean teacher: the teacher's weights are the moving average of the student's.
 
     After each update, number n, the teacher's weights become `d * teacher + (1 - d) * student` with
-    `d = min(decay, 1 - 1 / (n + 1))`, so that they soon forget where the student began; so do the
-    statistics of batch normalizations. The teacher runs in inference mode, and the student in
+    `d = min(decay, (1 + n) / (10 + n))`, so that they soon forget where the student began; so do
+    the statistics of batch normalizations. The teacher runs in inference mode, and the student in
     training mode: noise (dropout, augmentation inside the model) is what makes the two differ. It
     also learns from samples without a label, as any `Distiller` does.
 
@@ -91,7 +91,7 @@ class MovingAverageTeacher(SelfTaught):
 
     def _after_update(self):
         updates = ops.cast(self.optimizer.iterations, "float32")
-        decay = ops.minimum(self.decay, 1.0 - 1.0 / (updates + 1.0))
+        decay = ops.minimum(self.decay, (1.0 + updates) / (10.0 + updates))
 
         def averaged(average, value):
             if not average.dtype.is_floating:

@@ -109,11 +109,11 @@ def test_the_average_is_that_of_numpy(images):
     student = cnn()
     # The paper's loss.
     loss = SoftenedLoss(keras.losses.MeanSquaredError(), temperature=1.0)
-    distiller = compiled(MovingAverageTeacher(student, 0.6, loss))
+    distiller = compiled(MovingAverageTeacher(student, 0.3, loss))
     expected = student.get_weights()
     for update in range(1, 5):
         distiller.train_on_batch(*images)
-        decay = min(0.6, 1 - 1 / (update + 1))
+        decay = min(0.3, (1 + update) / (10 + update))
         expected = [
             decay * average + (1 - decay) * weight
             for average, weight in zip(expected, student.get_weights(), strict=True)

@@ -152,7 +152,10 @@ def _print_recipes(options):
         parts = zip(recipe.distillation_loss_weights, recipe.distillation_losses, strict=True)
         labels = "1" if recipe.student_loss_weight is None else f"{recipe.student_loss_weight:g}"
         rest = 1.0 if recipe.student_loss_weight is None else 1.0 - recipe.student_loss_weight
-        terms = [f"{rest * weight:g} {type(loss).__name__}" for weight, loss in parts]
+        terms = [
+            f"{weight if isinstance(weight, str) else f'{rest * weight:g}'} {type(loss).__name__}"
+            for weight, loss in parts
+        ]
         rows.append((name, f"{labels} labels", " + ".join(terms), recipe.source))
     _print_table(("recipe", "labels", "distillation", "source"), rows)
     return 0

@@ -110,6 +110,7 @@ def test_inspect_lists_every_recipe_with_its_weights(capsys, monkeypatch):
     for name in recipes.names():
         assert f"│ {name} " in shown
     assert "1000 AttentionTransfer + 0.9 SoftTargets" in shown
+    assert "balanced AttentionCapture" in shown
 
 
 def test_inspect_without_a_subject_says_what_there_is(capsys):

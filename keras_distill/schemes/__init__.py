@@ -12,6 +12,7 @@ from keras_distill.schemes.moving_average_teacher import MovingAverageTeacher
 from keras_distill.schemes.mutual_distiller import MutualDistiller
 from keras_distill.schemes.online_ensemble import OnlineEnsemble
 from keras_distill.schemes.progressive_self import ProgressiveSelf
+from keras_distill.schemes.sequences import sequence_targets
 from keras_distill.schemes.synthesis import synthesize
 from keras_distill.schemes.teacher_ensemble import TeacherEnsemble
 
@@ -32,5 +33,6 @@ __all__ = [
     "distill_chain",
     "pgd",
     "robust_accuracy",
+    "sequence_targets",
     "synthesize",
 ]

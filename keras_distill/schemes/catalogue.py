@@ -115,6 +115,13 @@ SCHEMES = [
         "`steps` teacher for each image, before the training",
         "Yin et al., CVPR 2020",
     ),
+    Scheme(
+        "sequence_targets",
+        "The sequences that the teacher writes become the student's labels.",
+        "teacher and student write sequences, such as translations",
+        "`max_length` teacher for each beam of each sample, before the training",
+        "Kim, Rush, EMNLP 2016",
+    ),
 ]
 
 

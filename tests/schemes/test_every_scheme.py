@@ -1,7 +1,8 @@
 """Each scheme that is a Keras model, with losses of each family: trained, saved, gone on, exported.
 
 `distill_chain` and `BornAgain` train one `Distiller` after the other; `test_chain.py` has theirs.
-`synthesize` makes images, and trains nothing; `test_synthesis.py` has it.
+`synthesize` and `sequence_targets` make data, and train nothing; `test_synthesis.py` and
+`test_sequences.py` have them.
 """
 
 import keras
@@ -68,7 +69,7 @@ SCHEMES = {
 
 
 def test_each_scheme_is_here():
-    others = {"distill_chain", "BornAgain", "synthesize"}
+    others = {"distill_chain", "BornAgain", "synthesize", "sequence_targets"}
     assert {*SCHEMES} == {scheme.name for scheme in catalogue()} - others
 
 

@@ -1,6 +1,7 @@
 """Calls of the schemes."""
 
 import keras
+import numpy as np
 
 from keras_distill.schemes import (
     AdversariallyRobust,
@@ -17,6 +18,7 @@ from keras_distill.schemes import (
     distill_chain,
     pgd,
     robust_accuracy,
+    sequence_targets,
     synthesize,
 )
 from tests.fuzz.cases import Call
@@ -208,6 +210,26 @@ def _synthesis(place):
         "batch_size": 4,
     }
     return synthesize, arguments
+
+
+def _sequences(place):
+    layers = keras.layers
+    source, target = (keras.Input((size,), dtype="int32") for size in (4, 3))
+    state = layers.Flatten()(layers.Embedding(5, 2)(source))
+    hidden = layers.Embedding(5, 8)(target) + layers.Reshape((1, 8))(state)
+    arguments = {
+        "teacher": keras.Model([source, target], layers.Dense(5)(hidden)),
+        "inputs": np.ones((2, 4), "int32"),
+        "max_length": 2,
+        "end_token": 2,
+        "start_token": 1,
+        "pad_token": 0,
+        "beams": 2,
+        "length_penalty": 0.5,
+        "return_scores": True,
+        "batch_size": 2,
+    }
+    return sequence_targets, arguments
 
 
 def _exit_model(place):
@@ -452,6 +474,23 @@ CALLS = [
             "batch_size": count(),
         },
         without=(("steps", "huge_int"),),
+        module="schemes",
+    ),
+    Call(
+        "schemes.sequence_targets",
+        _sequences,
+        {
+            "inputs": array(lambda value: value.shape[1:] == (4,)),
+            "max_length": count(high=3),
+            "end_token": count(low=0, high=4),
+            "start_token": count(low=0, high=4),
+            "pad_token": count(low=0, high=4),
+            "beams": count(),
+            "length_penalty": number(0, 10),
+            "return_scores": FLAG,
+            "batch_size": count(),
+        },
+        without=(("beams", "huge_int"),),
         module="schemes",
     ),
     Call("schemes.catalogue", lambda place: (catalogue, {}), module="schemes"),

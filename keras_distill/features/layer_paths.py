@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_distill._compat import inner_layers
+from keras_distill.arguments import shown
 
 
 def layer_at(model: keras.layers.Layer, path: str, branch: str = "model") -> keras.layers.Layer:
@@ -104,7 +105,7 @@ def _unknown(model, path, branch):
     return (
         f"The {branch} model {model.name!r} has no such layer. "
         f"Closest: {', '.join(map(repr, nearest)) or 'it has no layers yet'}. "
-        f"Received: layer path {path!r}"
+        f"Received: layer path {shown(path)}"
     )
 
 

@@ -6,6 +6,7 @@ from keras_distill.schemes.be_your_own_teacher import BeYourOwnTeacher
 from keras_distill.schemes.born_again import BornAgain
 from keras_distill.schemes.catalogue import Scheme, catalogue
 from keras_distill.schemes.chain import Chain, distill_chain
+from keras_distill.schemes.data_free_distiller import DataFreeDistiller
 from keras_distill.schemes.domain_distiller import DomainDistiller
 from keras_distill.schemes.learning_without_forgetting import LearningWithoutForgetting
 from keras_distill.schemes.moving_average_teacher import MovingAverageTeacher
@@ -21,6 +22,7 @@ __all__ = [
     "BeYourOwnTeacher",
     "BornAgain",
     "Chain",
+    "DataFreeDistiller",
     "DomainDistiller",
     "LearningWithoutForgetting",
     "MovingAverageTeacher",

@@ -406,15 +406,28 @@ def check_classes(name, output, labels_name, labels):
     Raises:
         ValueError: If it isn't.
     """
+    check_is_classifier(name, output)
+    if labels.min() < 0 or labels.max() >= output.shape[-1]:
+        raise ValueError(
+            f"{labels_name} must be classes of the model, from 0 to {output.shape[-1] - 1}. "
+            f"Received: {labels_name} from {labels.min()} to {labels.max()}"
+        )
+
+
+def check_is_classifier(name, output):
+    """Checks that a model is a classifier.
+
+    Args:
+        name: Name of the argument that is the model.
+        output: Its output, a tensor, symbolic or not.
+
+    Raises:
+        ValueError: If it isn't.
+    """
     is_one = hasattr(output, "shape") and len(output.shape) == 2 and output.shape[-1] > 1
     if not is_one:
         shapes = keras.tree.map_structure(lambda part: tuple(part.shape), output)
         raise ValueError(
             f"{name} must be a classifier with one output of shape (batch, classes), two classes "
             f"or more. Received: {name} with an output of shape {shapes}"
-        )
-    if labels.min() < 0 or labels.max() >= output.shape[-1]:
-        raise ValueError(
-            f"{labels_name} must be classes of the model, from 0 to {output.shape[-1] - 1}. "
-            f"Received: {labels_name} from {labels.min()} to {labels.max()}"
         )

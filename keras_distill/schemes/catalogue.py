@@ -116,6 +116,13 @@ SCHEMES = [
         "Yin et al., CVPR 2020",
     ),
     Scheme(
+        "DataFreeDistiller",
+        "A generator learns from the teacher to make the images that teach the student.",
+        "there is a teacher of images, with or without batch normalization, and no data",
+        "1 generator, 1 teacher, 1 student, each with its gradient",
+        "Chen et al., ICCV 2019",
+    ),
+    Scheme(
         "sequence_targets",
         "The sequences that the teacher writes become the student's labels.",
         "teacher and student write sequences, such as translations",

@@ -138,7 +138,7 @@ def synthesize(
     check_bounds(bounds)
     schedule.check_seed(seed)
     labels = class_array("labels", labels)
-    shape = _image_shape(teacher)
+    shape = image_shape(teacher)
     check_classes("teacher", symbolic(teacher, "output"), "labels", labels)
     if jitter >= min(shape[:2]):
         raise ValueError(
@@ -237,7 +237,15 @@ def _error(teacher, statistics_weight, smoothness_weight):
     return error
 
 
-def _image_shape(teacher):
+def image_shape(teacher: keras.Model) -> tuple:
+    """Returns the height, width and channels of the images that a teacher takes.
+
+    Args:
+        teacher: `keras.Model`.
+
+    Raises:
+        ValueError: If it takes something else, or images of a size that isn't known.
+    """
     known = keras.tree.flatten(symbolic(teacher, "input"))
     shapes = [tuple(part.shape) if hasattr(part, "shape") else None for part in known]
     is_image = len(shapes) == 1 and shapes[0] is not None and len(shapes[0]) == 4

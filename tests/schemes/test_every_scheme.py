@@ -2,7 +2,8 @@
 
 `distill_chain` and `BornAgain` train one `Distiller` after the other; `test_chain.py` has theirs.
 `synthesize` and `sequence_targets` make data, and train nothing; `test_synthesis.py` and
-`test_sequences.py` have them.
+`test_sequences.py` have them. `DataFreeDistiller` takes no data; `test_data_free_distiller.py` has
+the same for it.
 """
 
 import keras
@@ -69,7 +70,7 @@ SCHEMES = {
 
 
 def test_each_scheme_is_here():
-    others = {"distill_chain", "BornAgain", "synthesize", "sequence_targets"}
+    others = {"distill_chain", "BornAgain", "synthesize", "sequence_targets", "DataFreeDistiller"}
     assert {*SCHEMES} == {scheme.name for scheme in catalogue()} - others
 
 

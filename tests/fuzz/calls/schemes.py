@@ -1,5 +1,7 @@
 """Calls of the schemes."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -7,6 +9,7 @@ from keras_distill.schemes import (
     AdversariallyRobust,
     BeYourOwnTeacher,
     BornAgain,
+    DataFreeDistiller,
     DomainDistiller,
     LearningWithoutForgetting,
     MovingAverageTeacher,
@@ -212,6 +215,60 @@ def _synthesis(place):
     return synthesize, arguments
 
 
+def _generator():
+    return keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(64), keras.layers.Reshape((8, 8, 1))]
+    )
+
+
+def _data_free(place):
+    arguments = {
+        "teacher": place.teacher(),
+        "student": place.student(),
+        "generator": _generator(),
+        "distillation_losses": "kd",
+        "distillation_loss_weights": None,
+        "one_hot_weight": 1.0,
+        "entropy_weight": 5.0,
+        "activation_weight": 0.1,
+        "features": "stage1",
+        "bounds": (0.0, 1.0),
+        "seed": 0,
+        "name": "data_free",
+    }
+    return DataFreeDistiller, arguments
+
+
+def _data_free_compiled(place):
+    make, arguments = _data_free(place)
+    distiller = make(**arguments)
+    distiller.compile("sgd", run_eagerly=True)
+    return distiller
+
+
+def _data_free_fit(place):
+    arguments = {
+        "steps_per_epoch": 1,
+        "epochs": 1,
+        "batch_size": 4,
+        "verbose": 0,
+        "callbacks": None,
+        "initial_epoch": 0,
+    }
+    return _data_free_compiled(place).fit, arguments
+
+
+def _plain_fit(place):
+    model = place.student()
+    model.compile("sgd", _crossentropy(), run_eagerly=True)
+    _, arguments = _data_free_fit(place)
+    return functools.partial(model.fit, place.x[:4], place.y[:4]), arguments
+
+
+def _generate(place):
+    return _data_free_compiled(place).generate, {"count": 2, "seed": 0}
+
+
 def _sequences(place):
     layers = keras.layers
     source, target = (keras.Input((size,), dtype="int32") for size in (4, 3))
@@ -240,6 +297,12 @@ def _fit_peers(place, peers, arguments):
     peers.compile("sgd", _crossentropy(), run_eagerly=True)
     peers.fit(place.x[:4], place.y[:4], batch_size=4, verbose=0)
     peers.describe()
+
+
+def _fit_without_data(place, distiller, arguments):
+    distiller.compile("sgd", run_eagerly=True)
+    distiller.fit(steps_per_epoch=1, batch_size=4, verbose=0)
+    distiller.describe()
 
 
 def _fit_domains(place, distiller, arguments):
@@ -474,6 +537,47 @@ CALLS = [
             "batch_size": count(),
         },
         without=(("steps", "huge_int"),),
+        module="schemes",
+    ),
+    Call(
+        "schemes.DataFreeDistiller",
+        _data_free,
+        {
+            "generator": NONE,
+            "distillation_losses": NONE | _LOSSES,
+            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            "one_hot_weight": number(low=0),
+            "entropy_weight": number(low=0),
+            "activation_weight": number(low=0),
+            "features": one_of("auto", "stage1"),
+            # Another range than the default is for the default generator.
+            "bounds": Rule(lambda value: isinstance(value, (list, tuple)) and [*value] == [0, 1]),
+            "seed": _OF_ATTACKS["seed"],
+            "name": _OF_PEERS["name"],
+        },
+        _fit_without_data,
+        module="schemes",
+    ),
+    Call(
+        "schemes.DataFreeDistiller.fit",
+        _data_free_fit,
+        {
+            "steps_per_epoch": count(),
+            "epochs": count(),
+            "batch_size": count(),
+            "verbose": _KERAS,
+            "callbacks": _KERAS,
+            "initial_epoch": _KERAS,
+        },
+        control=_plain_fit,
+        without=tuple((name, "huge_int") for name in ("steps_per_epoch", "epochs", "batch_size")),
+        module="schemes",
+    ),
+    Call(
+        "schemes.DataFreeDistiller.generate",
+        _generate,
+        {"count": count(), "seed": _OF_ATTACKS["seed"]},
+        without=(("count", "huge_int"),),
         module="schemes",
     ),
     Call(

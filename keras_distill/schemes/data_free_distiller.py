@@ -14,13 +14,13 @@ from keras_distill.distiller import Distiller, Weight
 from keras_distill.features.layer_paths import symbolic
 from keras_distill.losses import SoftTargets, schedule
 from keras_distill.losses.logits import final_activation, logits_of
+from keras_distill.losses.tensors import as_float
 from keras_distill.schemes.attacks import BOUNDS, check_bounds, check_is_classifier
 from keras_distill.schemes.generated_images import (
     activation_loss,
     check_generator,
     entropy_loss,
     image_generator,
-    in_float32,
     noise_of,
     one_hot_loss,
 )
@@ -185,6 +185,8 @@ class DataFreeDistiller(Distiller):
             epochs=epochs,
             verbose=verbose,
             callbacks=callbacks,
+            # Keras warns that it shuffles no data set.
+            shuffle=False,
             initial_epoch=initial_epoch,
         )
 
@@ -269,16 +271,16 @@ class DataFreeDistiller(Distiller):
         activation = self._edge.source.output_activation
         output = answers.output
         check_is_classifier("teacher", output)
-        logits = in_float32(logits_of(output, "auto", activation))
+        logits = as_float(logits_of(output, "auto", activation))
         parts = {"one_hot": one_hot_loss(logits), "entropy": entropy_loss(logits)}
         if self.features is not None:
-            parts["activation"] = activation_loss(in_float32(answers.features[self.features]))
+            parts["activation"] = activation_loss(as_float(answers.features[self.features]))
         total, checks = ops.zeros(()), Checks(self.is_under_xla)
         for kind, value in parts.items():
             message = f"The generator's loss of the kind {kind!r} is not finite"
             total += getattr(self, f"{kind}_weight") * checks.finite(value, message)
         for loss in self.generator.losses:
-            total += ops.sum(in_float32(loss))
+            total += ops.sum(as_float(loss))
         return total, {
             f"generator_{kind}": value for kind, value in {**parts, "loss": total}.items()
         }

@@ -1,10 +1,10 @@
 """Images that a generator makes from noise, and what it learns of a teacher's answers to them."""
 
+import math
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from keras_distill.arguments import check_model, shown
 from keras_distill.features.layer_paths import symbolic
@@ -40,7 +40,7 @@ def entropy_loss(logits: Any) -> Any:
         Scalar tensor; the logarithm is that to the base of 10, as in the authors' code.
     """
     mean = tf.reduce_mean(tf.nn.softmax(logits), 0)
-    return tf.reduce_sum(mean * tf.math.log(mean + _TINY)) / tf.math.log(10.0)
+    return tf.reduce_sum(mean * tf.math.log(mean + _TINY)) / math.log(10)
 
 
 def activation_loss(features: Any) -> Any:
@@ -154,8 +154,3 @@ def noise_of(generator: keras.Model, count: int, seed: Any) -> Any:
     """
     shape = _shape(symbolic(generator, "input"))
     return tf.random.stateless_normal((count, *shape), seed)
-
-
-def in_float32(tensor: Any) -> Any:
-    """Returns a tensor in the type in which losses are computed."""
-    return ops.cast(tensor, "float32")

@@ -52,6 +52,10 @@ def dense():
     return keras.Sequential([keras.Input((4,)), layers.Dense(3)])
 
 
+def flat():
+    return keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten()])
+
+
 def compiled(distiller, learning_rate=0.1, **settings):
     settings = {"run_eagerly": True, **settings}
     distiller.compile(keras.optimizers.SGD(learning_rate), **settings)
@@ -203,7 +207,7 @@ def test_inputs_that_are_no_images_take_a_generator_of_ones_own():
         ({"teacher": dense(), "student": dense()}, "one input of images"),
         ({"features": "nowhere"}, "nowhere"),
         (
-            {"teacher": keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten()])},
+            {"teacher": flat(), "student": flat()},
             "name the layer of the features, or leave their loss out with activation_weight=0",
         ),
         ({"teacher": keras.Sequential([keras.Input((8, 8, 1)), layers.ReLU()])}, "a classifier"),

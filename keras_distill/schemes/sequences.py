@@ -40,17 +40,17 @@ def sequence_targets(
 
     Args:
         teacher: `keras.Model`, or a function of a batch, as for `Distiller`. An encoder-decoder
-            takes `(source, target so far)`, a decoder alone takes the tokens so far; the output
-            are logits or probabilities of the next token at each position, shape
+            takes `(source, target so far)`, a decoder-only model the tokens so far. The output is
+            logits or probabilities of the next token at each position, of shape
             `(batch, length, vocabulary)`.
         inputs: Of an encoder-decoder the sources: an array, or a structure of arrays, of shape
-            `(samples, ...)`. Of a decoder alone the prompts: an integer array of shape
+            `(samples, ...)`. Of a decoder-only model the prompts: an integer array of shape
             `(samples, length)`, padded after the prompt where they differ in length.
         max_length: Largest number of tokens to write, the end token included. One that hasn't
             ended by then stands as it is.
         end_token: Token that ends a sequence.
         start_token: Token that an encoder-decoder's target begins with; it isn't returned. `None`
-            for a decoder alone.
+            for a decoder-only model.
         pad_token: Token after the end. It is never chosen, unless it is the end token too.
         beams: Number of sequences that are kept of each sample; 1 for greedy search.
         length_penalty: Sequences are ranked by log-probability / length ** `length_penalty`. 0
@@ -95,6 +95,7 @@ def sequence_targets(
     sources, prompts, lengths = _begun(inputs, start_token, pad_token)
     writer = _Writer(teacher, sources, prompts.shape[1], max_length, beams)
     writer.check_tokens({**tokens, "inputs": prompts} if start_token is None else tokens)
+    writer.check_is_causal(prompts[:1], lengths[0], pad_token)
     writer.forbidden = None if pad_token == end_token else pad_token
     search = (beams, max_length, end_token, pad_token, length_penalty)
     found = []
@@ -137,7 +138,7 @@ class _Writer:
 
     Args:
         teacher: As for `sequence_targets`.
-        sources: Structure of arrays, `()` for a decoder alone.
+        sources: Structure of arrays, `()` for a decoder-only model.
         begun: Largest number of tokens that stand before the first that is written.
         max_length: As for `sequence_targets`.
         beams: As for `sequence_targets`.
@@ -155,8 +156,8 @@ class _Writer:
         self._teacher, self._beams = teacher, beams
         self._branch.tap([])
         self._width = self._find_width(sources, begun, max_length)
-        first = keras.tree.map_structure(lambda array: tf.constant(array[:1]), sources)
-        output = self._tried(self._output, first, tf.zeros((1, self._width), "int32"))
+        self._first = keras.tree.map_structure(lambda array: tf.constant(array[:1]), sources)
+        output = self._tried(self._output, self._first, tf.zeros((1, self._width), "int32"))
         self._vocabulary = self._checked_vocabulary(output)
         self._run = self._likeliest
         if self._branch.supports_jit:
@@ -212,11 +213,41 @@ class _Writer:
                     f"{np.min(value)} to {np.max(value)}"
                 )
 
+    def check_is_causal(self, prompts, length, pad_token):
+        """Checks on the first sample that later tokens don't change the output.
+
+        Args:
+            prompts: Tokens that it begins with, shape `(1, length)`.
+            length: How many of them there are.
+            pad_token: As for `sequence_targets`.
+        """
+        tokens = self._filled(prompts, pad_token)
+        changed = tokens.copy()
+        changed[:, length:] = (pad_token + 1) % self._vocabulary
+        one, other = (
+            tf.cast(self._tried(self._output, self._first, tf.constant(each)), "float32").numpy()
+            for each in (tokens, changed)
+        )
+        one, other = one[:, :length], other[:, :length]
+        # Sums of another order round differently, in half floats by about a thousandth.
+        if (np.abs(one - other) > 0.01 * (1.0 + np.abs(one))).any():
+            raise ValueError(
+                "teacher must be causal, and its output at a position changes with later tokens: "
+                "it can't write them one after the other. Received: "
+                f"teacher={shown(self._teacher)}"
+            )
+
+    def _filled(self, prompts, pad_token):
+        """Returns the tokens that the teacher takes, of which prompts are the first."""
+        tokens = np.full((len(prompts), self._width), pad_token, "int32")
+        tokens[:, : prompts.shape[1]] = prompts
+        return tokens
+
     def begin(self, sources, prompts, lengths, pad_token):
         """Returns the function that `beam_search` asks, for a batch.
 
         Args:
-            sources: Structure of arrays, `()` for a decoder alone.
+            sources: Structure of arrays, `()` for a decoder-only model.
             prompts: Tokens before the first that is written, shape `(samples, length)`.
             lengths: How many of them there are in each sample.
             pad_token: Token that stands after the last.
@@ -229,8 +260,7 @@ class _Writer:
         rows = np.arange(len(prompts))[:, None]
 
         def likeliest(tokens, count):
-            so_far = np.full((len(prompts), self._width), pad_token, "int32")
-            so_far[:, : prompts.shape[1]] = prompts
+            so_far = self._filled(prompts, pad_token)
             so_far[rows, lengths[:, None] + np.arange(count)] = tokens[:, :count]
             last = tf.constant(lengths + count - 1)
             found = self._tried(self._run, repeated, tf.constant(so_far), last)
@@ -270,7 +300,7 @@ class _Writer:
             raise ValueError(
                 f"The teacher failed on inputs of shape {shown(given)}, the last of them tokens: "
                 f"{type(error).__name__}: {str(error)[:_LONGEST_ERROR]}. Give inputs as it takes "
-                "them, and start_token for an encoder-decoder alone. Received: "
+                "them, and start_token only for an encoder-decoder. Received: "
                 f"teacher={shown(self._teacher)}"
             ) from error
 

@@ -117,7 +117,7 @@ def test_an_ended_beam_keeps_its_score():
 
 
 def counter():
-    """A decoder alone that counts on from the last token, modulo 6."""
+    """A decoder-only model that counts on from the last token, modulo 6."""
     tokens = keras.Input((None,), dtype="int32")
     logits = layers.Embedding(6, 6, name="next")(tokens)
     model = keras.Model(tokens, layers.Softmax()(logits))
@@ -129,6 +129,16 @@ def test_a_decoder_goes_on_after_prompts_of_any_length():
     prompts = np.array([[4, 0, 0], [1, 2, 3], [3, 3, 0]])
     found = sequence_targets(counter(), prompts, 4, end_token=5, beams=2)
     np.testing.assert_array_equal(found, [[5, 0, 0, 0], [4, 5, 0, 0], [4, 5, 0, 0]])
+
+
+def test_a_teacher_that_reads_later_tokens_is_refused():
+    keras.utils.set_random_seed(0)
+    tokens = keras.Input((None,), dtype="int32")
+    hidden = layers.Embedding(6, 4, embeddings_initializer="random_normal")(tokens)
+    hidden = layers.Conv1D(4, 3, padding="same", kernel_initializer="ones")(10.0 * hidden)
+    model = keras.Model(tokens, layers.Dense(6)(hidden))
+    with pytest.raises(ValueError, match="teacher must be causal"):
+        sequence_targets(model, np.array([[3, 4]]), 2, end_token=5)
 
 
 LENGTH, DIGITS = 3, 5

@@ -208,14 +208,14 @@ class DataFreeDistiller(Distiller):
             seed: Seed of the noise.
 
         Returns:
-            Array of shape `(count, ...)`: what the generator makes in inference mode.
+            Array of shape `(count, ...)` in float32: what the generator makes in inference mode.
         """
         check_count("count", count)
         schedule.check_seed(seed)
         noise = noise_of(self.generator, count, (seed, 0))
         parts = [noise[start : start + _AT_ONCE] for start in range(0, count, _AT_ONCE)]
         made = [ops.convert_to_numpy(self.generator(part, training=False)) for part in parts]
-        return np.concatenate(made)
+        return np.concatenate(made).astype("float32")
 
     def diagnose(self, data: Any = None, batches: int = 4) -> Any:
         """Measures what each loss does to the student, as `Distiller.diagnose`.

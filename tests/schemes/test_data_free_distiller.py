@@ -161,6 +161,7 @@ def test_real_images_are_only_looked_at():
         np.testing.assert_array_equal(one, other)
     images = distiller.generate(40, seed=1)
     assert images.shape == (40, 8, 8, 1)
+    assert images.dtype == np.float32
     assert images.min() >= 0
     assert images.max() <= 1
     np.testing.assert_array_equal(images, distiller.generate(40, seed=1))

@@ -14,7 +14,8 @@ from keras_distill.distiller import Distiller, InputFunction, Weight
 from keras_distill.features.batches import inputs_of
 from keras_distill.losses import SoftTargets, schedule
 from keras_distill.losses.response.soft_targets import soft_targets
-from keras_distill.schemes.attacks import BOUNDS, EPSILON, STEPS, Attack, check_is_attackable
+from keras_distill.schemes.attacks import EPSILON, STEPS, Attack, check_is_attackable
+from keras_distill.schemes.classifier_checks import BOUNDS
 from keras_distill.training.checks import Checks
 
 # The key of the student's pass on perturbed inputs, beside the passes of the branches.

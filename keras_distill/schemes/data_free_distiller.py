@@ -15,7 +15,7 @@ from keras_distill.features.layer_paths import symbolic
 from keras_distill.losses import SoftTargets, schedule
 from keras_distill.losses.logits import final_activation, logits_of
 from keras_distill.losses.tensors import as_float
-from keras_distill.schemes.attacks import BOUNDS, check_bounds, check_is_classifier
+from keras_distill.schemes.classifier_checks import BOUNDS, check_bounds, check_is_classifier
 from keras_distill.schemes.generated_images import (
     activation_loss,
     check_generator,

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_distill.arguments import check_model, shown
 from keras_distill.features.layer_paths import symbolic
+from keras_distill.losses.loss import same_shapes
 
 # Numbers of noise that an image is made from, as in the paper.
 LATENT_SIZE = 100
@@ -124,7 +125,7 @@ def check_generator(generator: Any, teacher: keras.Model):
             "known shape, to one tensor of images. "
             f"Received: generator={shown(generator)} from {taken} to {made}"
         )
-    if wanted is not None and not _agree(made, wanted):
+    if wanted is not None and not same_shapes([made], [wanted]):
         raise ValueError(
             f"generator must make what the teacher takes, inputs of shape {wanted}. "
             f"Received: generator={shown(generator)} with an output of shape {made}"
@@ -133,12 +134,6 @@ def check_generator(generator: Any, teacher: keras.Model):
 
 def _shape(tensor):
     return tuple(tensor.shape[1:]) if hasattr(tensor, "shape") else None
-
-
-def _agree(made, wanted):
-    return len(made) == len(wanted) and all(
-        None in pair or pair[0] == pair[1] for pair in zip(made, wanted, strict=True)
-    )
 
 
 def noise_of(generator: keras.Model, count: int, seed: Any) -> Any:

@@ -12,7 +12,7 @@ from keras_distill.features import FeatureExtractor
 from keras_distill.features.layer_paths import layers_by_path, symbolic
 from keras_distill.losses import schedule
 from keras_distill.losses.logits import final_activation, logits_of
-from keras_distill.schemes.attacks import BOUNDS, check_bounds, check_classes, class_array
+from keras_distill.schemes.classifier_checks import BOUNDS, check_bounds, check_classes, class_array
 
 # Keeps the gradient of a norm finite where it is 0.
 _TINY = 1e-12

@@ -6,6 +6,7 @@ import keras
 
 from keras_distill.arguments import check_text, shown, takes
 from keras_distill.losses import schedule
+from keras_distill.losses.loss import same_shapes
 from keras_distill.training.outputs import CHOSEN_BY_SHAPE
 
 
@@ -187,7 +188,7 @@ def check_branches(source, target, teacher_is_optional=False):
     if source.input_function is not None or target.input_function is not None:
         return
     shapes = [_input_shapes(branch.model) for branch in (source, target)]
-    if None not in shapes and not _agree(*shapes):
+    if None not in shapes and not same_shapes(*shapes):
         raise ValueError(
             "Teacher and student take inputs of different shapes. "
             f"Teacher: {shapes[0]}, Student: {shapes[1]}. Use teacher_input= or student_input= "
@@ -217,14 +218,6 @@ def _input_shapes(model):
         return [tuple(tensor.shape) for tensor in keras.tree.flatten(model.inputs)] or None
     except (AttributeError, ValueError):
         return None
-
-
-def _agree(first, second):
-    return len(first) == len(second) and all(
-        len(a) == len(b)
-        and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
-        for a, b in zip(first, second, strict=True)
-    )
 
 
 def warn_about_from_logits(loss, output_activation):

@@ -318,6 +318,10 @@ def _fit_generations(place, family, arguments):
 
 _LABELS_LOSS = NONE | instance(keras.losses.Loss) | one_of("mse", "kl_divergence")
 _LOSSES = sequence_of(one_of("kd", "dkd")).named("distillation loss")
+_OF_EDGES = {
+    "distillation_losses": NONE | _LOSSES,
+    "distillation_loss_weights": NONE | schedule_or_number(low=0),
+}
 _LOSS_WEIGHT = NONE | schedule_or_number(0, 1)
 _OF_MIXTURES = {
     "weights": one_of("uniform", "entropy", "confidence") | _SHARES,
@@ -375,8 +379,7 @@ CALLS = [
         _born_again,
         {
             "generations": count(high=7),
-            "distillation_losses": NONE | _LOSSES,
-            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_EDGES,
             "student_loss_weight": _LOSS_WEIGHT,
         },
         _fit_generations,
@@ -387,8 +390,7 @@ CALLS = [
         "schemes.MutualDistiller",
         _mutual,
         {
-            "distillation_losses": NONE | _LOSSES,
-            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_EDGES,
             **_OF_PEERS,
         },
         _fit_peers,
@@ -398,8 +400,7 @@ CALLS = [
         "schemes.OnlineEnsemble",
         _online,
         {
-            "distillation_losses": NONE | _LOSSES,
-            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_EDGES,
             **_OF_MIXTURES,
             **_OF_PEERS,
         },
@@ -411,8 +412,7 @@ CALLS = [
         _own_teacher,
         {
             "exits": NONE | sequence_of(one_of("stage1")),
-            "distillation_losses": NONE | _LOSSES,
-            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_EDGES,
             **_OF_PEERS,
         },
         _fit_peers,
@@ -431,8 +431,7 @@ CALLS = [
             "epochs": count(),
             "alpha": number(0, 1),
             "student_input": NONE,
-            "distillation_losses": NONE | _LOSSES,
-            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_EDGES,
             **_OF_PEERS,
         },
         _fit_peers,
@@ -444,8 +443,7 @@ CALLS = [
         {
             "decay": Rule(lambda value: number(0, 1).accepts(value) and value < 1),
             "student_input": NONE,
-            "distillation_losses": NONE | _LOSSES,
-            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_EDGES,
             **_OF_PEERS,
         },
         _fit_peers,
@@ -460,8 +458,7 @@ CALLS = [
             "alignment_weight": NONE | schedule_or_number(low=0),
             "teacher_input": NONE,
             "student_input": NONE,
-            "distillation_losses": NONE | _LOSSES,
-            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_EDGES,
             **_OF_PEERS,
         },
         _fit_domains,
@@ -494,8 +491,7 @@ CALLS = [
         "schemes.AdversariallyRobust",
         _robust,
         {
-            "distillation_losses": NONE | _LOSSES,
-            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_EDGES,
             **_OF_PEERS,
             **_OF_ATTACKS,
             # What a batch holds is only known in a step, where TensorFlow checks it.
@@ -544,8 +540,7 @@ CALLS = [
         _data_free,
         {
             "generator": NONE,
-            "distillation_losses": NONE | _LOSSES,
-            "distillation_loss_weights": NONE | schedule_or_number(low=0),
+            **_OF_EDGES,
             "one_hot_weight": number(low=0),
             "entropy_weight": number(low=0),
             "activation_weight": number(low=0),

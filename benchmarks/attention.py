@@ -12,18 +12,15 @@ benchmarks/results/attention.jsonl. The tables go to benchmarks/results/attentio
 the first seed to benchmarks/results/attention_TASK.png.
 """
 
-import argparse
-import pathlib
-
 import numpy as np
 from gain_arms import ALONE, ARMS, Arm
+from gain_options import RESULTS, parser_of
 from gain_tables import by_seed, of_last_settings, read, with_error
 from gain_tasks import TASKS, Options
 from gains import Teachers, run
 
 from keras_distill import losses
 
-RESULTS = pathlib.Path(__file__).parent / "results"
 KD, METHODS = "kd", ("at", "gat", "fma", "mip", "sals")
 # Test images that distances are measured on, and that are shown.
 MEASURED, SHOWN = 2_000, 6
@@ -202,14 +199,10 @@ def page(lines, tasks):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("digits", "mnist14", "noisy", "clutter"))
-    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser = parser_of(__doc__, ("digits", "mnist14", "noisy", "clutter"), seeds=5)
     parser.add_argument(
         "--shares", default=f"{losses.Balanced().share:g}", help="of balanced weights"
     )
-    parser.add_argument("--work", type=pathlib.Path, default=RESULTS / "gains_work")
     given = parser.parse_args()
     task = TASKS[given.task](Options(given.data_dir, given.work))
     path = RESULTS / "attention.jsonl"

@@ -212,23 +212,26 @@ def _copied(model):
     return copy
 
 
-def trained_teacher(task, number, work):
+def trained_teacher(task, number, work, seed=None):
     """Returns the teacher of a split, trained once and kept in a file.
 
     Args:
         task: `Task`.
         number: Number of the split.
         work: Folder of the file.
+        seed: Seed of another teacher than the usual one, whose seed is the number.
     """
     if task.load_teacher is not None:
         return task.load_teacher()
-    path = pathlib.Path(work) / f"{task.teacher_name}_teacher_{number}.keras"
+    name = f"{task.teacher_name}_teacher_{number}"
+    path = pathlib.Path(work) / f"{name if seed is None else f'{name}_{seed}'}.keras"
+    seed = number if seed is None else seed
     if not path.exists():
-        keras.utils.set_random_seed(number)
+        keras.utils.set_random_seed(seed)
         teacher = task.make_teacher()
         training, (x, y) = task.teacher_training, task.splits[number].teacher_data
-        order = order_of(len(y), training.updates, training.batch_size, [number, 0])
-        data = _part(x, y, order, 1, task.augment, [number, 1]).prefetch(4)
+        order = order_of(len(y), training.updates, training.batch_size, [seed, 0])
+        data = _part(x, y, order, 1, task.augment, [seed, 1]).prefetch(4)
         compiled(teacher, training).fit(data, epochs=1, shuffle=False, verbose=0)
         path.parent.mkdir(parents=True, exist_ok=True)
         teacher.save(path)

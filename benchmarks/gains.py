@@ -12,14 +12,13 @@ to benchmarks/results/gains_validation.md or gains_test.md.
 """
 
 import argparse
-import pathlib
 import time
 
 from gain_arms import ALONE, ARMS
+from gain_options import RESULTS, parser_of
 from gain_tables import ON, append, page, read
 from gain_tasks import TASKS, Options
 
-RESULTS = pathlib.Path(__file__).parent / "results"
 FIRST = (ALONE, "kd", "kd1", "kd_standardized", "dist")
 
 
@@ -141,14 +140,10 @@ def chosen_arms(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=TASKS)
-    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = parser_of(__doc__, TASKS)
     parser.add_argument("--arms", type=chosen_arms, default=list(FIRST), help=", ".join(ARMS))
     parser.add_argument("--teacher", help="file of a trained teacher, for cifar")
     parser.add_argument("--on", choices=ON, default="validation")
-    parser.add_argument("--work", type=pathlib.Path, default=RESULTS / "gains_work")
     given = parser.parse_args()
     task = TASKS[given.task](Options(given.data_dir, given.work, given.teacher))
     path = RESULTS / "gains.jsonl"

@@ -14,17 +14,14 @@ go to benchmarks/results/methods_test.md, or with `--on validation` to methods_v
 is what settings are chosen on.
 """
 
-import argparse
-import pathlib
-
 from gain_arms import ALONE, ARMS, BALANCED
+from gain_options import RESULTS, parser_of
 from gain_tables import ON, read
 from gain_tasks import TASKS, Options
 from gains import Teachers, run
 from method_arms import ADDED, COMPLETE, PUBLISHED, SHARE, MethodArm, methods_of, ways_of
 from method_tables import page
 
-RESULTS = pathlib.Path(__file__).parent / "results"
 WAYS = (PUBLISHED, BALANCED, ADDED)
 ALL = "all"
 
@@ -66,17 +63,13 @@ def names(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=[*(name for name in TASKS if name != "cifar"), ALL])
-    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = parser_of(__doc__, [*(name for name in TASKS if name != "cifar"), ALL])
     parser.add_argument("--methods", type=names, help="by default all that suit the task")
     parser.add_argument(
         "--ways", type=names, help=f"of {', '.join(WAYS)}; by default the first two"
     )
     parser.add_argument("--shares", type=names, default=[f"{SHARE:g}"], help="of balanced weights")
     parser.add_argument("--on", choices=ON, default="test")
-    parser.add_argument("--work", type=pathlib.Path, default=RESULTS / "gains_work")
     given = parser.parse_args()
     if set(given.ways or ()) - set(WAYS):
         parser.error(f"--ways: {given.ways}; known: {', '.join(WAYS)}")

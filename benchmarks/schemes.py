@@ -10,18 +10,15 @@ that is reported has the number of updates of the student alone. Finished runs a
 the tables are benchmarks/results/schemes_TASK.md.
 """
 
-import argparse
-import pathlib
-
 import keras
 import numpy as np
+from gain_options import RESULTS, parser_of
 from gain_tables import with_error
 from gain_tasks import TASKS, Options
 from gain_training import LABELS, accuracy, compiled, trained_teacher
 
 from keras_distill import Distiller, architectures, compare, schemes
 
-RESULTS = pathlib.Path(__file__).parent / "results"
 # Keras takes long over short epochs: copies of each image in one.
 COPIES = 10
 
@@ -78,7 +75,7 @@ def compared(task, work, seeds):
     """
     split, training = task.split_of(0), task.training
     teacher = trained_teacher(task, 0, work)
-    second = _second_teacher(task, work)
+    second = trained_teacher(task, 0, work, seed=100)
     x, y = (np.concatenate([part] * COPIES) for part in (split.x, split.y))
     epochs = round(training.updates * training.batch_size / len(y))
     comparison = compare(
@@ -96,22 +93,6 @@ def compared(task, work, seeds):
         directory=work / f"schemes_{task.name}",
     )
     return comparison, [accuracy(model, *split.test) for model in (teacher, second)]
-
-
-def _second_teacher(task, work):
-    """Returns a teacher that differs from the first in its initial weights and order of images."""
-    path = work / f"{task.teacher_name}_second_teacher.keras"
-    if not path.exists():
-        keras.utils.set_random_seed(100)
-        teacher, training = (
-            compiled(task.make_teacher(), task.teacher_training),
-            task.teacher_training,
-        )
-        x, y = task.splits[0].teacher_data
-        epochs = round(training.updates * training.batch_size / len(y))
-        teacher.fit(x, y, batch_size=training.batch_size, epochs=epochs, verbose=0)
-        teacher.save(path)
-    return keras.models.load_model(path)
 
 
 def page(task, comparison, teachers, seeds):
@@ -142,11 +123,7 @@ def page(task, comparison, teachers, seeds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("digits", "mnist14"))
-    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--work", type=pathlib.Path, default=RESULTS / "gains_work")
+    parser = parser_of(__doc__, ("digits", "mnist14"))
     given = parser.parse_args()
     task = TASKS[given.task](Options(given.data_dir, given.work))
     comparison, teachers = compared(task, given.work, given.seeds)

@@ -10,20 +10,18 @@ initial weights and batches. Only these see the test images. Finished seeds are 
 benchmarks/results/tuned.jsonl, the table is benchmarks/results/tuned.md.
 """
 
-import argparse
-import pathlib
 import time
 
 import keras
 import numpy as np
 from gain_arms import ALONE, ARMS
+from gain_options import RESULTS, parser_of
 from gain_tables import append, read, with_error
 from gain_tasks import TASKS, Options
 from gain_training import LABELS, accuracy, train_students, trained_teacher
 
 from keras_distill import tuning
 
-RESULTS = pathlib.Path(__file__).parent / "results"
 TRIALS, FOLDS, STUDENTS = 12, 3, 3
 DEFAULT, TUNED = "auto", "tuned"
 # Copies of each image in an epoch, always in the same fold: Keras takes long over short epochs.
@@ -124,11 +122,7 @@ def table(lines):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", choices=("digits", "mnist14"))
-    parser.add_argument("--data-dir", help="folder of tensorflow-datasets")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--work", type=pathlib.Path, default=RESULTS / "gains_work")
+    parser = parser_of(__doc__, ("digits", "mnist14"))
     given = parser.parse_args()
     task = TASKS[given.task](Options(given.data_dir, given.work))
     path = RESULTS / "tuned.jsonl"

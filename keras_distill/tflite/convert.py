@@ -26,6 +26,7 @@ from keras_distill.tflite import converter, formats, inputs, subprocesses
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
+from keras_distill.tflite.runtime import trial
 
 _LONGEST = 24 * 3600.0
 _RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
@@ -44,7 +45,9 @@ def export_tflite(
     """Converts a Keras model to a TensorFlow Lite file for a target.
 
     The batch is fixed to 1, only builtin operators are allowed, and the result is checked before it
-    is written. For microcontrollers it carries a memory plan where that makes the arena smaller.
+    is written: by the rules of `lint`, and for microcontrollers by running it once on TensorFlow
+    Lite Micro where that is installed (extra `micro`). For microcontrollers it carries a memory
+    plan where that makes the arena smaller.
     Conversion runs in a subprocess, because some models crash the converter; the subprocess is
     reused for 10 s.
 
@@ -101,15 +104,19 @@ def export_tflite(
         }
         (job / "settings.json").write_text(json.dumps(settings))
         content = _run_converter(job, model, time_limit)
-    findings = lint_module.lint(schema.parse(content), target, quantization)
+    graph = schema.parse(content)
+    findings = lint_module.lint(graph, target, quantization)
     errors = [finding for finding in findings if finding.severity == "error"]
+    if target != "mobile" and not errors:
+        content = memory_plan.with_plan(content)
+        errors = trial.findings(content, graph)
     if errors:
         listed = "\n".join(f"- {line}" for line in lint_module.summarize(errors))
         raise ValueError(
             f"This model with quantization={quantization!r} would not run on target={target!r}, "
             f"so {path} was not written:\n{listed}"
         )
-    write_whole(path, content if target == "mobile" else memory_plan.with_plan(content))
+    write_whole(path, content)
     return TFLiteModel(path, quantization, target)
 
 

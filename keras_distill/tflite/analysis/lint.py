@@ -10,6 +10,9 @@ _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"
 _CASTS = ("QUANTIZE", "DEQUANTIZE", "CAST")
 # Infinity has a meaning in these: what a mask leaves out, what a padding never chooses.
 _MASKING = ("ADD", "MAXIMUM", "MINIMUM", "PADV2", "SELECT", "SELECT_V2")
+# What has kernels for integers, in place of what doesn't.
+_SMOOTH = "Use relu, silu or hard_silu in place of softplus, mish, exp and log"
+_WITH_INTEGER_KERNELS = {"EXP": _SMOOTH, "LOG": _SMOOTH}
 # What remains of a batch or another axis whose size was left open.
 _RUN_TIME_SHAPES = ("SHAPE", "FILL")
 # The kernels multiply the softmax's input scale by its inverse, and need the product above 1.
@@ -81,7 +84,12 @@ def summarize(findings):
     ]
 
 
-def _place(operator):
+def place_of(operator):
+    """Returns where an operator stands, named after the Keras layer where that is known.
+
+    Args:
+        operator: `Operator`.
+    """
     name = operator.outputs[0].name if operator.outputs else ""
     return f"{operator.name} {name.split(';')[0]!r}"
 
@@ -93,7 +101,7 @@ def _custom(graph):
                 "custom-operator",
                 "error",
                 f"{operator.name} is no builtin operator",
-                _place(operator),
+                place_of(operator),
                 "Replace the Keras layer by one made of builtin operations.",
             )
 
@@ -112,7 +120,7 @@ def _not_finite(graph):
                 "not-finite",
                 "warning" if masks and tensor.is_constant else "error",
                 f"the {part} of {tensor.name!r} hold {' and '.join(tensor.not_finite)}",
-                _place(operator),
+                place_of(operator),
                 "Train the model again, or take weights from before its training diverged.",
             )
 
@@ -133,16 +141,37 @@ def _unsupported(graph, target):
     known = operators.BY_TARGET[target]
     title = "current TensorFlow Lite Micro" if target == "mcu" else "the Arduino libraries"
     for operator in graph.operators:
-        if not operator.is_custom and operator.name not in known:
+        if operator.is_custom:
+            continue
+        if operator.name not in known:
             yield Finding(
                 "unsupported-operator",
                 "error",
                 f"{title} can't run {operator.name}",
-                _place(operator),
+                place_of(operator),
                 'Use another layer, or target="mobile".'
                 if operator.name not in operators.MICRO
                 else 'Use another layer, or target="mcu" on a board with current TFLM.',
             )
+        elif foreign := operators.foreign_tensor(operator, known):
+            tensor, dtypes = foreign
+            yield Finding(
+                "unsupported-type",
+                "error",
+                f"{title} can run {operator.name} on {' and '.join(dtypes)} only, not on "
+                f"{tensor.dtype}",
+                place_of(operator),
+                _way_out_of_type(operator, tensor, dtypes),
+            )
+
+
+def _way_out_of_type(operator, tensor, dtypes):
+    advice = _WITH_INTEGER_KERNELS.get(operator.name, "Use another layer")
+    if operators.foreign_tensor(operator, operators.MICRO) is None:
+        return f'{advice}, or target="mcu" on a board with current TFLM.'
+    if tensor.dtype in ("int8", "int16") and "float32" in dtypes:
+        return f'{advice}, or quantization=None, or target="mobile".'
+    return f'{advice}, or target="mobile".'
 
 
 def _unquantized_kinds(graph):
@@ -153,7 +182,7 @@ def _unquantized_kinds(graph):
                 "float16",
                 "error",
                 "TensorFlow Lite Micro has no float16",
-                _place(operator),
+                place_of(operator),
                 'Export with quantization="int8" or None.',
             )
         is_hybrid = operator.name in _WEIGHTED and len(data) > 1 and data[0].dtype == "float32"
@@ -162,7 +191,7 @@ def _unquantized_kinds(graph):
                 "hybrid",
                 "error",
                 "TensorFlow Lite Micro can't multiply float activations with int8 weights",
-                _place(operator),
+                place_of(operator),
                 'Export with quantization="int8" and representative_data.',
             )
 
@@ -178,7 +207,7 @@ def _float_islands(graph):
                 "float-island",
                 "warning",
                 f"{operator.name} computes in float inside an integer model",
-                _place(operator),
+                place_of(operator),
                 "Replace the layer by one with integer kernels: BatchNormalization for "
                 "LayerNormalization, ReLU for GELU.",
             )
@@ -193,7 +222,7 @@ def _vanishing_softmax(graph):
                 "error",
                 f"the softmax's inputs are all but equal (quantization scale {scales[0]:.1g}), and "
                 "the interpreters end their process on that",
-                _place(operator),
+                place_of(operator),
                 "Train the model first, or look for why its logits are near zero on the "
                 "representative data.",
             )
@@ -220,7 +249,7 @@ def _left_in_float(graph):
                 "left-in-float",
                 "warning",
                 "dynamic range quantization leaves weights of fewer than 1,024 elements in float",
-                _place(operator),
+                place_of(operator),
                 'Export with quantization="int8" and representative_data to have all of them in '
                 "8 bits.",
             )
@@ -233,7 +262,7 @@ def _run_time_shapes(graph):
                 "run-time-shape",
                 "error",
                 f"{operator.name} computes a shape at run time, which needs a dynamic arena",
-                _place(operator),
+                place_of(operator),
                 "Build the model with fixed shapes and export it with "
                 "keras_distill.export_tflite, which fixes the batch.",
             )
@@ -246,7 +275,7 @@ def _states(graph):
                 "state",
                 "error",
                 "the model keeps a variable between its calls, which the arena doesn't hold",
-                _place(operator),
+                place_of(operator),
                 "Make the state an input and an output of the model.",
             )
 
@@ -262,7 +291,7 @@ def _scaled_relu6(graph):
                 "error",
                 "TensorFlow Lite Micro's RELU6 ignores that its output has another scale than its "
                 "input, and gives silently wrong answers",
-                _place(operator),
+                place_of(operator),
                 "Put the ReLU6 right after a convolution, a dense layer or an addition, which then "
                 "does its work; or use ReLU.",
             )
@@ -275,6 +304,6 @@ def _dense_per_channel(graph):
                 "dense-per-channel",
                 "error",
                 "the older Arduino forks ignore per-channel scales of Dense and give wrong answers",
-                _place(operator),
+                place_of(operator),
                 'Export with keras_distill.export_tflite(..., target="arduino").',
             )

@@ -14,16 +14,15 @@ class Library:
 
     Args:
         header: Header that makes the Arduino IDE find it; empty where it is built in.
-        operators: Names of the operators that it can add.
-        dtypes: Types of inputs and outputs that its kernels compute with.
+        operators: Dictionary from the operators that it can add to the types that each takes;
+            `None` for all.
         architectures: Boards that it is for, as `library.properties` names them.
         target: Lint target whose rules hold for it.
         install: How to get it, in one sentence.
     """
 
     header: str
-    operators: frozenset
-    dtypes: tuple
+    operators: dict
     architectures: str
     target: str
     install: str
@@ -33,7 +32,6 @@ LIBRARIES = {
     "Chirale_TensorFLowLite": Library(
         header="Chirale_TensorFlowLite.h",
         operators=operators.ARDUINO,
-        dtypes=packing.DTYPES,
         # It runs on ESP32 too, but there the board package has the same headers built in.
         architectures="mbed_nano,mbed_nicla,mbed_portenta,mbed_giga",
         target="arduino",
@@ -42,7 +40,6 @@ LIBRARIES = {
     "Harvard_TinyMLx": Library(
         header="TensorFlowLite.h",
         operators=operators.HARVARD,
-        dtypes=("int8", "float32"),
         architectures="mbed_nano",
         target="arduino",
         install="Install the library **Harvard_TinyMLx** from the library manager.",
@@ -50,7 +47,6 @@ LIBRARIES = {
     "esp-tflite-micro": Library(
         header="",
         operators=operators.MICRO,
-        dtypes=packing.DTYPES,
         architectures="esp32",
         target="mcu",
         install="Nothing else is needed: the board package esp32, version 3 or newer, has "
@@ -130,9 +126,12 @@ def lacking(tflite_model, library):
     names = [name for name in tflite_model.operators if name not in known.operators]
     if names:
         return f"the operator{'s' * (len(names) > 1)} {', '.join(names)}"
-    dtypes = {info.dtype for info in (*tflite_model.inputs, *tflite_model.outputs)}
-    foreign = sorted(dtypes - set(known.dtypes))
-    return f"kernels for {', '.join(foreign)}" if foreign else ""
+    kernels = {
+        f"{foreign[0].dtype} {operator.name}"
+        for operator in tflite_model.graph.operators
+        if (foreign := operators.foreign_tensor(operator, known.operators))
+    }
+    return f"kernels for {', '.join(sorted(kernels))}" if kernels else ""
 
 
 def _check_library(tflite_model, library):

@@ -20,7 +20,16 @@ _TIMEOUT_SECONDS = 3600.0
 
 
 class MicroError(RuntimeError):
-    """TensorFlow Lite Micro can't run a model; the message says why."""
+    """TensorFlow Lite Micro can't run a model; the message says why.
+
+    Args:
+        message: The reason.
+        node: Tuple of name and number of the operator at which it stops, or `None`.
+    """
+
+    def __init__(self, message, node=None):
+        super().__init__(message)
+        self.node = node
 
 
 def is_available():
@@ -114,6 +123,19 @@ def runs_in_arena(content, arena_bytes):
     return bool(_work("fits", content, {}, arena_bytes=int(arena_bytes))["fits"])
 
 
+def run_once(content):
+    """Runs a model once, on zeros, in whatever arena it needs.
+
+    Args:
+        content: The file's bytes.
+
+    Raises:
+        ImportError: If tflite-micro isn't installed.
+        MicroError: If it can't run the model.
+    """
+    _work("once", content, {})
+
+
 def recommended_arena(minimum):
     """Returns the arena for a sketch: 5 % and 1 KiB above the minimum, in whole KiB.
 
@@ -149,7 +171,11 @@ def _work(task, content, arrays, **settings):
             raise MicroError(str(error)) from error
         answer = folder / "answer.npz"
         if result.returncode != 0 or not answer.is_file():
-            raise MicroError(_reason(result.stderr, result.returncode))
+            failed = re.search(r"Node (\w+) \(number (\d+)\) failed", result.stderr)
+            raise MicroError(
+                _reason(result.stderr, result.returncode),
+                failed and (failed[1], int(failed[2])),
+            )
         with np.load(answer, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 

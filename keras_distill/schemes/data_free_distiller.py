@@ -26,6 +26,7 @@ from keras_distill.schemes.generated_images import (
 )
 from keras_distill.schemes.synthesis import image_shape
 from keras_distill.training.checks import Checks
+from keras_distill.training.trackers import update_means
 
 # The key of a batch of noise, by which it isn't taken for a batch of images.
 _NOISE = "noise_of_generator"
@@ -290,9 +291,9 @@ class DataFreeDistiller(Distiller):
             own = {tracker.name for tracker in self.generator_trackers}
             logs = super()._logs(batch, forwards, parts)
             return {name: value for name, value in logs.items() if name not in own}
-        parts, size = dict(parts), ops.shape(batch.x[_NOISE])[0]
-        for tracker in self.generator_trackers:
-            tracker.update_state(parts.pop(tracker.name), sample_weight=size)
+        parts = dict(parts)
+        own = {tracker.name: parts.pop(tracker.name) for tracker in self.generator_trackers}
+        update_means(self.generator_trackers, own, batch.x)
         return super()._logs(batch, forwards, parts)
 
     @property

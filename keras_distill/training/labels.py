@@ -22,6 +22,7 @@ from keras_distill._compat import flat_by_output, mask_of, metrics_by_output, se
 from keras_distill.arguments import shown
 from keras_distill.losses.masks import both, with_rank
 from keras_distill.training.replicas import mean_over_replicas, replicas
+from keras_distill.training.tracing import without_variables
 
 
 class BatchLabels:
@@ -154,13 +155,14 @@ class BatchLabels:
             compiled: Keras's metric that holds them.
         """
         y = self.y
-        if not compiled.built:
-            compiled.build(y, self._output)
-        if all(has is None for has in self._has_label):
-            compiled.update_state(y, self._output, _or_none(self.weights))
-            return
-        with self.only_labeled():
-            _update_each(compiled, y, self._output, self.weights, self._has_label)
+        with without_variables():
+            if not compiled.built:
+                compiled.build(y, self._output)
+            if all(has is None for has in self._has_label):
+                compiled.update_state(y, self._output, _or_none(self.weights))
+                return
+            with self.only_labeled():
+                _update_each(compiled, y, self._output, self.weights, self._has_label)
 
 
 def labeled(labels, output, kind, ignore_class=None):

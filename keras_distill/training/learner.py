@@ -10,6 +10,7 @@ from keras_distill import _compat
 from keras_distill.training.labels import BatchLabels
 from keras_distill.training.outputs import Outputs
 from keras_distill.training.replicas import replicas
+from keras_distill.training.tracing import without_variables
 from keras_distill.training.validation import warn_about_from_logits
 
 LABELS, DISTILLATION, TOTAL = "student_loss", "distillation_loss", "total_loss"
@@ -106,7 +107,7 @@ class Learner:
         if batch.y is None or compiled is None:
             return None
         weights = labels.weights_over_replicas(batch.sample_weight)
-        with labels.only_labeled():
+        with labels.only_labeled(), without_variables():
             value = compiled(labels.y, output, weights)
         # Keras has divided by the number of replicas; the update does so for all parts.
         return ops.cast(value, "float32") * replicas()

@@ -16,6 +16,7 @@ from keras_distill.training.edge import weighed
 from keras_distill.training.examination import RememberedData, examined
 from keras_distill.training.gradient_ratios import MeasuringTimes
 from keras_distill.training.learner import DISTILLATION, LABELS, Batch, shown_metrics
+from keras_distill.training.trackers import update_means
 
 
 class StepModel(ConnectedModel, checks.WatchedModel):
@@ -309,11 +310,8 @@ class StepModel(ConnectedModel, checks.WatchedModel):
         super()._maybe_symbolic_build(iterator, data_batch)
 
     def _logs(self, batch, forwards, parts):
-        batch_size = ops.shape(keras.tree.flatten(batch.x)[0])[0]
         trackers = [each for learner in self._learners for each in learner.trackers]
-        by_name = {tracker.name: tracker for tracker in (_compat.loss_tracker(self), *trackers)}
-        for name, value in parts.items():
-            by_name[name].update_state(value, sample_weight=batch_size)
+        update_means([_compat.loss_tracker(self), *trackers], parts, batch.x)
         outputs = {each.name: forwards[each.branch].output for each in self._learners}
         y_pred = outputs if self._are_named else outputs[""]
         return self.compute_metrics(batch.x, batch.y, y_pred, sample_weight=batch.sample_weight)

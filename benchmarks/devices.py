@@ -5,8 +5,7 @@ Run: python benchmarks/devices.py [--inputs 1000] [--models ResNet-8 ...]
 Each model, with random weights, is exported for the older Arduino forks too. Then:
 - its answers on random inputs, TensorFlow Lite Micro against LiteRT's reference kernels, in steps;
 - its smallest arena, bisected, against the tensors that live together (live_bytes) plus what
-  TensorFlow Lite Micro keeps for itself (persistent_bytes); that 64 bytes less fail; that the
-  sketch's constant works;
+  TensorFlow Lite Micro keeps for itself (persistent_bytes); that 64 bytes less fail;
 - the arena without the plan that the export puts into the file where it helps;
 - the seconds that the export and `report()` took.
 Writes benchmarks/results/devices.md.
@@ -117,8 +116,6 @@ def measure(make, inputs):
         "ratio": arena / (report.live_bytes + report.persistent_bytes),
         "unplanned": micro.minimum_arena(without_plan(result.content)),
         "less fails": not micro.runs_in_arena(result.content, arena - 64),
-        "constant": report.arena_constant,
-        "constant works": micro.runs_in_arena(result.content, report.arena_constant),
         "lint": len(result.lint()),
         "export": exported - start,
         "report": reported - exported,
@@ -138,18 +135,17 @@ def main():
         "TensorFlow Lite Micro keeps for itself.",
         "",
         "| model | parameters | MACs | steps | beyond 1 | arena | tensors + own | arena / bound | "
-        "without plan | 64 B less | sketch's constant | lint | export, s | report, s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "without plan | 64 B less | lint | export, s | report, s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name in options.models:
         one = measure(MODELS[name], options.inputs)
         fails = "fails" if one["less fails"] else "works"
-        works = "works" if one["constant works"] else "fails"
         lines.append(
             f"| {name} | {one['parameters']:,} | {one['MACs']:,} | {one['steps']} | "
             f"{one['beyond']:.0f} | "
             f"{one['arena']:,} | {one['tensors']:,} + {one['own']:,} | {one['ratio']:.3f} | "
-            f"{one['unplanned']:,} | {fails} | {one['constant']:,} {works} | {one['lint']} | "
+            f"{one['unplanned']:,} | {fails} | {one['lint']} | "
             f"{one['export']:.1f} | {one['report']:.1f} |"
         )
         print(lines[-1], flush=True)

@@ -7,12 +7,8 @@ set(CMAKE_CXX_COMPILER arm-none-eabi-g++)
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 
 set(CPU_FLAGS "-mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fpv4-sp-d16" CACHE STRING "Processor")
-set(LINKER_SCRIPT "" CACHE FILEPATH "Memory map of the board")
 
 set(CMAKE_CXX_FLAGS_INIT "${CPU_FLAGS} -ffunction-sections -fdata-sections -fno-threadsafe-statics")
 # Semihosting: printf and the exit status reach the debugger or QEMU.
-set(CMAKE_EXE_LINKER_FLAGS_INIT "--specs=rdimon.specs -Wl,--gc-sections")
-if(LINKER_SCRIPT)
-  string(APPEND CMAKE_EXE_LINKER_FLAGS_INIT " -T ${LINKER_SCRIPT}")
-endif()
+set(CMAKE_EXE_LINKER_FLAGS_INIT "--specs=rdimon.specs -nostartfiles -Wl,--gc-sections")
 set(CMAKE_EXECUTABLE_SUFFIX_CXX ".elf")

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
+${arena_includes}
 namespace ${namespace} {
 
 // How the model holds its numbers: value = scale * (number - zero point).
@@ -15,8 +15,8 @@ using Output = ${output_type};
 constexpr size_t kInputSize = ${input_size};  // shape ${input_shape}
 constexpr size_t kOutputSize = ${output_size};  // shape ${output_shape}
 
-// Measured: the smallest arena that works, with some headroom.
-constexpr size_t kArenaSize = ${arena_bytes};
+// The smallest arena that is expected to work on this processor, with some headroom.
+${arena_size}
 
 // Names of the classes, one per output value.
 extern const char* const kLabels[kOutputSize];

@@ -389,7 +389,8 @@ def _device_text(result):
     operators = ", ".join(f"{count} x {name}" for name, count in report.operators.items())
     return (
         f"{report.macs:,} multiply-accumulates per image; {operators}. The smallest arena that "
-        f"works is {report.arena_bytes:,} B, and the sketch gets {report.arena_constant:,} B. On "
+        f"works on this computer is {report.arena_bytes:,} B, and a program on Cortex-M gets "
+        f"{report.arena_constant:,} B. On "
         f"{check.samples} test images TensorFlow Lite Micro differs from LiteRT's reference "
         f"kernels by at most {check.max_steps_tflm} quantization steps."
     )

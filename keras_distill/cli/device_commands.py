@@ -328,7 +328,10 @@ def run_boards(options):
             )
     for name, board in BOARDS.items():
         verdict = f"  {fits[name] or 'fits'}" if fits else ""
-        memory = f"{board.sram // 1024:>5} KiB SRAM {board.flash // 1024:>6} KiB flash"
+        memory = (
+            f"{board.sram // 1024:>5} KiB SRAM {board.usable_arena // 1024:>4} KiB for an arena "
+            f"{board.flash // 1024:>6} KiB flash"
+        )
         print(f"{name:<28}{board.title:<38}{memory}{verdict}")
     return 0
 

@@ -201,4 +201,5 @@ def test_the_interpreters_own_account_of_the_arena_is_too_small(tmp_path):
     assert told < report.arena_bytes - 64
     assert micro.runs_in_arena(result.content, report.arena_bytes)
     assert not micro.runs_in_arena(result.content, told)
-    assert micro.runs_in_arena(result.content, report.arena_constant)
+    # A board has shorter pointers and plans in less.
+    assert report.expected_arenas["cmsis-nn"] < report.arena_bytes

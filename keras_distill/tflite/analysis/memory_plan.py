@@ -11,6 +11,8 @@ ALIGNMENT = 16
 # The name by which TensorFlow Lite Micro finds a plan in a file.
 METADATA_NAME = "OfflineMemoryAllocation"
 _FORMAT_VERSION = 1
+# Version, number of the subgraph, number of tensors.
+_HEADER_VALUES = 3
 _AT_RUN_TIME = -1
 _ATTEMPTS = 2_000
 # In small models other things than tensors fill the arena; a plan costs flash.
@@ -39,6 +41,44 @@ def with_plan(content):
     return schema.with_metadata(content, METADATA_NAME, encode(graph, places))
 
 
+def bytes_with(graph, offsets, scratch):
+    """Returns the bytes that TensorFlow Lite Micro plans for tensors and scratch buffers.
+
+    Scratch buffers are placed with the tensors, where the plan of a file leaves room.
+
+    Args:
+        graph: `Graph` without branches or loops.
+        offsets: Offsets of the tensors that a file plans, as of `planned_offsets`.
+        scratch: List of tuples with the bytes of each operator's scratch buffers.
+
+    Returns:
+        Bytes from the lowest to the highest.
+    """
+    tensors = _blocks(graph, in_place=False)
+    fixed = [(block, offsets[block.indices[0]]) for block in tensors if block.indices[0] in offsets]
+    requests = [(step, size) for step, sizes in enumerate(scratch) for size in sizes]
+    buffers = [
+        costs.Lifetime((graph.tensor_count + number,), _aligned(size), step, step)
+        for number, (step, size) in enumerate(requests)
+    ]
+    free = [block for block in tensors if block.indices[0] not in offsets] + buffers
+    return _height(_place(sorted(free, key=_largest_first), fixed))
+
+
+def planned_offsets(content):
+    """Returns the offsets of the tensors that a file plans.
+
+    Args:
+        content: The file's bytes.
+
+    Returns:
+        Dictionary from the index of a tensor to its offset; empty without a plan.
+    """
+    plan = schema.metadata(content).get(METADATA_NAME, b"")
+    values = struct.unpack(f"<{len(plan) // 4}i", plan)[_HEADER_VALUES:]
+    return {index: offset for index, offset in enumerate(values) if offset != _AT_RUN_TIME}
+
+
 def usual_bytes(graph):
     """Returns the bytes of a graph's tensors as TensorFlow Lite Micro places them by itself.
 
@@ -51,16 +91,24 @@ def usual_bytes(graph):
 def _blocks(graph, in_place=True):
     """Returns the lifetimes of a graph, sizes aligned, in the order in which TFLM places them."""
     blocks = [
-        dataclasses.replace(life, size=-(-life.size // ALIGNMENT) * ALIGNMENT)
+        dataclasses.replace(life, size=_aligned(life.size))
         for life in costs.lifetimes(graph, in_place)
         if life.size
     ]
-    return sorted(blocks, key=lambda block: (-block.size, -block.indices[0]))
+    return sorted(blocks, key=_largest_first)
 
 
-def _place(blocks):
+def _aligned(size):
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _largest_first(block):
+    return -block.size, -block.indices[0]
+
+
+def _place(blocks, fixed=()):
     """Gives each block the lowest place that is free; returns pairs of block and offset."""
-    placed = []
+    placed = sorted(fixed, key=lambda pair: pair[1])
     for block in blocks:
         offset = 0
         for other, start in placed:

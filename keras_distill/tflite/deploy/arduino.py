@@ -4,8 +4,14 @@ import dataclasses
 
 from keras_distill.arguments import check_choice
 from keras_distill.tflite.analysis import operators
-from keras_distill.tflite.deploy import cpp, golden, packing, project_folder, projects
-from keras_distill.tflite.runtime import micro
+from keras_distill.tflite.deploy import (
+    arena_size,
+    cpp,
+    golden,
+    packing,
+    project_folder,
+    projects,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +24,8 @@ class Library:
             `None` for all.
         architectures: Boards that it is for, as `library.properties` names them.
         target: Lint target whose rules hold for it.
+        kernels: Its library of kernels, a name of `KERNELS` in `analysis.arena`.
+        special: Processors whose kernels need another arena, as `arena_size.find` names them.
         install: How to get it, in one sentence.
     """
 
@@ -25,7 +33,9 @@ class Library:
     operators: dict
     architectures: str
     target: str
+    kernels: str
     install: str
+    special: tuple = ()
 
 
 LIBRARIES = {
@@ -35,6 +45,7 @@ LIBRARIES = {
         # It runs on ESP32 too, but there the board package has the same headers built in.
         architectures="mbed_nano,mbed_nicla,mbed_portenta,mbed_giga",
         target="arduino",
+        kernels="cmsis-nn-2023",
         install="Install the library **Chirale_TensorFLowLite** from the library manager.",
     ),
     "Harvard_TinyMLx": Library(
@@ -42,6 +53,7 @@ LIBRARIES = {
         operators=operators.HARVARD,
         architectures="mbed_nano",
         target="arduino",
+        kernels="cmsis-nn-2023",
         install="Install the library **Harvard_TinyMLx** from the library manager.",
     ),
     "esp-tflite-micro": Library(
@@ -49,6 +61,8 @@ LIBRARIES = {
         operators=operators.MICRO,
         architectures="esp32",
         target="mcu",
+        kernels="esp-nn",
+        special=("esp-nn-s3",),
         install="Nothing else is needed: the board package esp32, version 3 or newer, has "
         "TensorFlow Lite Micro built in.",
     ),
@@ -109,9 +123,15 @@ def export(tflite_model, folder, labels=None, samples=None, name=None, library=N
         samples=samples,
         name=name,
     )
-    arena = micro.recommended_arena(micro.minimum_arena(package.content))
+    known = [LIBRARIES[library]] if library else LIBRARIES.values()
+    size = arena_size.find(
+        package,
+        tflite_model.graph,
+        kernels=tuple(one.kernels for one in known),
+        special=tuple(name for one in known for name in one.special),
+    )
     runtime = _runtime(library, lacking(tflite_model, _HARVARD))
-    files = _files(package, arena, runtime)
+    files = _files(package, size, runtime)
     return project_folder.write(folder, package.kind, files, editable=[_input_file(package)])
 
 
@@ -168,8 +188,8 @@ def _runtime(library, harvard_lacks):
     }
 
 
-def _files(package, arena_bytes, runtime):
-    values = {**cpp.values(package, arena_bytes), **runtime}
+def _files(package, size, runtime):
+    values = {**cpp.values(package, size), **runtime}
     name = package.name
     templates = {
         "library.properties": "library.properties",
@@ -177,7 +197,7 @@ def _files(package, arena_bytes, runtime):
         f"examples/{name}/{name}.ino": "example.ino",
         _input_file(package): "read_input.ino",
     }
-    sources = cpp.sources(package, arena_bytes, runtime["includes"])
+    sources = cpp.sources(package, size, runtime["includes"])
     return {
         **{f"src/{file}": text for file, text in sources.items()},
         **{path: projects.fill(f"arduino/{file}", values) for path, file in templates.items()},

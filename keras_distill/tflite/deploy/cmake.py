@@ -1,7 +1,16 @@
 """A plain C++ project from a TensorFlow Lite file, for Linux and for Cortex-M."""
 
-from keras_distill.tflite.deploy import cpp, golden, packing, project_folder, projects
-from keras_distill.tflite.runtime import micro
+from keras_distill.tflite.deploy import (
+    arena_size,
+    cpp,
+    golden,
+    packing,
+    project_folder,
+    projects,
+)
+
+# What a Cortex-M needs before main(), and the memory maps of an emulated and a real board.
+_BOARD_FILES = ("startup.cpp", "sections.ld", "mps2-an386.ld", "nrf52840.ld")
 
 
 def export(tflite_model, folder, labels=None, samples=None, name=None):
@@ -32,15 +41,22 @@ def export(tflite_model, folder, labels=None, samples=None, name=None):
         samples=samples,
         name=name,
     )
-    arena = micro.recommended_arena(micro.minimum_arena(package.content))
-    values = cpp.values(package, arena)
-    sources = cpp.sources(package, arena)
+    size = arena_size.find(
+        package,
+        tflite_model.graph,
+        kernels=("reference", "cmsis-nn"),
+        special=("cmsis-nn-vector",),
+        on_computer=True,
+    )
+    values = cpp.values(package, size)
+    sources = cpp.sources(package, size)
     return project_folder.write(
         folder,
         package.kind,
         {
             "CMakeLists.txt": projects.source("cmake/CMakeLists.txt"),
             "arm-none-eabi.cmake": projects.source("cmake/arm-none-eabi.cmake"),
+            **{f"boards/{file}": projects.source(f"cmake/boards/{file}") for file in _BOARD_FILES},
             "main.cpp": projects.fill("cmake/main.cpp", values),
             projects.README: projects.fill("cmake/README.md", values),
             **{f"src/{file}": text for file, text in sources.items()},

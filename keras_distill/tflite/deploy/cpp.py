@@ -17,12 +17,12 @@ _TEMPLATES = {
 _FIELDS = {"int8": "data.int8", "int16": "data.i16", "float32": "data.f"}
 
 
-def sources(package, arena_bytes, includes=""):
+def sources(package, size, includes=""):
     """Returns the C++ sources of a model.
 
     Args:
         package: `Package`.
-        arena_bytes: Size of the arena in bytes.
+        size: `ArenaSize`.
         includes: Lines that bring in TensorFlow Lite Micro, where a board needs any.
 
     Returns:
@@ -31,19 +31,19 @@ def sources(package, arena_bytes, includes=""):
     Raises:
         ValueError: If TensorFlow Lite Micro lacks an operator.
     """
-    texts = {**values(package, arena_bytes), "includes": includes}
+    texts = {**values(package, size), "includes": includes}
     return {
         f"{texts['namespace']}{ending}": projects.fill(f"cpp/{template}", texts)
         for ending, template in _TEMPLATES.items()
     }
 
 
-def values(package, arena_bytes):
+def values(package, size):
     """Returns what fills in the sources, sketches and READMEs of a model.
 
     Args:
         package: `Package`.
-        arena_bytes: Size of the arena in bytes.
+        size: `ArenaSize`.
 
     Returns:
         Dictionary from name to text.
@@ -56,7 +56,9 @@ def values(package, arena_bytes):
         "summary": package.summary,
         "model_bytes": len(package.content),
         "model_data": source_literals.c_bytes(package.content),
-        "arena_bytes": arena_bytes,
+        "arena_bytes": size.usual,
+        "arena_includes": size.includes,
+        "arena_size": size.declaration(),
         "input_size": package.input_size,
         "output_size": package.output_size,
         "input_shape": packing.shape_text(package.input),

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import math
 import pathlib
 import re
 
@@ -10,10 +9,8 @@ import numpy as np
 
 from keras_distill.files import temporary_folder
 from keras_distill.tflite import subprocesses
+from keras_distill.tflite.analysis.arena import Measured
 
-# Room for the wheel's 64-bit pointers is in the minimum already; this is headroom for the sketch.
-HEADROOM_RATIO = 1.05
-HEADROOM_BYTES = 1024
 _SCRIPT = pathlib.Path(__file__).with_name("micro_process.py")
 # An hour, as for a conversion: some hundred samples of a large model take minutes.
 _TIMEOUT_SECONDS = 3600.0
@@ -89,25 +86,24 @@ def minimum_arena(content):
         ImportError: If tflite-micro isn't installed.
         MicroError: If it can't run the model in any arena.
     """
-    return measure_arena(content)[0]
+    return measure_arena(content).minimum
 
 
 def measure_arena(content):
-    """Finds the smallest arena, and the part of it that holds the interpreter's own records.
+    """Finds the smallest arena, and its parts as the interpreter accounts for them.
 
     Args:
         content: The file's bytes.
 
     Returns:
-        Tuple of numbers of bytes: the arena, as of `minimum_arena`, and the part of it that holds
-        no tensors but the interpreter's own records of them, as the interpreter accounts for it.
+        `Measured`: the arena, as of `minimum_arena`, the part of it for tensors and scratch
+        buffers, and the part for the interpreter's own records.
 
     Raises:
         ImportError: If tflite-micro isn't installed.
         MicroError: If it can't run the model in any arena.
     """
-    answer = _work("arena", content, {})
-    return int(answer["arena"]), int(answer["persistent"])
+    return Measured(*(int(count) for count in _work("arena", content, {})["arena"]))
 
 
 def runs_in_arena(content, arena_bytes):
@@ -134,21 +130,6 @@ def run_once(content):
         MicroError: If it can't run the model.
     """
     _work("once", content, {})
-
-
-def recommended_arena(minimum):
-    """Returns the arena for a sketch: 5 % and 1 KiB above the minimum, in whole KiB.
-
-    Args:
-        minimum: Smallest arena that works, in bytes.
-
-    Example:
-
-    ```python
-    assert recommended_arena(2000) == 4096
-    ```
-    """
-    return math.ceil((minimum * HEADROOM_RATIO + HEADROOM_BYTES) / 1024) * 1024
 
 
 def _work(task, content, arrays, **settings):

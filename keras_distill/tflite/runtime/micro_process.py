@@ -85,8 +85,8 @@ def minimum_arena(content):
     return high
 
 
-def persistent_bytes(content):
-    """Returns what the interpreter keeps in the arena for itself, as it prints on stderr."""
+def parts(content):
+    """Returns bytes of the plan and of the interpreter's own, as it prints them on stderr."""
     with tempfile.TemporaryFile() as printed:
         stderr = os.dup(2)
         os.dup2(printed.fileno(), 2)
@@ -96,10 +96,11 @@ def persistent_bytes(content):
             os.dup2(stderr, 2)
             os.close(stderr)
         printed.seek(0)
-        found = re.search(rb"tail (\d+) bytes", printed.read())
-        if found is None:
+        said = printed.read()
+        found = [re.search(rb"%s (\d+) bytes" % part, said) for part in (b"head", b"tail")]
+        if None in found:
             raise RuntimeError("It doesn't say how its arena is used.")
-        return int(found[1])
+        return [int(match[1]) for match in found]
 
 
 def main(folder):
@@ -111,10 +112,7 @@ def main(folder):
             arrays = {name: file[name] for name in file.files}
         answer = run(content, arrays, task["outputs"])
     elif task["task"] == "arena":
-        answer = {
-            "arena": np.array(minimum_arena(content)),
-            "persistent": np.array(persistent_bytes(content)),
-        }
+        answer = {"arena": np.array([minimum_arena(content), *parts(content)])}
     elif task["task"] == "once":
         answer = {"arena": np.array(largest_needed(content))}
     else:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_distill.tflite import TFLiteModel
-from keras_distill.tflite.analysis import operators
+from keras_distill.tflite.analysis import arena, operators
 from keras_distill.tflite.deploy import arduino
 from keras_distill.tflite.runtime import micro
 from tests.tflite.compilers import HEADERS, TFLM, answers_source, call, compile_objects, spoiled
@@ -208,11 +208,20 @@ def test_the_model_array_is_the_file(library, int8_cnn):
     assert "alignas(16)" in source
 
 
-def test_the_arena_constant_was_measured(library, int8_cnn):
+def test_the_arena_is_what_the_kernels_of_the_library_need(library, int8_cnn, tmp_path):
+    _, result, x = int8_cnn
+    report = result.report()
+    s3, usual = arena_sizes(library)
+    assert usual == report.arena_constant
+    assert s3 == arena.with_headroom(report.expected_arenas["esp-nn-s3"]) > usual
+    for name, kernels in (("Harvard_TinyMLx", "cmsis-nn-2023"), ("esp-tflite-micro", "esp-nn")):
+        other = result.to_arduino(tmp_path / name, samples=x[:3], name="tiny", library=name)
+        assert arena_sizes(other)[-1] == arena.with_headroom(report.expected_arenas[kernels])
+
+
+def arena_sizes(library):
     header = (library / "src" / "tiny_model.h").read_text()
-    constant = int(re.search(r"kArenaSize = (\d+)", header)[1])
-    assert constant == int8_cnn[1].report().arena_constant
-    assert micro.runs_in_arena(int8_cnn[1].content, constant)
+    return [int(size) for size in re.findall(r"kArenaSize = (\d+);", header)]
 
 
 def test_the_golden_vectors_are_what_tflm_answers(library, golden):

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from keras_distill.tflite.analysis import arena
 from keras_distill.tflite.deploy import arduino
 from keras_distill.tflite.runtime import micro
 from tests.tflite.compilers import TFLM, answers_source, call, compile_objects, require, spoiled
@@ -68,14 +69,54 @@ def test_a_wrong_answer_fails_and_so_does_the_program(project, golden, tmp_path)
     assert said.splitlines()[-1] == "FAIL: 1 samples differ"
 
 
-def test_it_builds_for_a_microcontroller(project, golden, tmp_path):
+def build_for_arm(project, folder, checkout, linker_script):
     require("arm-none-eabi-g++")
-    checkout = make_checkout(tmp_path, golden, "cortex-m4", "cortex_m_generic_cortex-m4_default")
     toolchain = f"-DCMAKE_TOOLCHAIN_FILE={project / 'arm-none-eabi.cmake'}"
-    build(project, tmp_path / "build", checkout, toolchain, "-DCPU_FLAGS=-mcpu=cortex-m4 -mthumb")
-    head = (tmp_path / "build" / "check.elf").read_bytes()[:20]
+    processor = "-DCPU_FLAGS=-mcpu=cortex-m4 -mthumb"
+    build(project, folder, checkout, toolchain, processor, f"-DLINKER_SCRIPT={linker_script}")
+
+
+def test_it_builds_for_a_microcontroller_and_passes_on_an_emulated_one(project, golden, tmp_path):
+    checkout = make_checkout(tmp_path, golden, "cortex-m4", "cortex_m_generic_cortex-m4_default")
+    build_for_arm(project, tmp_path / "build", checkout, "boards/mps2-an386.ld")
+    program = tmp_path / "build" / "check.elf"
+    head = program.read_bytes()[:20]
     machine_of_arm = 40
     assert head[:4] == b"\x7fELF" and int.from_bytes(head[18:20], "little") == machine_of_arm
+    require("qemu-system-arm")
+    # As the README says.
+    command = re.search(r"qemu-system-arm (?s:.*?) -kernel", (project / "README.md").read_text())
+    words = command[0].replace("\\\n", "").split()
+    done = subprocess.run(
+        [*words, program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "PASS"
+
+
+def test_it_builds_for_a_real_board(project, golden, tmp_path):
+    checkout = make_checkout(tmp_path, golden, "cortex-m4", "cortex_m_generic_cortex-m4_default")
+    build_for_arm(project, tmp_path / "build", checkout, "boards/nrf52840.ld")
+    symbols = call("arm-none-eabi-nm", tmp_path / "build" / "check.elf")
+    # The end of the nRF52840's memory.
+    assert re.search(r"^20040000 . stack_top$", symbols, re.MULTILINE)
+
+
+@pytest.mark.parametrize("script", ["", "missing.ld"])
+def test_without_a_linker_script_it_says_so_before_it_builds(script, project, golden, tmp_path):
+    checkout = make_checkout(tmp_path, golden, "cortex-m4", "cortex_m_generic_cortex-m4_default")
+    with pytest.raises(AssertionError, match=rf"LINKER_SCRIPT='{script}' is no linker script"):
+        build_for_arm(project, tmp_path / "build", checkout, script)
+
+
+def test_the_arena_depends_on_the_processor(project, int8_cnn):
+    header = (project / "src" / "tiny_model.h").read_text()
+    vector, computer, usual = map(int, re.findall(r"kArenaSize = (\d+);", header))
+    report = int8_cnn[1].report()
+    needed = report.expected_arenas
+    assert usual == arena.with_headroom(max(needed["reference"], needed["cmsis-nn"]))
+    assert vector == arena.with_headroom(needed["cmsis-nn-vector"])
+    assert computer == arena.with_headroom(report.arena_bytes)
+    assert micro.runs_in_arena(int8_cnn[1].content, computer)
 
 
 @pytest.mark.parametrize("names", [[], ["linux_a", "linux_b"]])
@@ -97,4 +138,11 @@ def test_the_sources_are_those_of_arduino(project, int8_cnn, tmp_path):
     library = result.to_arduino(tmp_path / "lib", labels=LABELS, samples=x[:3], name="tiny")
     for path in (project / "src").iterdir():
         other = (library / "src" / path.name).read_text()
-        assert path.read_text() == other.replace(arduino._ANY, "")
+        # The arena, and what decides on it, is that of other kernels.
+        assert shared(path.read_text()) == shared(other.replace(arduino._ANY, ""))
+
+
+def shared(source):
+    """Returns a source without its choice of the arena."""
+    source = re.sub(r"(?m)^// Which ESP32(?s:.*?)#endif\n", "", source)
+    return re.sub(r"(?m)^#if .*\n(constexpr size_t kArenaSize(?s:.*?))#endif\n", "", source)

@@ -74,7 +74,7 @@ ${labels}
     }
 
     /// Runs ${sample_count} stored samples. Returns how many of them differ from what LiteRT's
-    /// reference kernels answered on a computer: 0 if the model works here.
+    /// fast kernels answered on a computer: 0 if the model works here.
     func selfCheck() throws -> Int {
         let samples: [${input_type}] = try stored("_samples", count: Self.inputSize)
         let answers: [${output_type}] = try stored("_answers", count: Self.outputSize)

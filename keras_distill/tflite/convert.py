@@ -22,7 +22,7 @@ from keras_distill.arguments import (
     shown,
 )
 from keras_distill.files import temporary_folder, write_whole
-from keras_distill.tflite import converter, formats, inputs, subprocesses
+from keras_distill.tflite import converter, formats, input_scaling, inputs, subprocesses
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
@@ -30,7 +30,6 @@ from keras_distill.tflite.runtime import trial
 
 _LONGEST = 24 * 3600.0
 _RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
-_RESCALING = (keras.layers.Rescaling, keras.layers.Normalization, keras.layers.BatchNormalization)
 
 
 def export_tflite(
@@ -176,21 +175,15 @@ def _samples_of(model, data, quantization):
 
 
 def _warn_about_pixels(model, arrays):
-    layers = all_layers(model, include_self=False)[:3]
-    if any(isinstance(layer, _RESCALING) for layer in layers):
+    if input_scaling.rescaling_layer(model) is not None:
         return
-    for array in arrays:
-        if array.ndim >= 3 and array.min() >= 0 and array.max() > 100 and _is_integral(array):
-            warnings.warn(
-                f"representative_data looks like raw pixels ({array.min():g} to {array.max():g}), "
-                "and the model has no rescaling layer. If it was trained on scaled inputs, scale "
-                "these the same way: the converter would accept them silently.",
-                stacklevel=4,
-            )
-
-
-def _is_integral(array):
-    return np.array_equal(array, np.round(array))
+    for array in filter(input_scaling.looks_like_pixels, arrays):
+        warnings.warn(
+            f"representative_data looks like raw pixels ({array.min():g} to {array.max():g}), "
+            "and the model has no rescaling layer. If it was trained on scaled inputs, scale "
+            "these the same way: the converter would accept them silently.",
+            stacklevel=4,
+        )
 
 
 def _input_specs(model, samples):

@@ -142,7 +142,7 @@ class TFLiteModel:
         return [info.quantize(array) for array, info in zip(arrays, self.inputs, strict=True)]
 
     def predict(self, x: Any) -> np.ndarray | list[np.ndarray]:
-        """Runs the model on LiteRT's reference kernels.
+        """Runs the model on LiteRT: its reference kernels, or its fast ones where those are wrong.
 
         Args:
             x: Float array of shape `(samples, ...)`, or a list or dictionary of them.

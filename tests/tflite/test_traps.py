@@ -56,7 +56,8 @@ def test_a_relu6_that_tflm_computes_wrongly_is_refused(tmp_path):
     # The trap: it runs, and is far off only on TensorFlow Lite Micro.
     result = export_tflite(model, path, "int8", x, target="mobile")
     verification = result.verify(model, x[:20])
-    assert verification.max_steps_tflm > 20
+    assert verification.max_steps_tflm > 20 and not verification.passed
+    assert verification.alone == "TensorFlow Lite Micro" and verification.agrees_with_keras
     assert verification.max_error_keras < 5 * result.outputs[0].scale
 
 

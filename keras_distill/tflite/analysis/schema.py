@@ -12,6 +12,9 @@ import numpy as np
 from keras_distill.tflite.analysis import flatbuffer, integrity
 from keras_distill.tflite.analysis.flatbuffer import DamagedError
 
+# Operators that turn logits into probabilities.
+PROBABILITIES = ("SOFTMAX", "LOGISTIC")
+
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
@@ -174,9 +177,46 @@ def with_metadata(content, name, value):
         model.metadata.append(entry)
         model.buffers.append(schema.BufferT())
     model.buffers[entry.buffer].data = np.frombuffer(value, "uint8")
-    builder = _AligningBuilder(len(content) + len(value) + 1024)
+    return _packed(model, len(content) + len(value))
+
+
+def _packed(model, size):
+    builder = _AligningBuilder(size + 1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def before_probabilities(content):
+    """Returns a file that ends where the logits are, before its last softmax or sigmoid.
+
+    Args:
+        content: The file's bytes, of a model with one output.
+
+    Returns:
+        Tuple of the new file's bytes and the name of the operator that is gone; `None` if the model
+        doesn't end in one or consists of it.
+
+    Raises:
+        DamagedError: If the bytes are no TensorFlow Lite file, or a damaged one.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = _unpack(schema, content)
+    main = model.subgraphs[0]
+    if len(main.outputs) != 1 or len(main.operators) < 2:
+        return None
+    last, (probabilities,) = main.operators[-1], main.outputs
+    code = model.operatorCodes[last.opcodeIndex]
+    name = _names(schema.BuiltinOperator)[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    if name not in PROBABILITIES or probabilities not in last.outputs:
+        return None
+    logits = last.inputs[0]
+    main.operators.pop()
+    main.outputs = [logits]
+    for signature in model.signatureDefs or []:
+        for end in signature.outputs or []:
+            end.tensorIndex = logits
+    return _packed(model, len(content)), name
 
 
 class _AligningBuilder(flatbuffers.Builder):

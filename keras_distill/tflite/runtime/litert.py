@@ -4,6 +4,8 @@ import contextlib
 
 import numpy as np
 
+_WITHOUT_REFERENCE = ("ELU", "ROUND")
+
 
 class LiteRTError(RuntimeError):
     """LiteRT can't run a model; the message says why."""
@@ -18,14 +20,31 @@ def explained():
         raise LiteRTError(f"LiteRT can't run this model: {error}") from error
 
 
-def run(content, graph, inputs, fast=False):
-    """Runs a model sample by sample, on the reference kernels unless asked otherwise.
+def has_reference(graph):
+    """Says whether LiteRT's reference kernels exist, and are right, for all operators of a graph.
+
+    There is none of ELU and ROUND, and that of SUM on integers loses the scales.
+
+    Args:
+        graph: `Graph`.
+    """
+    return not any(
+        operator.name in _WITHOUT_REFERENCE
+        or (operator.name == "SUM" and operator.inputs[0].dtype != "float32")
+        for operator in graph.operators
+    )
+
+
+def run(content, graph, inputs, kernels=None):
+    """Runs a model sample by sample.
 
     Args:
         content: The file's bytes.
         graph: `Graph` of the file.
         inputs: List of arrays of shape `(samples, ...)`, one per input, in the inputs' types.
-        fast: Whether to run the kernels that devices run, XNNPACK's where it has them.
+        kernels: `"reference"`; `"fast"`, which computers and phones run, XNNPACK's where it has
+            them; `"without XNNPACK"`, the other fast ones; or `None`, the reference kernels where
+            they are right and the fast ones elsewhere.
 
     Returns:
         List of arrays of shape `(samples, ...)`, one per output, in the outputs' types.
@@ -35,12 +54,19 @@ def run(content, graph, inputs, fast=False):
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    # The optimized kernels are known to compute some int8 operators wrongly.
-    kernels = OpResolverType.AUTO if fast else OpResolverType.BUILTIN_REF
+    if kernels is None:
+        kernels = "reference" if has_reference(graph) else "fast"
+    resolvers = {
+        "reference": OpResolverType.BUILTIN_REF,
+        "fast": OpResolverType.AUTO,
+        "without XNNPACK": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    }
     outputs = [[] for _ in graph.output_indices]
     with explained():
         interpreter = Interpreter(
-            model_content=content, num_threads=1, experimental_op_resolver_type=kernels
+            model_content=content,
+            num_threads=1,
+            experimental_op_resolver_type=resolvers[kernels],
         )
         interpreter.allocate_tensors()
         for sample in range(len(inputs[0])):

@@ -6,18 +6,29 @@ import keras
 import numpy as np
 
 from keras_distill.arguments import check_finite, check_model, shown
+from keras_distill.tflite.analysis import schema
+from keras_distill.tflite.analysis.tensor_info import info_of
 from keras_distill.tflite.inputs import arrays_of
-from keras_distill.tflite.runtime import litert, micro
+from keras_distill.tflite.runtime import answers, litert, measures, micro, sample_notes
+
+# Where many layers or time steps follow each other, single roundings add up to this.
+_MOST_STEPS = 3
+_MOST_BEYOND = 0.01
+_FLOAT_ROUNDING = 1e-4
+# Share of values that a few samples beyond the representative data may put off.
+_MOST_OFF = 0.002
+_FEW_OFF = 2
+_LOST_POINTS = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """How far three runtimes agree on the same samples.
+    """How far the runtimes agree on the same samples.
 
     Args:
         samples: Number of samples.
         accuracy_keras: Share of right answers of the Keras model; `None` without labels.
-        accuracy_litert: The same of the exported file on LiteRT's reference kernels.
+        accuracy_litert: The same of the exported file on LiteRT.
         accuracy_tflm: The same on TensorFlow Lite Micro; `None` where it isn't installed or
             can't run the model.
         agreement_litert: Share of samples with the same largest output on Keras and LiteRT.
@@ -28,6 +39,17 @@ class Verification:
         share_beyond_tflm: Share of the output values that differ by more than one step; `None` for
             a float model.
         notes: What else was noticed.
+        kernels: LiteRT's kernels that are meant above: `"reference"`, or `"fast"` where the
+            reference kernels lack an operator or are alone with what they compute.
+        alone: The runtime that computes what no other does, in words; `None` if all agree.
+        agrees_with_keras: Whether the file computes what the Keras model does: at most 0.2 % of
+            the values (two are always let pass) are off by over 5 % of their range, or the
+            accuracy is within a point of Keras's. Judged at the logits where the model ends in a
+            softmax or sigmoid.
+        share_off_keras: Share of the values that are off.
+        max_steps_logits: As `max_steps_tflm`, before the softmax or sigmoid that the model ends
+            in; measured where that would decide, otherwise `None`.
+        share_beyond_logits: As `share_beyond_tflm`, likewise.
     """
 
     samples: int
@@ -41,19 +63,33 @@ class Verification:
     max_steps_tflm: int | None
     share_beyond_tflm: float | None
     notes: tuple[str, ...]
+    kernels: str = "reference"
+    alone: str | None = None
+    agrees_with_keras: bool = True
+    share_off_keras: float = 0.0
+    max_steps_logits: int | None = None
+    share_beyond_logits: float | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether the microcontroller computes what LiteRT does, but for rounding.
+        """Whether the microcontroller computes what LiteRT does, and both what Keras does.
 
         That is within one quantization step; where many layers or time steps follow each other,
-        single roundings add up: at most three steps then, and 1 % of the values beyond one.
+        single roundings add up: at most three steps then, and 1 % of the values beyond one. A
+        softmax makes many steps of one: what it is given is judged then. For Keras, see
+        `agrees_with_keras`.
         """
+        return self.agrees_with_keras and self._agrees_with_tflm
+
+    @property
+    def _agrees_with_tflm(self):
         if self.max_error_tflm is None:
             return False
         if self.max_steps_tflm is None:
-            return self.max_error_tflm <= 1e-4
-        return self.max_steps_tflm <= 3 and self.share_beyond_tflm <= 0.01
+            return self.max_error_tflm <= _FLOAT_ROUNDING
+        if self.max_steps_logits is not None:
+            return _is_rounding(self.max_steps_logits, self.share_beyond_logits)
+        return _is_rounding(self.max_steps_tflm, self.share_beyond_tflm)
 
     def __str__(self):
         percent = lambda share: "-" if share is None else f"{100 * share:.2f} %"  # noqa: E731
@@ -63,7 +99,7 @@ class Verification:
             ("runtime", "accuracy", "agrees with Keras", "largest difference"),
             ("Keras", percent(self.accuracy_keras), "", ""),
             (
-                "LiteRT reference",
+                f"LiteRT {self.kernels}",
                 percent(self.accuracy_litert),
                 percent(self.agreement_litert),
                 f"{self.max_error_keras:.3g} to Keras",
@@ -97,37 +133,139 @@ def verify(tflite_model, model, x, y=None):
 
     Raises:
         TypeError: If `model` isn't a `keras.Model`.
+        LiteRTError: If LiteRT can't run the file.
         ValueError: If `x` doesn't suit the model, `y` isn't as long as `x`, or one of them holds
             NaN or infinity.
     """
     check_model("model", model)
     arrays = arrays_of(model, x, "x")
     inputs = tflite_model.quantize_inputs(arrays)
-    count = len(inputs[0])
-    labels = labels_of(y, count)
-    notes = _range_notes(tflite_model, arrays)
+    labels = labels_of(y, len(inputs[0]))
     expected = keras.tree.flatten(model.predict(x, batch_size=256, verbose=0))
-    reference = litert.run(tflite_model.content, tflite_model.graph, inputs)
-    answers, micro_note = _on_micro(tflite_model, inputs)
-    notes += micro_note
-    outputs = tflite_model.outputs
-    values = _dequantized(reference, outputs)
-    micro_values = None if answers is None else _dequantized(answers, outputs)
-    threshold = _threshold(expected)
-    steps = _steps(answers, reference, outputs)
-    return Verification(
-        samples=count,
-        accuracy_keras=_accuracy(expected, labels, threshold),
-        accuracy_litert=_accuracy(values, labels, threshold),
-        accuracy_tflm=_accuracy(micro_values, labels, threshold),
-        agreement_litert=_agreement(expected, values, threshold),
-        agreement_tflm=_agreement(expected, micro_values, threshold),
-        max_error_keras=_largest(expected, values),
-        max_error_tflm=None if micro_values is None else _largest(micro_values, values),
-        max_steps_tflm=None if steps is None else int(steps.max()),
-        share_beyond_tflm=None if steps is None else float(np.mean(steps > 1)),
-        notes=tuple(notes),
+    verification = _Comparison(tflite_model, inputs, expected, labels).verification()
+    notes = (
+        *sample_notes.of_ranges(tflite_model, arrays),
+        *sample_notes.of_chance(model, arrays, verification.accuracy_keras, labels),
     )
+    return dataclasses.replace(verification, notes=(*notes, *verification.notes))
+
+
+class _Comparison:
+    """The answers of all runtimes, compared.
+
+    Args:
+        tflite_model: `TFLiteModel`.
+        inputs: List of arrays, one per input, in the inputs' types.
+        expected: List of arrays, one per output, of the Keras model.
+        labels: Array of numbers of classes, or `None`.
+    """
+
+    def __init__(self, tflite_model, inputs, expected, labels):
+        self._model = tflite_model
+        self._inputs = inputs
+        self._expected = expected
+        self._labels = labels
+        self._side = measures.threshold(expected)
+        self._by_runtime, self._failures = answers.of_all(
+            tflite_model.content, tflite_model.graph, inputs
+        )
+        self._litert = answers.litert_of(self._by_runtime, expected, tflite_model.outputs)
+
+    def verification(self):
+        """Returns the `Verification`, with notes on the runtimes."""
+        outputs = self._model.outputs
+        litert_answers = self._by_runtime[self._litert]
+        values = measures.dequantized(litert_answers, outputs)
+        on_board = self._by_runtime.get(answers.TFLM)
+        micro_values = None if on_board is None else measures.dequantized(on_board, outputs)
+        steps = (None, None)
+        if on_board is not None:
+            steps = measures.steps(on_board, litert_answers, outputs)
+        off = measures.off(self._expected, values, [info.scale for info in outputs])
+        at_logits = (None, None)
+        if not (_are_few(off) and (steps[0] is None or _is_rounding(*steps))):
+            off, at_logits = self._at_the_logits(off, on_board is not None)
+        verification = Verification(
+            samples=len(self._inputs[0]),
+            accuracy_keras=self._accuracy(self._expected),
+            accuracy_litert=self._accuracy(values),
+            accuracy_tflm=self._accuracy(micro_values),
+            agreement_litert=measures.agreement(self._expected, values, self._side),
+            agreement_tflm=measures.agreement(self._expected, micro_values, self._side),
+            max_error_keras=measures.largest_error(self._expected, values),
+            max_error_tflm=None
+            if micro_values is None
+            else measures.largest_error(micro_values, values),
+            max_steps_tflm=steps[0],
+            share_beyond_tflm=steps[1],
+            notes=(),
+            kernels="reference" if self._litert == answers.REFERENCE else "fast",
+            alone=answers.alone(self._by_runtime),
+            agrees_with_keras=_are_few(off) or self._is_as_right(values),
+            share_off_keras=float(off.mean()),
+            max_steps_logits=at_logits[0],
+            share_beyond_logits=at_logits[1],
+        )
+        notes = (*self._failures, *_notes_on(verification))
+        return dataclasses.replace(verification, notes=notes)
+
+    def _accuracy(self, values):
+        return measures.accuracy(values, self._labels, self._side)
+
+    def _is_as_right(self, values):
+        """Whether a classifier that has learned its classes decides as well as Keras."""
+        accuracy = self._accuracy(self._expected)
+        if accuracy is None or sample_notes.is_at_chance(accuracy, self._labels):
+            return False
+        return self._accuracy(values) >= accuracy - _LOST_POINTS
+
+    def _at_the_logits(self, off, has_tflm):
+        """Returns which values are off and the steps, before a last softmax or sigmoid."""
+        ended = schema.before_probabilities(self._model.content)
+        if ended is None:
+            return off, (None, None)
+        content, operator = ended
+        graph = schema.parse(content)
+        outputs = [info_of(tensor) for tensor in graph.outputs]
+        kernels = "reference" if self._litert == answers.REFERENCE else "fast"
+        logits = litert.run(content, graph, self._inputs, kernels)
+        values = measures.dequantized(logits, outputs)[0]
+        off = measures.off(
+            [measures.logits_of(self._expected[0], operator, is_logits=False)],
+            [measures.logits_of(values, operator, is_logits=True)],
+            [info.scale for info in outputs],
+        )
+        if not has_tflm:
+            return off, (None, None)
+        return off, measures.steps(micro.run(content, graph, self._inputs), logits, outputs)
+
+
+def _is_rounding(steps, share_beyond):
+    return steps <= _MOST_STEPS and share_beyond <= _MOST_BEYOND
+
+
+def _are_few(off):
+    return bool(off.sum() <= max(_FEW_OFF, _MOST_OFF * off.size))
+
+
+def _notes_on(verification):
+    """Notes which runtime is alone, and a file that doesn't compute what Keras does."""
+    notes = []
+    if verification.alone:
+        notes.append(
+            f"{verification.alone[0].upper()}{verification.alone[1:]} alone compute"
+            f"{'s' * (verification.alone == answers.TFLM)} something else: the other runtimes "
+            "agree with each other."
+        )
+    if not verification.agrees_with_keras:
+        notes.append(
+            f"{100 * verification.share_off_keras:.2g} % of the values are off from Keras by more "
+            "than 5 % of their range, on every runtime: the conversion lost them. Is "
+            "representative_data like x? In int8, maximum, minimum and concatenate force one "
+            "scale on all that they join: use a layer such as LeakyReLU, or quantization="
+            '"int16x8" or None.'
+        )
+    return notes
 
 
 def labels_of(y, count):
@@ -157,80 +295,3 @@ def labels_of(y, count):
     check_finite("y", [labels])
     is_one_hot = labels.ndim > 1 and labels.shape[-1] > 1
     return labels.argmax(-1) if is_one_hot else labels.reshape(count, -1)[:, 0]
-
-
-def _range_notes(tflite_model, x):
-    """Notes inputs that the quantized input can't hold, or hardly fill."""
-    notes = []
-    for array, info in zip(keras.tree.flatten(x), tflite_model.inputs, strict=True):
-        if not info.is_quantized:
-            continue
-        limits = np.iinfo(info.dtype)
-        low, high = info.dequantize(np.array([limits.min, limits.max]))
-        array = np.asarray(array)
-        margin = 0.05 * (high - low)
-        if array.min() < low - margin or array.max() > high + margin:
-            notes.append(
-                f"x reaches from {array.min():.3g} to {array.max():.3g}, but the model was "
-                f"quantized for {low:.3g} to {high:.3g}: values beyond are cut off. Is "
-                "representative_data scaled as in training?"
-            )
-        elif array.max() - array.min() < 0.1 * (high - low):
-            notes.append(
-                f"x fills only {array.min():.3g} to {array.max():.3g} of the quantized range "
-                f"{low:.3g} to {high:.3g}. Is representative_data scaled as in training?"
-            )
-    return notes
-
-
-def _on_micro(tflite_model, inputs):
-    if not micro.is_available():
-        return None, ["TensorFlow Lite Micro isn't installed (extra `micro`), so it was left out."]
-    try:
-        return micro.run(tflite_model.content, tflite_model.graph, inputs), []
-    except micro.MicroError as error:
-        return None, [str(error)]
-
-
-def _dequantized(parts, outputs):
-    return [info.dequantize(part) for part, info in zip(parts, outputs, strict=True)]
-
-
-def _decisions(values, threshold):
-    return values.argmax(-1) if values.shape[-1] > 1 else (values[..., 0] > threshold)
-
-
-def _threshold(expected):
-    """Returns where a binary output changes sides: 0.5 for probabilities, 0 for logits."""
-    return 0.5 if all(part.min() >= 0 and part.max() <= 1 for part in expected) else 0.0
-
-
-def _accuracy(values, labels, threshold):
-    if values is None or labels is None or len(values) != 1 or values[0].ndim != 2:
-        return None
-    return float(np.mean(_decisions(values[0], threshold) == labels))
-
-
-def _agreement(expected, values, threshold):
-    if values is None:
-        return None
-    shares = [
-        np.mean(_decisions(a, threshold) == _decisions(b, threshold))
-        for a, b in zip(expected, values, strict=True)
-    ]
-    return float(np.mean(shares))
-
-
-def _largest(first, second):
-    return float(max(np.abs(a - b).max() for a, b in zip(first, second, strict=True)))
-
-
-def _steps(answers, reference, outputs):
-    """Returns how many steps each output value differs by, or `None` for a float model."""
-    if answers is None or not all(info.is_quantized for info in outputs):
-        return None
-    differences = [
-        np.abs(a.astype("int64") - b.astype("int64")).ravel()
-        for a, b in zip(answers, reference, strict=True)
-    ]
-    return np.concatenate(differences)

@@ -153,16 +153,6 @@ def test_wrong_names_are_refused(write, arguments, error, said, int8_cnn, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_golden_vectors_let_pass_what_fast_kernels_round(int8_cnn, perceptron_as):
-    _, result, x = int8_cnn
-    vectors = golden.on_litert(result, x[:5])
-    assert vectors.samples.dtype == vectors.answers.dtype == np.int8
-    assert 1 <= vectors.tolerance <= 5
-    result, x = perceptron_as(None)
-    assert 1e-4 <= golden.on_litert(result, x[:5]).tolerance < 1e-3
-    assert golden.on_micro(*perceptron_as("int16x8")).tolerance == 1
-
-
 @pytest.mark.parametrize(
     ("text", "name"),
     [

@@ -1,13 +1,15 @@
 """Verification: accuracies, agreement, notes and what passes."""
 
 import dataclasses
+import re
 
 import keras
 import numpy as np
 import pytest
 
+from keras_distill import datasets
 from keras_distill.tflite import export_tflite
-from keras_distill.tflite.runtime import litert, micro
+from keras_distill.tflite.runtime import litert, micro, sample_notes
 from tests.tflite.conftest import random_inputs
 
 
@@ -98,3 +100,137 @@ def test_what_litert_cannot_run_is_said_by_whom(perceptron_as, monkeypatch):
     monkeypatch.setattr(result, "content", result.content[:-900])
     with pytest.raises(litert.LiteRTError, match="LiteRT can't run this model: "):
         result.predict(x)
+
+
+@pytest.fixture(scope="module")
+def confident(tmp_path_factory):
+    """A classifier of digits that is trained and sure of itself: (model, TFLiteModel, data)."""
+    keras.utils.set_random_seed(5)
+    digits = datasets.load("digits")
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Conv2D(16, 3, activation="relu")(inputs)
+    x = keras.layers.Conv2D(32, 3, activation="relu")(x)
+    logits = keras.layers.Dense(10)
+    x = keras.layers.Softmax()(logits(keras.layers.GlobalAveragePooling2D()(x)))
+    model = keras.Model(inputs, x)
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    model.fit(digits.x_train, digits.y_train, epochs=12, batch_size=64, verbose=0)
+    # The same decisions; the softmax turns a step of a logit into many of a probability.
+    logits.set_weights([4.0 * weight for weight in logits.get_weights()])
+    path = tmp_path_factory.mktemp("confident") / "m.tflite"
+    return model, export_tflite(model, path, "int8", digits.x_train, target="mcu"), digits
+
+
+@pytest.mark.skipif(not micro.is_available(), reason="needs TensorFlow Lite Micro")
+def test_a_trained_softmax_is_judged_at_its_logits(confident):
+    model, result, digits = confident
+    verification = result.verify(model, digits.x_test, digits.y_test)
+    assert verification.accuracy_keras > 0.8
+    assert verification.max_steps_tflm > 3
+    assert verification.max_steps_logits <= 1 and verification.share_beyond_logits == 0.0
+    assert verification.passed and verification.notes == ()
+    assert abs(verification.accuracy_litert - verification.accuracy_keras) <= 0.005
+    wrong = dataclasses.replace(verification, max_steps_logits=4)
+    assert not wrong.passed
+
+
+def test_without_labels_a_trained_softmax_agrees_with_keras_too(confident):
+    model, result, digits = confident
+    verification = result.verify(model, digits.x_test)
+    assert verification.agrees_with_keras and verification.share_off_keras <= 0.002
+
+
+def test_accuracy_at_chance_is_noted(confident):
+    model, result, digits = confident
+    x, shifted = digits.x_test[:100], (digits.y_test[:100] + 1) % 10
+    verification = result.verify(model, x, shifted)
+    assert any("no better than the most frequent class" in note for note in verification.notes)
+    assert not any(
+        "no better" in note for note in result.verify(model, x, digits.y_test[:100]).notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("rescaling", "scale", "cause"),
+    [
+        ([], 255, r"looks like raw pixels, .*such as x / 255\?$"),
+        (
+            [keras.layers.Rescaling(1 / 255, name="to_one")],
+            1,
+            r"only to 1, .* in 'to_one'\. Was it",
+        ),
+        ([], 1, r"scaled as in training, are the labels numbered as the outputs are"),
+    ],
+)
+def test_the_likely_cause_of_chance_is_the_scale(rescaling, scale, cause):
+    model = keras.Sequential([keras.Input((4, 4, 1)), *rescaling, keras.layers.Flatten()])
+    x = scale * np.random.default_rng(0).integers(0, 2, (40, 4, 4, 1))
+    (note,) = sample_notes.of_chance(model, [x], 0.1, np.arange(40) % 10)
+    assert note.startswith("The Keras model itself is right on 10.00 % of x") and re.search(
+        cause, note
+    )
+    assert sample_notes.of_chance(model, [x], 0.5, np.arange(40) % 10) == []
+
+
+def softened_by(function, data, path):
+    inputs = keras.Input(data.shape[1:])
+    model = keras.Model(inputs, function(inputs))
+    return model, export_tflite(model, path, "int8", data)
+
+
+def test_a_file_that_lost_what_keras_computes_does_not_pass(tmp_path):
+    x = np.random.default_rng(0).standard_normal((200, 16)).astype("float32")
+    half = lambda x: keras.ops.maximum(x, 0.5 * x)  # noqa: E731
+    model, result = softened_by(half, x, tmp_path / "m.tflite")
+    verification = result.verify(model, x)
+    assert result.lint() == []
+    assert verification.max_error_keras > 0.1 * np.ptp(model.predict(x, verbose=0))
+    assert not verification.agrees_with_keras and not verification.passed
+    assert any("maximum, minimum" in note for note in verification.notes)
+    # Labels that nothing was learned of excuse nothing.
+    assert not result.verify(model, x, np.arange(200) % 16).agrees_with_keras
+
+
+@pytest.fixture(scope="module")
+def sums(tmp_path_factory):
+    x = np.random.default_rng(0).standard_normal((200, 6, 6, 4)).astype("float32")
+    function = lambda x: keras.ops.sum(x, (1, 2))  # noqa: E731
+    return *softened_by(function, x, tmp_path_factory.mktemp("sums") / "m.tflite"), x
+
+
+def test_the_reference_kernel_of_sums_is_known_to_be_wrong(sums):
+    model, result, x = sums
+    expected = model.predict(x, verbose=0)
+    raw = litert.run(result.content, result.graph, result.quantize_inputs(x), "reference")[0]
+    wrong = result.outputs[0].dequantize(raw)
+    assert np.abs(wrong - expected).max() > 0.3 * np.ptp(expected)
+    assert np.abs(result.predict(x) - expected).max() < 0.02 * np.ptp(expected)
+
+
+@pytest.mark.skipif(not micro.is_available(), reason="needs TensorFlow Lite Micro")
+def test_who_is_alone_is_said_and_not_followed(sums):
+    model, result, x = sums
+    verification = result.verify(model, x)
+    assert verification.passed and verification.max_steps_tflm <= 1
+    assert (verification.kernels, verification.alone) == ("fast", "LiteRT's reference kernels")
+    assert "LiteRT fast" in str(verification)
+    assert any("reference kernels alone compute something else" in n for n in verification.notes)
+
+
+def test_without_tflite_micro_keras_tells_which_kernels_are_right(sums, monkeypatch):
+    model, result, x = sums
+    monkeypatch.setattr(micro, "is_available", lambda: False)
+    verification = result.verify(model, x)
+    assert verification.kernels == "fast" and verification.agrees_with_keras
+
+
+def test_operators_without_a_reference_kernel_are_verified_on_the_fast_ones(tmp_path):
+    x = np.random.default_rng(0).standard_normal((50, 8)).astype("float32")
+    function = lambda x: keras.ops.elu(x) + keras.ops.round(x)  # noqa: E731
+    inputs = keras.Input((8,))
+    model = keras.Model(inputs, function(inputs))
+    result = export_tflite(model, tmp_path / "m.tflite")
+    np.testing.assert_allclose(result.predict(x), model.predict(x, verbose=0), atol=1e-5)
+    verification = result.verify(model, x)
+    assert verification.kernels == "fast" and verification.max_error_tflm < 1e-5
+    assert any("reference kernels can't run this model: Didn't" in n for n in verification.notes)

@@ -77,6 +77,55 @@ def load_arrays(path):
     return arrays.get("x", next(iter(arrays.values()))), y
 
 
+def check_scale(low, high):
+    """Checks a range of pixels.
+
+    Args:
+        low: Least value.
+        high: Largest value.
+
+    Raises:
+        ValueError: If it is no range.
+    """
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ValueError(
+            f"--scale takes a number and a larger one. Received: --scale {low:g} {high:g}"
+        )
+
+
+def rescaled(x, low, high):
+    """Returns pixels of 0 to 1, or whole ones of 0 to 255, in another range.
+
+    Args:
+        x: Array of shape `(samples, ...)`.
+        low: What 0 becomes.
+        high: What 1, or 255, becomes.
+
+    Returns:
+        Float array of the same shape. What holds no numbers is returned as it is.
+
+    Raises:
+        ValueError: If the numbers are no such pixels.
+    """
+    if isinstance(x, dict):
+        raise ValueError(
+            "--scale is for a model with one input: scale the arrays in the file. Received: "
+            f"arrays {', '.join(x)}"
+        )
+    if x.size == 0 or x.dtype.kind not in "biuf":
+        return x
+    least, most = np.min(x), np.max(x)
+    is_whole = np.array_equal(x, np.round(x))
+    if not (least >= 0 and (most <= 1 or (is_whole and most <= 255))):
+        raise ValueError(
+            "--scale is for pixels of 0 to 1, or whole ones of 0 to 255: scale other data in the "
+            f"file. Received: values from {least:g} to {most:g}"
+        )
+    # Whole numbers up to 1 are pixels of 0 to 255 only if their type is one of whole numbers.
+    largest = 255 if most > 1 or x.dtype == np.uint8 else 1
+    return (low + (high - low) / largest * np.asarray(x, "float64")).astype("float32")
+
+
 def load_labels(source):
     """Returns the names of classes that a file or the command holds.
 

@@ -42,6 +42,14 @@ def add_to(commands):
         "model's inputs; y for accuracies), digits, or a tensorflow-datasets name",
     )
     export.add_argument("--data-dir", help="folder of tensorflow-datasets")
+    export.add_argument(
+        "--scale",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="what the pixels of --data reached from and to when the model was trained, such as 0 "
+        "255 or -1 1; default: as they are, those of a named data set 0 to 1",
+    )
     export.add_argument("--target", choices=["mobile", "mcu", "arduino"], default="mobile")
     export.add_argument(
         "--labels",
@@ -148,6 +156,8 @@ def run_export(options):
     """
     output = _check_export(options)
     x, y, labels = _data(options.data, options.data_dir)
+    if options.scale is not None:
+        x = command_input.rescaled(x, *options.scale)
     model = command_input.load_model(options.model)
     given_labels = _given_labels(options, model)
     _check_folders(options, output)
@@ -188,6 +198,10 @@ def _check_export(options):
         raise ValueError("--labels names the classes for what is packed: give --pack too.")
     if options.data is None and options.data_dir is not None:
         raise ValueError("--data-dir is the folder of a data set: give --data as well.")
+    if options.scale is not None:
+        if options.data is None:
+            raise ValueError("--scale is for the pixels of a data set: give --data as well.")
+        command_input.check_scale(*options.scale)
     if options.data is not None and pathlib.Path(options.data).suffix in _ARRAYS:
         command_input.check_file(pathlib.Path(options.data))
     return options.output or options.model.with_suffix(".tflite")

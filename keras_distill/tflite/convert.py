@@ -26,7 +26,7 @@ from keras_distill.tflite import converter, formats, input_scaling, inputs, subp
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
-from keras_distill.tflite.runtime import trial
+from keras_distill.tflite.runtime import sample_notes, trial
 
 _LONGEST = 24 * 3600.0
 _RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
@@ -116,7 +116,11 @@ def export_tflite(
             f"so {path} was not written:\n{listed}"
         )
     write_whole(path, content)
-    return TFLiteModel(path, quantization, target)
+    result = TFLiteModel(path, quantization, target)
+    if samples is not None:
+        for note in sample_notes.of_forced_scales(result, samples):
+            warnings.warn(note, stacklevel=2)
+    return result
 
 
 def _checked_path(path):

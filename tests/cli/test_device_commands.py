@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_distill import architectures, cli
+from keras_distill.cli import command_input
 from keras_distill.tflite import BOARDS, TFLiteModel, export_tflite
 
 
@@ -52,6 +53,29 @@ def test_export_takes_saved_models_and_arrays_of_any_origin(suffix, data, model,
     arguments += ["--output", str(output)]
     assert cli.main(["export", str(tmp_path / f"any{suffix}"), *arguments]) == 0
     assert output.is_file()
+
+
+def test_pixels_are_brought_to_the_scale_of_training(tmp_path):
+    stack = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(10)]
+    keras.Sequential([keras.Input((8, 8, 1)), *stack]).save(tmp_path / "m.keras")
+    arguments = ["--quantization", "int8", "--data", "digits", "--scale", "0", "255"]
+    assert cli.main(["export", str(tmp_path / "m.keras"), *arguments]) == 0
+    info = TFLiteModel(tmp_path / "m.tflite").inputs[0]
+    assert info.dequantize(np.int8([-128, 127])).tolist() == pytest.approx([0, 255])
+
+
+def test_what_pixels_become():
+    bytes_of = np.array([[0, 51, 255]], "uint8")
+    expected = np.float32([[-1, -0.6, 1]])
+    for pixels in (bytes_of, bytes_of.astype("float32"), bytes_of / 255):
+        scaled = command_input.rescaled(pixels, -1, 1)
+        assert scaled.dtype == np.float32
+        np.testing.assert_allclose(scaled, expected, atol=1e-6)
+    np.testing.assert_array_equal(command_input.rescaled(np.uint8([0, 1]), 0, 255), [0, 1])
+    with pytest.raises(ValueError, match=r"whole ones of 0 to 255.*Received: values from -1 to 1"):
+        command_input.rescaled(expected, 0, 1)
+    with pytest.raises(ValueError, match=r"one input.*Received: arrays a, b"):
+        command_input.rescaled({"a": expected, "b": expected}, 0, 1)
 
 
 def test_export_takes_several_inputs_by_their_names(tmp_path):
@@ -102,6 +126,7 @@ def test_export_for_phones_needs_no_microcontroller_to_run_it(model, x, tmp_path
     [
         (["export", "absent.keras"], "no file 'absent.keras'"),
         (["export", "absent.keras", "--board", "toaster"], "board must be one of"),
+        (["export", "made.keras", "--data", "digits", "--scale", "1", "-1"], "--scale 1 -1"),
         (["lint", "absent.tflite"], "no file"),
         (["boards", "absent.tflite"], "no file"),
         (["inspect", "absent.tflite"], "no file"),
@@ -109,6 +134,7 @@ def test_export_for_phones_needs_no_microcontroller_to_run_it(model, x, tmp_path
 )
 def test_mistakes_are_told_in_a_line(arguments, said, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "made.keras").touch()
     assert cli.main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("keras-distill: ") and said in error
@@ -241,7 +267,11 @@ def test_arguments_that_would_do_nothing_are_refused(arguments, said, capsys):
 
 def test_options_of_what_is_not_asked_for_are_refused(model, tmp_path, capsys):
     model.save(tmp_path / "student.keras")
-    for more, said in ((["--labels", "a"], "give --pack"), (["--data-dir", "."], "give --data")):
+    for more, said in (
+        (["--labels", "a"], "give --pack"),
+        (["--data-dir", "."], "give --data"),
+        (["--scale", "0", "1"], "give --data"),
+    ):
         assert cli.main(["export", str(tmp_path / "student.keras"), *more]) == 2
         assert said in capsys.readouterr().err
 

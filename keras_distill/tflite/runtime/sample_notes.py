@@ -6,6 +6,12 @@ import numpy as np
 
 from keras_distill.tflite import input_scaling
 
+FORCED_SCALE = (
+    "In int8, maximum, minimum and where force one scale on all that they join: use a layer such "
+    'as LeakyReLU, or quantization="int16x8" or None.'
+)
+# Share of the quantized range that values may lie beyond it.
+_BEYOND = 0.05
 # With fewer labels, chance and knowledge can't be told apart.
 _FEWEST_LABELS = 20
 
@@ -24,10 +30,8 @@ def of_ranges(tflite_model, arrays):
     for array, info in zip(arrays, tflite_model.inputs, strict=True):
         if not info.is_quantized:
             continue
-        limits = np.iinfo(info.dtype)
-        low, high = info.dequantize(np.array([limits.min, limits.max]))
-        margin = 0.05 * (high - low)
-        if array.min() < low - margin or array.max() > high + margin:
+        low, high = _range_of(info)
+        if is_cut(array, info):
             notes.append(
                 f"x reaches from {array.min():.3g} to {array.max():.3g}, but the model was "
                 f"quantized for {low:.3g} to {high:.3g}: values beyond are cut off. Is "
@@ -37,6 +41,42 @@ def of_ranges(tflite_model, arrays):
             notes.append(
                 f"x fills only {array.min():.3g} to {array.max():.3g} of the quantized range "
                 f"{low:.3g} to {high:.3g}. Is representative_data scaled as in training?"
+            )
+    return notes
+
+
+def is_cut(array, info):
+    """Says whether samples reach beyond what a quantized input can hold.
+
+    Args:
+        array: Float array of shape `(samples, ...)`.
+        info: `TensorInfo` of the input.
+    """
+    if not info.is_quantized:
+        return False
+    low, high = _range_of(info)
+    margin = _BEYOND * (high - low)
+    return bool(array.min() < low - margin or array.max() > high + margin)
+
+
+def of_forced_scales(tflite_model, arrays):
+    """Notes inputs that the converter gave a smaller range than its own samples have.
+
+    Args:
+        tflite_model: `TFLiteModel` that was just made.
+        arrays: List of float arrays, one per input, that it was made with.
+
+    Returns:
+        List of texts.
+    """
+    notes = []
+    for array, info in zip(arrays, tflite_model.inputs, strict=True):
+        if is_cut(array, info):
+            low, high = _range_of(info)
+            notes.append(
+                f"The converter quantized the input {info.name!r} for {low:.3g} to {high:.3g}, "
+                f"though representative_data reaches from {array.min():.3g} to {array.max():.3g}: "
+                f"values beyond are cut off. {FORCED_SCALE}"
             )
     return notes
 
@@ -70,6 +110,11 @@ def is_at_chance(accuracy, labels):
     """
     chance = _most_frequent(labels)
     return accuracy <= chance + math.sqrt(chance * (1 - chance) / len(labels))
+
+
+def _range_of(info):
+    limits = np.iinfo(info.dtype)
+    return info.dequantize(np.array([limits.min, limits.max]))
 
 
 def _most_frequent(labels):

@@ -261,9 +261,7 @@ def _notes_on(verification):
         notes.append(
             f"{100 * verification.share_off_keras:.2g} % of the values are off from Keras by more "
             "than 5 % of their range, on every runtime: the conversion lost them. Is "
-            "representative_data like x? In int8, maximum, minimum and concatenate force one "
-            "scale on all that they join: use a layer such as LeakyReLU, or quantization="
-            '"int16x8" or None.'
+            f"representative_data like x? {sample_notes.FORCED_SCALE}"
         )
     return notes
 

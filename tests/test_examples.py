@@ -5,6 +5,7 @@ import re
 import runpy
 
 import pytest
+import tensorflow as tf
 
 ROOT = pathlib.Path(__file__).parents[1]
 NOTEBOOK = ROOT / "examples" / "quickstart.ipynb"
@@ -93,6 +94,19 @@ def test_the_transformer_example_shows_what_alignment_gains(monkeypatch, capsys)
     def few(count, seed):
         return example["sequences"](count // 50, seed)
 
-    monkeypatch.setitem(example["main"].__globals__, "sequences", few)
+    made_graphs = set()
+
+    def train(model, data, epochs):
+        # One of each kind in graphs, since making them takes longer than a few steps.
+        kind = len(getattr(model, "distillation_losses", ()))
+        tf.config.run_functions_eagerly(kind in made_graphs)
+        made_graphs.add(kind)
+        try:
+            example["train"](model, data, epochs=2)
+        finally:
+            tf.config.run_functions_eagerly(False)
+
+    for name, function in (("sequences", few), ("train", train)):
+        monkeypatch.setitem(example["main"].__globals__, name, function)
     example["main"](seeds=2)
     assert len(re.findall(r"2 heads, .*: \d+\.\d ± \d+\.\d %", capsys.readouterr().out)) == 3

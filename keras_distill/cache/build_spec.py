@@ -85,7 +85,6 @@ class BuildSpec(CacheSpec):
             lambda leaf: tf.TensorSpec((None, *leaf.shape), leaf.dtype), self.samples.inputs_spec
         )
         kept = TeacherTargets(self._tapped, self._branch, batch, dtype, top_k)
-        self._run = kept.pack
         self._teacher = RunningTeacher(kept.pack)
         self.targets = kept.targets
         check_reproducible(self.samples, seeded(augment, seed, view=0))
@@ -131,7 +130,9 @@ class BuildSpec(CacheSpec):
         *_, kept = next(iter(shards.read({str(first): 1}, self.targets)))
         of_sample = seeded(self.augment, recorded["made_of"]["seed"], view=0)
         inputs, *_ = next(iter(self.samples.in_batches(recorded["batch_size"], of_sample)))
-        for name, array in tf.function(self._run, autograph=False)(inputs).items():
+        answers, _ = self._teacher.answers(inputs)
+        for name in kept:
+            array = answers[name]
             if array.dtype.is_floating:
                 both = array, kept[name][: len(array)]
                 now, then = (np.asarray(tf.cast(each, "float32")) for each in both)

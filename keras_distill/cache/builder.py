@@ -203,6 +203,7 @@ class RunningTeacher:
             return {**tensors, "fingerprint": fingerprints_of(inputs)}, tf.reduce_all(finite)
 
         self._run = tf.function(checked, **_AS_WRITTEN)
+        self._has_graph = False
         self._strategy = tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
         self._replicas = len(self._strategy.extended.worker_devices) if self._strategy else 1
 
@@ -226,6 +227,14 @@ class RunningTeacher:
         }
         return arrays, all(local(is_finite))
 
+    def answers(self, inputs):
+        """Returns a dictionary of tensors for a batch of inputs, and whether all are finite."""
+        if not self._has_graph:
+            # One graph for all batches, the smaller last one too.
+            self._run.get_concrete_function(tf.nest.map_structure(_of_any_size, inputs))
+            self._has_graph = True
+        return self._run(inputs)
+
     def __call__(self, inputs):
         """Returns a dictionary of arrays for a batch of inputs, their fingerprints among them.
 
@@ -233,7 +242,7 @@ class RunningTeacher:
             ValueError: If one isn't finite.
         """
         if self._replicas == 1 or len(tf.nest.flatten(inputs)[0]) < self._replicas:
-            tensors, is_finite = self._run(inputs)
+            tensors, is_finite = self.answers(inputs)
             arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         else:
             arrays, is_finite = self._on_replicas(inputs)
@@ -261,6 +270,10 @@ def batches_per_shard(bytes_per_sample, batch_size, shard_size):
     if shard_size is None:
         shard_size = _SHARD_BYTES // bytes_per_sample
     return max(1, shard_size // batch_size)
+
+
+def _of_any_size(tensor):
+    return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
 
 
 def first_fingerprints(samples, augment=None):

@@ -15,6 +15,7 @@ from keras_distill.losses import AttentionTransfer, SoftTargets
 from keras_distill.tflite import BOARDS, TFLiteModel, export_tflite
 from keras_distill.tflite.deploy import project_folder
 from keras_distill.tflite.runtime import micro
+from keras_distill.training.tracing import without_variables
 
 TEACHER, ALONE, DISTILLED = "teacher", "student alone", "student distilled"
 _LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -181,9 +182,10 @@ def train_teacher(recipe, data):
     epochs, batch_size = recipe.teacher_epochs, 64
     decay = _decay(0.002)(epochs * math.ceil(len(x) / batch_size))
     model.compile(keras.optimizers.Adam(decay), _LABELS, metrics=["accuracy"])
-    history = model.fit(
-        x, y, batch_size, epochs, validation_data=data.validation_data, verbose=0
-    ).history
+    with without_variables():
+        history = model.fit(
+            x, y, batch_size, epochs, validation_data=data.validation_data, verbose=0
+        ).history
     return model, history
 
 

@@ -13,6 +13,7 @@ from keras_distill.comparison.candidates import ALONE
 from keras_distill.features.batches import take
 from keras_distill.losses.logits import final_activation
 from keras_distill.training.reuse import CompiledModels
+from keras_distill.training.tracing import without_variables
 
 _NOT_FINITE = re.compile(r"not finite|\bNaN\b|\bInf\b|infinit", re.IGNORECASE)
 _LARGEST_BATCH = 256
@@ -111,13 +112,14 @@ class Trainer:
         # Again, so that what a candidate draws for itself doesn't change the order of the samples.
         keras.utils.set_random_seed(seed)
         try:
-            history = model.fit(
-                **data,
-                epochs=settings.epochs,
-                validation_data=validation,
-                callbacks=callbacks,
-                verbose=0,
-            ).history
+            with without_variables():
+                history = model.fit(
+                    **data,
+                    epochs=settings.epochs,
+                    validation_data=validation,
+                    callbacks=callbacks,
+                    verbose=0,
+                ).history
         except (tf.errors.InvalidArgumentError, ValueError, FloatingPointError) as error:
             if not _NOT_FINITE.search(str(error)):
                 raise
@@ -196,7 +198,8 @@ class Trainer:
         Args:
             example: A student that isn't used otherwise.
         """
-        self.settings.compile(example)
+        # For one batch a graph isn't worth its making.
+        self.settings.compile(example, run_eagerly=True, jit_compile=False)
         x, y = self._test.first_batch()
         return example.evaluate(x, y, verbose=0, return_dict=True)
 
@@ -224,7 +227,8 @@ class _StopAtNaN(keras.callbacks.Callback):
 def _evaluated(model, part, batch_size):
     data = part.fit_arguments(max(batch_size, _LARGEST_BATCH))
     data.pop("shuffle", None)
-    results = model.evaluate(**data, verbose=0, return_dict=True)
+    with without_variables():
+        results = model.evaluate(**data, verbose=0, return_dict=True)
     return {name: float(np.asarray(value)) for name, value in results.items()}
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_distill.training.reuse import CompiledModels
+from keras_distill.training.tracing import without_variables
 from keras_distill.tuning.objective import metric_of_objective
 from keras_distill.tuning.settings import as_text
 from keras_distill.tuning.training_data import samples_at
@@ -42,7 +43,8 @@ class FoldTraining:
         self._scored = data.seen_through(student_input)
         self._last = None
         student = make_student()
-        setup.compile(student)
+        # For one batch a graph isn't worth its making.
+        setup.compile(student, run_eagerly=True, jit_compile=False)
         batch = samples_at(self._scored, data.labeled[: setup.batch_size])
         self.metric = metric_of_objective(objective, self._evaluate(student, batch))
 
@@ -79,7 +81,8 @@ class FoldTraining:
         # Again, since making a distiller may have drawn numbers.
         keras.utils.set_random_seed(fold.seed)
         try:
-            made.model.fit(**samples, epochs=epochs or self._setup.epochs, verbose=0)
+            with without_variables():
+                made.model.fit(**samples, epochs=epochs or self._setup.epochs, verbose=0)
         except (tf.errors.InvalidArgumentError, ValueError) as error:
             if any(words in str(error) for words in _NOT_FINITE):
                 raise DivergedError(_first_line(error)) from error
@@ -114,12 +117,13 @@ class FoldTraining:
 
     def _evaluate(self, student, samples):
         names = ("x", "y", "sample_weight")
-        return student.evaluate(
-            **dict(zip(names, samples, strict=False)),
-            batch_size=self._setup.batch_size,
-            verbose=0,
-            return_dict=True,
-        )
+        with without_variables():
+            return student.evaluate(
+                **dict(zip(names, samples, strict=False)),
+                batch_size=self._setup.batch_size,
+                verbose=0,
+                return_dict=True,
+            )
 
 
 def _first_line(error):

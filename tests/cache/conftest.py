@@ -1,5 +1,7 @@
 """A small pair of models, data, and a cache of the teacher."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -36,26 +38,33 @@ def student():
     return architectures.small_cnn(SHAPE, CLASSES, filters=(3, 4))
 
 
+USUAL = {
+    "distillation_losses": LOSSES,
+    "batch_size": 8,
+    "dtype": "float32",
+    "shard_size": 16,
+    "verbose": 0,
+}
+
+
 @pytest.fixture
 def build(tmp_path, teacher, data):
     """Builds a cache of the teacher; arguments replace the usual ones."""
 
     def build(**arguments):
-        usual = {
-            "directory": tmp_path / "cache",
-            "teacher": teacher,
-            "dataset": data,
-            "distillation_losses": LOSSES,
-            "batch_size": 8,
-            "dtype": "float32",
-            "shard_size": 16,
-            "verbose": 0,
-        }
+        usual = {"directory": tmp_path / "cache", "teacher": teacher, "dataset": data, **USUAL}
         return TeacherCache.build(**{**usual, **arguments})
 
     return build
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The folder of the usual cache, of which each test has a copy: building it takes long."""
+    directory = tmp_path_factory.mktemp("built") / "cache"
+    return TeacherCache.build(directory, make_teacher(), make_data(), **USUAL).directory
+
+
 @pytest.fixture
-def cache(build):
-    return build()
+def cache(built, tmp_path):
+    return TeacherCache(shutil.copytree(built, tmp_path / "cache"))

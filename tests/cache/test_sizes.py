@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_distill import TeacherCache
 from keras_distill.cache import samples, shards
-from tests.cache.conftest import COUNT
+from tests.cache.conftest import COUNT, USUAL, make_data, make_teacher
 
 
 def single(data):
@@ -34,26 +34,38 @@ def expected(teacher, data):
     return np.asarray(teacher(data[0]))
 
 
+@pytest.fixture(scope="module")
+def cache_of_sizes(tmp_path_factory):
+    """Builds a cache with the sizes that are set, but for those that were built before."""
+
+    @functools.cache
+    def build(*sizes):
+        directory = tmp_path_factory.mktemp("sizes") / "cache"
+        return TeacherCache.build(directory, make_teacher(), make_data(), **USUAL)
+
+    return build
+
+
 @pytest.mark.parametrize(("at_once", "per_record"), [(1, 8), (16, 512), (512, 8)])
 @pytest.mark.parametrize("way", WAYS)
 def test_each_sample_comes_once_with_its_answers(
-    way, at_once, per_record, build, data, expected, monkeypatch
+    way, at_once, per_record, cache_of_sizes, data, expected, monkeypatch
 ):
     monkeypatch.setattr(shards, "_RECORD_SAMPLES", per_record)
     monkeypatch.setattr(samples, "_SAMPLES_AT_ONCE", at_once)
-    joined = WAYS[way](build(), data)
-    indices = []
-    for batch, labels in joined:
+    joined = WAYS[way](cache_of_sizes(at_once, per_record), data)
+    indices, batches = [], list(joined)
+    for batch, labels in batches:
         index = batch.index.numpy()
         np.testing.assert_array_equal(batch.inputs, data[0][index])
         np.testing.assert_array_equal(labels, data[1][index])
         [logits] = [array for name, array in batch.targets.items() if "logits" in name]
         np.testing.assert_allclose(logits, expected[index], atol=1e-5)
         indices += index.tolist()
-    assert len(joined) == sum(1 for _ in joined)
+    assert len(joined) == len(batches)
     count = {"batches of one size": 48, "a share": 16 + 2}.get(way, COUNT)
     assert len(set(indices)) == len(indices) == count, indices
-    sizes = [len(batch.index) for batch, _ in joined]
+    sizes = [len(batch.index) for batch, _ in batches]
     assert len(set(sizes[:-1])) == 1 and sizes[-1] <= sizes[0]
 
 

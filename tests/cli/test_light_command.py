@@ -1,5 +1,6 @@
 """The installed command: what needs no Keras doesn't wait for it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -38,25 +39,36 @@ def test_looking_into_a_file_imports_neither_keras_nor_tensorflow(command, int8_
     assert result.stdout.splitlines()[-1] == "imported []"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "said"),
-    [
-        (["--version"], 0, f"keras-distill {__version__}"),
-        ([], 2, "required: COMMAND"),
-        (["export"], 2, "required: model"),
-        (["demo", "--seeds", "0"], 2, "a whole number of at least 1"),
-        (["export", "absent.keras"], 2, "There is no file 'absent.keras'"),
-        (["export", __file__, "--data", "absent.npy"], 2, "There is no file 'absent.npy'"),
-        (["export", __file__, "--target", "arduino"], 2, "needs --data"),
-    ],
-)
-def test_what_is_wrong_is_said_before_keras_is_imported(arguments, status, said):
-    script = SCRIPT.replace("status = main()", ENDING)
-    command = [sys.executable, "-c", script, *arguments]
+WRONG = [
+    (["--version"], 0, f"keras-distill {__version__}"),
+    ([], 2, "required: COMMAND"),
+    (["export"], 2, "required: model"),
+    (["demo", "--seeds", "0"], 2, "a whole number of at least 1"),
+    (["export", "absent.keras"], 2, "There is no file 'absent.keras'"),
+    (["export", __file__, "--data", "absent.npy"], 2, "There is no file 'absent.npy'"),
+    (["export", __file__, "--target", "arduino"], 2, "needs --data"),
+]
+EACH = f"""
+import contextlib, io, json, sys
+from keras_distill_command import main
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["keras-distill", *arguments]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        {ENDING.strip().replace(chr(10), chr(10) + 8 * " ")}
+    print(json.dumps([status, said.getvalue(), sorted({HEAVY})]))
+"""
+
+
+def test_what_is_wrong_is_said_before_keras_is_imported():
+    given = json.dumps([arguments for arguments, _, _ in WRONG])
+    command = [sys.executable, "-c", EACH, given]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == status, result.stderr
-    assert said in result.stdout + result.stderr and "Traceback" not in result.stderr
-    assert "imported []" in result.stdout
+    assert (result.returncode, result.stderr) == (0, "")
+    for (arguments, status, said), line in zip(WRONG, result.stdout.splitlines(), strict=True):
+        ended, text, imported = json.loads(line)
+        assert (ended, imported) == (status, []), arguments
+        assert said in text and "Traceback" not in text, arguments
 
 
 def test_a_reader_that_stops_is_no_error(int8_file):
@@ -81,13 +93,7 @@ def test_inspect_measures_without_them_too(int8_file):
     assert " ms" in result.stdout and "imported []" in result.stdout, result.stderr
 
 
-def test_what_needs_keras_imports_it():
-    result = run("inspect", "--recipes")
-    assert result.returncode == 0 and "reviewkd" in result.stdout
-    assert "'keras'" in result.stdout
-
-
-def test_export_knows_the_layers_of_this_package(tmp_path):
+def test_what_needs_keras_imports_it_and_knows_all_names_and_layers(tmp_path):
     import keras
     import numpy as np
 
@@ -96,20 +102,35 @@ def test_export_knows_the_layers_of_this_package(tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     x = np.random.default_rng(0).random((20, 3), "float32")
     compression.quantize_aware(model, x).save(tmp_path / "student.keras")
-    result = run("export", tmp_path / "student.keras", "--quantization", "int8")
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / "student.tflite").is_file()
+    # In one process, as importing Keras takes longer than all three.
+    code = f"""
+import contextlib, io, json, sys
+import keras_distill_command, keras_distill as kd
 
+def run(*arguments):
+    sys.argv = ["keras-distill", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        status = keras_distill_command.main()
+    return [status or 0, printed.getvalue(), sorted({HEAVY})]
 
-def test_who_imports_the_command_first_has_all_public_names_too():
-    code = (
-        "import keras_distill_command, keras_distill as kd; from keras_distill import Distiller\n"
-        "print(kd.export_tflite.__name__, kd.losses.SoftTargets.__name__, hasattr(kd, 'absent'))"
-    )
+recipes = run("inspect", "--recipes")
+from keras_distill import Distiller
+student = {str(tmp_path / "student.keras")!r}
+names = [kd.export_tflite.__name__, kd.losses.SoftTargets.__name__, hasattr(kd, "absent")]
+exported = run("export", student, "--quantization", "int8")
+print(json.dumps([recipes, names, exported]))
+"""
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
-    assert result.stdout.split() == ["export_tflite", "SoftTargets", "False"]
+    assert result.returncode == 0, result.stderr
+    recipes, names, exported = json.loads(result.stdout.splitlines()[-1])
+    assert recipes[0] == 0 and "reviewkd" in recipes[1] and "keras" in recipes[2]
+    # Who imports the command first has all public names too.
+    assert names == ["export_tflite", "SoftTargets", False]
+    # It knows the layers of this package.
+    assert exported[0] == 0
+    assert (tmp_path / "student.tflite").is_file()
 
 
 def test_the_installed_program_is_this_command(int8_file):

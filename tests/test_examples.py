@@ -110,3 +110,19 @@ def test_the_transformer_example_shows_what_alignment_gains(monkeypatch, capsys)
         monkeypatch.setitem(example["main"].__globals__, name, function)
     example["main"](seeds=2)
     assert len(re.findall(r"2 heads, .*: \d+\.\d ± \d+\.\d %", capsys.readouterr().out)) == 3
+
+
+def test_the_example_of_images_and_text_compares_three_students(monkeypatch, capsys):
+    example = runpy.run_path(str(ROOT / "examples" / "image_text_pair.py"))
+
+    def few(images, digits, seed):
+        return example["pairs"](images[:50], digits[:50], seed)
+
+    monkeypatch.setitem(example["main"].__globals__, "pairs", few)
+    # A step of each model: tracing it would take longer.
+    tf.config.run_functions_eagerly(True)
+    try:
+        example["main"](epochs=1)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert len(re.findall(r"2 heads, .*: \d+\.\d ± \d+\.\d %", capsys.readouterr().out)) == 3

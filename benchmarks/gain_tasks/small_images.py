@@ -64,6 +64,34 @@ def mnist_student():
     return architectures.small_cnn((*SIZE, 1), 10, filters=(4, 8, 12))
 
 
+def strided_cnn(filters):
+    """Returns an untrained CNN of images of MNIST, whose classifier knows where a feature is.
+
+    Args:
+        filters: Number of filters of each convolution.
+    """
+    layers = keras.layers
+    inputs = x = keras.Input((28, 28, 1))
+    for count in filters:
+        x = layers.Conv2D(count, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+    return keras.Model(inputs, layers.Dense(10, name="logits")(layers.Flatten()(x)))
+
+
+def mnist28(options):
+    """MNIST in its own size, 10,000 of the images labeled."""
+    data = datasets.load("mnist", options.data_dir, validation_split=0)
+    return Task(
+        name="mnist28",
+        title="MNIST at 28 x 28 pixels; CNN of 19,418 parameters to CNN of 3,214",
+        splits=[split_of(data, data.y_train, labels=10_000, unlabeled=40_000, validation=5_000)],
+        make_student=lambda: strided_cnn((4, 8, 12)),
+        training=Training(updates=2_000, rate=1e-2),
+        make_teacher=lambda: strided_cnn((16, 32, 32)),
+        teacher_training=Training(updates=1_500, rate=5e-3, batch_size=64),
+    )
+
+
 MNIST_TEACHER = Training(updates=1_500, rate=5e-3, batch_size=64)
 
 

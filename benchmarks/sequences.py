@@ -197,7 +197,7 @@ def run(name, seeds, path):
             if (name, arm, seed) in read(path):
                 continue
             keras.utils.set_random_seed(seed)
-            model = student = kind.model(16)
+            model = student = kind.model(32)
             if losses:
                 model = Distiller(teacher, student, losses(), student_loss_weight=None)
             labels = answers if from_teacher else train[1]

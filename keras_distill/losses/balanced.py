@@ -14,9 +14,9 @@ class Balanced:
     ratio the geometric mean over the student's weight tensors that the loss reaches. It is measured
     on single batches within the first hundred steps, and then stays. So a loss counts the same in
     any task, whatever its scale, the width of the layers or the number of classes. In the first
-    ten steps the weight rises to that. Each hundredth step measures too: where the loss pulls
-    against the labels, so that the cosine between both gradients is negative, the weight is less
-    where that keeps the share. Where a step learns from no labels, the first loss takes their
+    ten steps the weight rises to that. After them, where the loss pulls against the labels, so that
+    the cosine between both gradients is negative, it may fall and never rises; each hundredth step
+    measures whether it has to. Where a step learns from no labels, the first loss takes their
     place. `distillation_loss_weights="balanced"` gives it to each loss.
 
     With a share of 1 a loss that pulls against the labels may stop all learning. A smaller share is

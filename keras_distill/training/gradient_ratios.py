@@ -9,8 +9,10 @@ from keras_distill.training.replicas import mean_over_replicas
 # Steps that decide on the ratio. Gradients change most at the start: what the very first batches
 # say may be wrong by a factor of a thousand fifty steps later. What is known then stays: a weight
 # that went on following would grow without end where a loss is nearly zero, and fade where the
-# labels are learned.
-_EARLY = (*range(10), *range(10, 100, 10))
+# labels are learned. Nor does a weight rise after the first steps where the loss pulls against the
+# labels: it would, the more the student gives up what the labels teach.
+_FIRST = 10
+_EARLY = (*range(_FIRST), *range(_FIRST, 100, 10))
 # Later ones of so many measure whether a loss that pulls against the labels outgrows them.
 _EVERY = 100
 # Of the running mean, so that the first measurements are soon forgotten.
@@ -165,6 +167,9 @@ class GradientRatios(keras.layers.Layer):
         found = found[:, :2] / ops.where(is_known, found[:, 2:], 1.0)
         mean = _MOMENTUM * before[:, 1:3] + (1.0 - _MOMENTUM) * found
         now = ops.where(is_known, ops.where(was_known, mean, found), before[:, 1:3])
-        early = ops.where(is_early, now[:, :1], before[:, :1])
+        may_rise = ops.logical_or(step < _FIRST, now[:, 1:] >= 0)
+        may_rise = ops.logical_or(may_rise, ops.logical_not(was_known))
+        changes = ops.logical_or(may_rise, now[:, :1] < before[:, :1])
+        early = ops.where(ops.logical_and(is_early, changes), now[:, :1], before[:, :1])
         is_known = ops.cast(ops.logical_or(is_known, was_known), "float32")
         self.known.assign(ops.concatenate([early, now, is_known], axis=-1))

@@ -184,6 +184,27 @@ def test_what_pulls_against_the_labels_does_not_outgrow_them(early, now, cosine,
     assert float(ratios.at(0)) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("step", "sign", "length", "expected"),
+    [
+        # Of gradients that are as long as each other before, the labels' is `length` times as long.
+        (10, 1.0, 8.0, 8.0**0.3),
+        (10, -1.0, 8.0, 1.0),
+        (10, -1.0, 1 / 8, 8.0**-0.3),
+        (5, -1.0, 8.0, 8.0**0.3),
+    ],
+)
+def test_what_pulls_against_the_labels_gains_no_weight(step, sign, length, expected):
+    ratios = gradient_ratios.GradientRatios(1)
+    ratios.known.assign([[0.0, 0.0, sign, 1.0]])
+    weights = [tf.Variable([1.0, 2.0])]
+    with tf.GradientTape(persistent=True) as tape:
+        of_loss = tf.reduce_sum(weights[0])
+        of_labels = sign * length * of_loss
+        ratios.measure(tape, of_labels, [of_loss], weights, step)
+    assert float(ratios.at(0)) == pytest.approx(expected, rel=1e-4)
+
+
 def test_the_ratio_and_the_cosine_of_later_steps_are_followed(monkeypatch):
     monkeypatch.setattr(gradient_ratios, "_EARLY", (0,))
     monkeypatch.setattr(gradient_ratios, "_EVERY", 2)

@@ -154,7 +154,7 @@ class TFLiteModel:
             LiteRTError: If LiteRT can't run the model.
             ValueError: If `x` doesn't suit the model; see `quantize_inputs`.
         """
-        raw = litert.run(self.content, self.graph, self.quantize_inputs(x))
+        raw = litert.run_right(self.content, self.graph, self.quantize_inputs(x))
         values = [info.dequantize(part) for part, info in zip(raw, self.outputs, strict=True)]
         return values[0] if len(values) == 1 else values
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_distill.tflite import TFLiteModel, export_tflite
+from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis.lint import lint
 from keras_distill.tflite.analysis.schema import parse
 from keras_distill.tflite.runtime import micro
@@ -66,6 +67,28 @@ def test_a_relu6_that_is_part_of_another_operator_is_fine(tmp_path):
     x = random_inputs(model)
     result = export_tflite(model, tmp_path / "m.tflite", "int8", x, target="mcu")
     assert result.lint() == [] and result.verify(model, x[:50]).passed
+
+
+def reduced(reduce):
+    inputs = keras.Input((6, 4))
+    return keras.Model(inputs, reduce(inputs))
+
+
+def test_sums_in_sixteen_bits_which_all_kernels_get_wrong_are_refused(tmp_path, monkeypatch):
+    x = np.random.default_rng(0).random((50, 6, 4)).astype("float32")
+    path = tmp_path / "m.tflite"
+    model = reduced(lambda x: keras.ops.sum(x, 1))
+    with pytest.raises(ValueError, match=r"sum-int16: .*Multiply the mean by the number"):
+        export_tflite(model, path, "int16x8", x)
+    assert not path.exists()
+    # The trap: it runs, and all runtimes agree on answers that are wrong.
+    monkeypatch.setattr(lint_module, "_sums_in_sixteen_bits", lambda graph: [])
+    verification = export_tflite(model, path, "int16x8", x).verify(model, x)
+    assert verification.max_error_keras > 0.3 * np.ptp(model.predict(x, verbose=0))
+    assert not verification.agrees_with_keras
+    monkeypatch.undo()
+    model = reduced(lambda x: 6 * keras.ops.mean(x, 1))
+    assert export_tflite(model, path, "int16x8", x).verify(model, x).passed
 
 
 def test_an_operator_that_tflm_lacks_is_named_and_nothing_is_written(tmp_path):

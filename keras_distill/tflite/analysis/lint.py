@@ -57,7 +57,7 @@ def lint(graph, target, quantization=None):
     """
     check_choice("target", target, formats.TARGETS)
     findings = [*_custom(graph), *_float_islands(graph), *_vanishing_softmax(graph)]
-    findings += _not_finite(graph)
+    findings += [*_not_finite(graph), *_sums_in_sixteen_bits(graph)]
     if quantization == "dynamic":
         findings += _left_in_float(graph)
     if target != "mobile":
@@ -225,6 +225,18 @@ def _vanishing_softmax(graph):
                 place_of(operator),
                 "Train the model first, or look for why its logits are near zero on the "
                 "representative data.",
+            )
+
+
+def _sums_in_sixteen_bits(graph):
+    for operator in graph.operators:
+        if operator.name == "SUM" and operator.inputs[0].dtype == "int16":
+            yield Finding(
+                "sum-int16",
+                "error",
+                "LiteRT and TensorFlow Lite Micro compute SUM wrongly on int16, silently",
+                place_of(operator),
+                'Multiply the mean by the number of values, or use quantization="int8".',
             )
 
 

@@ -84,7 +84,7 @@ RESIZE_BILINEAR               fb      fb      -
 RESIZE_NEAREST_NEIGHBOR       fbh     fbh     fb
 REVERSE_V2                    fbhiqB? -       -
 ROUND                         f       f       f
-RSQRT                         fb      fb      f
+RSQRT                         fbh     fb      f
 SELECT_V2                     fbh     fbh     -
 SHAPE                         *       *       *
 SIN                           f       f       f

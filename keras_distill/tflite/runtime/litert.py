@@ -4,8 +4,6 @@ import contextlib
 
 import numpy as np
 
-_WITHOUT_REFERENCE = ("ELU", "ROUND")
-
 
 class LiteRTError(RuntimeError):
     """LiteRT can't run a model; the message says why."""
@@ -20,22 +18,29 @@ def explained():
         raise LiteRTError(f"LiteRT can't run this model: {error}") from error
 
 
-def has_reference(graph):
-    """Says whether LiteRT's reference kernels exist, and are right, for all operators of a graph.
-
-    There is none of ELU and ROUND, and that of SUM on integers loses the scales.
+def run_right(content, graph, inputs):
+    """Runs a model on the reference kernels, or on the fast ones where those are wrong or lacking.
 
     Args:
-        graph: `Graph`.
+        content: The file's bytes.
+        graph: `Graph` of the file.
+        inputs: List of arrays of shape `(samples, ...)`, one per input, in the inputs' types.
+
+    Returns:
+        List of arrays of shape `(samples, ...)`, one per output, in the outputs' types.
+
+    Raises:
+        LiteRTError: If LiteRT can't run the model.
     """
-    return not any(
-        operator.name in _WITHOUT_REFERENCE
-        or (operator.name == "SUM" and operator.inputs[0].dtype != "float32")
-        for operator in graph.operators
-    )
+    # The reference kernel of SUM on integers loses the scales.
+    if not any(one.name == "SUM" and one.inputs[0].scales for one in graph.operators):
+        # There is none of ELU and ROUND, nor of TILE on int8.
+        with contextlib.suppress(LiteRTError):
+            return run(content, graph, inputs)
+    return run(content, graph, inputs, "fast")
 
 
-def run(content, graph, inputs, kernels=None):
+def run(content, graph, inputs, kernels="reference"):
     """Runs a model sample by sample.
 
     Args:
@@ -43,8 +48,7 @@ def run(content, graph, inputs, kernels=None):
         graph: `Graph` of the file.
         inputs: List of arrays of shape `(samples, ...)`, one per input, in the inputs' types.
         kernels: `"reference"`; `"fast"`, which computers and phones run, XNNPACK's where it has
-            them; `"without XNNPACK"`, the other fast ones; or `None`, the reference kernels where
-            they are right and the fast ones elsewhere.
+            them; or `"without XNNPACK"`, the other fast ones.
 
     Returns:
         List of arrays of shape `(samples, ...)`, one per output, in the outputs' types.
@@ -54,8 +58,6 @@ def run(content, graph, inputs, kernels=None):
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    if kernels is None:
-        kernels = "reference" if has_reference(graph) else "fast"
     resolvers = {
         "reference": OpResolverType.BUILTIN_REF,
         "fast": OpResolverType.AUTO,

@@ -38,7 +38,7 @@ def test_wrong_fast_kernels_are_outvoted(int8_cnn, monkeypatch):
     _, result, x = int8_cnn
     right = litert.run
 
-    def run(content, graph, inputs, kernels=None):
+    def run(content, graph, inputs, kernels="reference"):
         answers = right(content, graph, inputs, kernels)
         return [np.roll(answers[0], 1, axis=-1)] if kernels == "fast" else answers
 

@@ -9,6 +9,7 @@ import pytest
 
 from keras_distill import datasets
 from keras_distill.tflite import export_tflite
+from keras_distill.tflite.deploy import golden
 from keras_distill.tflite.runtime import litert, micro, sample_notes
 from tests.tflite.conftest import random_inputs
 
@@ -231,6 +232,7 @@ def test_operators_without_a_reference_kernel_are_verified_on_the_fast_ones(tmp_
     inputs = keras.Input((8,))
     model = keras.Model(inputs, function(inputs))
     result = export_tflite(model, tmp_path / "m.tflite")
+    assert golden.on_litert(result, x[:5]).tolerance < 1e-3
     np.testing.assert_allclose(result.predict(x), model.predict(x, verbose=0), atol=1e-5)
     verification = result.verify(model, x)
     assert verification.kernels == "fast" and verification.max_error_tflm < 1e-5

@@ -1,12 +1,14 @@
 """Augmented views: the student sees the very pixels that the teacher answered to."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_distill import Distiller
-from tests.cache.conftest import COUNT, LOSSES
+from keras_distill import Distiller, TeacherCache
+from tests.cache.conftest import COUNT, LOSSES, USUAL, make_data, make_teacher
 
 
 def jitter(image, seed):
@@ -18,9 +20,16 @@ def other_jitter(image, seed):
     return tf.image.stateless_random_brightness(image, 0.3, seed)
 
 
+@pytest.fixture(scope="module")
+def built_views(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("views") / "cache"
+    augmented = {"augment": jitter, "views": 3, "seed": 5}
+    return TeacherCache.build(directory, make_teacher(), make_data(), **augmented, **USUAL)
+
+
 @pytest.fixture
-def views(build):
-    return build(augment=jitter, views=3, seed=5)
+def views(built_views, tmp_path):
+    return TeacherCache(shutil.copytree(built_views.directory, tmp_path / "cache"))
 
 
 def ways(data):
@@ -33,11 +42,15 @@ def ways(data):
     }
 
 
+@pytest.fixture(scope="module")
+def batches_by_way(built_views):
+    return {way: list(join(built_views)) for way, join in ways(make_data()).items()}
+
+
 @pytest.mark.parametrize("way", ["arrays in order", "arrays", "samples", "batches"])
-def test_the_teacher_answered_to_these_pixels(views, data, teacher, way):
-    joined = ways(data)[way](views)
+def test_the_teacher_answered_to_these_pixels(batches_by_way, teacher, way):
     seen = []
-    for batch, _ in joined:
+    for batch, _ in batches_by_way[way]:
         expected = teacher(batch.inputs)
         found = batch.targets["output 0 (logits)"]
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
@@ -48,10 +61,10 @@ def test_the_teacher_answered_to_these_pixels(views, data, teacher, way):
     assert sorted(index for index, _ in seen) == sorted(3 * list(range(COUNT)))
 
 
-def test_a_view_is_made_of_the_sample_and_the_view_alone(views, data):
+def test_a_view_is_made_of_the_sample_and_the_view_alone(batches_by_way):
     every = {}
-    for way, join in ways(data).items():
-        for batch, _ in join(views):
+    for way, batches in batches_by_way.items():
+        for batch, _ in batches:
             for index, inputs in zip(batch.index.numpy(), batch.inputs.numpy(), strict=True):
                 every.setdefault(way, {}).setdefault(int(index), set()).add(inputs.tobytes())
     first = every.pop("batches")
@@ -87,10 +100,9 @@ def test_randomness_that_is_not_from_the_seed_is_refused(build, tmp_path):
 
 def test_a_student_learns_from_views(views, data, student):
     distiller = Distiller(views, student, LOSSES)
-    distiller.compile(
-        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True
-    )
-    joined = views.join(data, augment=jitter, batch_size=8)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    distiller.compile(keras.optimizers.Adam(0.01), loss, run_eagerly=True)
+    joined = views.join(data, augment=jitter, batch_size=25)
     history = distiller.fit(joined, epochs=2, verbose=0).history
     assert history["loss"][1] < history["loss"][0]
 

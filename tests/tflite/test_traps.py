@@ -53,6 +53,8 @@ def test_a_relu6_that_tflm_computes_wrongly_is_refused(tmp_path):
     path = tmp_path / "m.tflite"
     with pytest.raises(ValueError, match=r"relu6-scale.*silently wrong"):
         export_tflite(model, path, "int8", x, target="mcu")
+    with pytest.raises(ValueError, match=r"squared-difference-int16: LiteRT can't run"):
+        export_tflite(reduced(lambda x: keras.ops.var(x, 1)), path, "int16x8", x)
     assert not path.exists()
     # The trap: it runs, and is far off only on TensorFlow Lite Micro.
     result = export_tflite(model, path, "int8", x, target="mobile")
@@ -74,15 +76,17 @@ def reduced(reduce):
     return keras.Model(inputs, reduce(inputs))
 
 
-def test_sums_in_sixteen_bits_which_all_kernels_get_wrong_are_refused(tmp_path, monkeypatch):
+def test_operators_that_kernels_get_wrong_in_sixteen_bits_are_refused(tmp_path, monkeypatch):
     x = np.random.default_rng(0).random((50, 6, 4)).astype("float32")
     path = tmp_path / "m.tflite"
     model = reduced(lambda x: keras.ops.sum(x, 1))
     with pytest.raises(ValueError, match=r"sum-int16: .*Multiply the mean by the number"):
         export_tflite(model, path, "int16x8", x)
+    with pytest.raises(ValueError, match=r"squared-difference-int16: LiteRT can't run"):
+        export_tflite(reduced(lambda x: keras.ops.var(x, 1)), path, "int16x8", x)
     assert not path.exists()
     # The trap: it runs, and all runtimes agree on answers that are wrong.
-    monkeypatch.setattr(lint_module, "_sums_in_sixteen_bits", lambda graph: [])
+    monkeypatch.setattr(lint_module, "_sixteen_bits", lambda graph: [])
     verification = export_tflite(model, path, "int16x8", x).verify(model, x)
     assert verification.max_error_keras > 0.3 * np.ptp(model.predict(x, verbose=0))
     assert not verification.agrees_with_keras

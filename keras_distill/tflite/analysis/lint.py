@@ -13,6 +13,19 @@ _MASKING = ("ADD", "MAXIMUM", "MINIMUM", "PADV2", "SELECT", "SELECT_V2")
 # What has kernels for integers, in place of what doesn't.
 _SMOOTH = "Use relu, silu or hard_silu in place of softplus, mish, exp and log"
 _WITH_INTEGER_KERNELS = {"EXP": _SMOOTH, "LOG": _SMOOTH}
+# What the converter writes in int16x8 although no runtime computes it right, or LiteRT at all.
+_IN_SIXTEEN_BITS = {
+    "SUM": (
+        "sum-int16",
+        "LiteRT and TensorFlow Lite Micro compute SUM wrongly on int16, silently",
+        'Multiply the mean by the number of values, or use quantization="int8".',
+    ),
+    "SQUARED_DIFFERENCE": (
+        "squared-difference-int16",
+        "LiteRT can't run SQUARED_DIFFERENCE on int16",
+        'Multiply the difference by itself, or use quantization="int8".',
+    ),
+}
 # What remains of a batch or another axis whose size was left open.
 _RUN_TIME_SHAPES = ("SHAPE", "FILL")
 # The kernels multiply the softmax's input scale by its inverse, and need the product above 1.
@@ -57,7 +70,7 @@ def lint(graph, target, quantization=None):
     """
     check_choice("target", target, formats.TARGETS)
     findings = [*_custom(graph), *_float_islands(graph), *_vanishing_softmax(graph)]
-    findings += [*_not_finite(graph), *_sums_in_sixteen_bits(graph)]
+    findings += [*_not_finite(graph), *_sixteen_bits(graph)]
     if quantization == "dynamic":
         findings += _left_in_float(graph)
     if target != "mobile":
@@ -228,16 +241,12 @@ def _vanishing_softmax(graph):
             )
 
 
-def _sums_in_sixteen_bits(graph):
+def _sixteen_bits(graph):
     for operator in graph.operators:
-        if operator.name == "SUM" and operator.inputs[0].dtype == "int16":
-            yield Finding(
-                "sum-int16",
-                "error",
-                "LiteRT and TensorFlow Lite Micro compute SUM wrongly on int16, silently",
-                place_of(operator),
-                'Multiply the mean by the number of values, or use quantization="int8".',
-            )
+        wrong = _IN_SIXTEEN_BITS.get(operator.name)
+        if wrong and operator.inputs[0].dtype == "int16":
+            code, message, fix = wrong
+            yield Finding(code, "error", message, place_of(operator), fix)
 
 
 def _sliced_loops(graph):

@@ -41,7 +41,8 @@ class Verification:
         notes: What else was noticed.
         kernels: LiteRT's kernels that are meant above: `"reference"`, or `"fast"` where the
             reference kernels lack an operator or are alone with what they compute.
-        alone: The runtime that computes what no other does, in words; `None` if all agree.
+        alone: The runtime that computes what no other does, in words; `None` if all agree. Where
+            only two runtimes are here, Keras is the third.
         agrees_with_keras: Whether the file computes what the Keras model does: at most 0.2 % of
             the values (two are always let pass) are off by over 5 % of their range, or the
             accuracy is within a point of Keras's. Judged at the logits where the model ends in a
@@ -200,14 +201,35 @@ class _Comparison:
             share_beyond_tflm=steps[1],
             notes=(),
             kernels="reference" if self._litert == answers.REFERENCE else "fast",
-            alone=answers.alone(self._by_runtime),
+            alone=self._alone(is_right=_are_few(off)),
             agrees_with_keras=_are_few(off) or self._is_as_right(values),
             share_off_keras=float(off.mean()),
             max_steps_logits=at_logits[0],
             share_beyond_logits=at_logits[1],
         )
-        notes = (*self._failures, *_notes_on(verification))
+        notes = (*self._failures, *self._notes_of_discord(verification), *_notes_on(verification))
         return dataclasses.replace(verification, notes=notes)
+
+    def _alone(self, is_right):
+        """Returns the runtime that is alone; Keras has a say where there is no third runtime."""
+        others = [name for name in self._by_runtime if name != self._litert]
+        chosen = self._by_runtime[self._litert]
+        if len(others) > 1 or not is_right:
+            return answers.alone(self._by_runtime)
+        return next(
+            (name for name in others if not answers.are_close(self._by_runtime[name], chosen)), None
+        )
+
+    def _notes_of_discord(self, verification):
+        """Notes runtimes of which all compute something else."""
+        chosen = self._by_runtime[self._litert]
+        agree = all(answers.are_close(other, chosen) for other in self._by_runtime.values())
+        if agree or verification.alone:
+            return []
+        return [
+            f"{', '.join(self._by_runtime)} each compute something else. Of LiteRT's, those nearer "
+            "to Keras are shown."
+        ]
 
     def _accuracy(self, values):
         return measures.accuracy(values, self._labels, self._side)
@@ -254,13 +276,13 @@ def _notes_on(verification):
     if verification.alone:
         notes.append(
             f"{verification.alone[0].upper()}{verification.alone[1:]} alone compute"
-            f"{'s' * (verification.alone == answers.TFLM)} something else: the other runtimes "
-            "agree with each other."
+            f"{'s' * (verification.alone == answers.TFLM)} something else: the others agree with "
+            "each other."
         )
     if not verification.agrees_with_keras:
         notes.append(
-            f"{100 * verification.share_off_keras:.2g} % of the values are off from Keras by more "
-            "than 5 % of their range, on every runtime: the conversion lost them. Is "
+            f"{100 * verification.share_off_keras:.2g} % of LiteRT's values are off from Keras by "
+            "more than 5 % of their range. Is this the model that was exported, and was "
             f"representative_data like x? {sample_notes.FORCED_SCALE}"
         )
     return notes

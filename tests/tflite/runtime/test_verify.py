@@ -224,6 +224,20 @@ def test_without_tflite_micro_keras_tells_which_kernels_are_right(sums, monkeypa
     monkeypatch.setattr(micro, "is_available", lambda: False)
     verification = result.verify(model, x)
     assert verification.kernels == "fast" and verification.agrees_with_keras
+    assert verification.alone == "LiteRT's reference kernels"
+
+
+def test_runtimes_that_all_differ_are_said_to(sums, monkeypatch):
+    model, result, x = sums
+    on_board = lambda content, graph, inputs: [  # noqa: E731
+        np.full((len(inputs[0]), 4), 100, "int8")
+    ]
+    monkeypatch.setattr(micro, "is_available", lambda: True)
+    monkeypatch.setattr(micro, "run", on_board)
+    verification = result.verify(model, x)
+    assert verification.kernels == "fast" and verification.alone is None
+    assert not verification.passed
+    assert any("each compute something else" in note for note in verification.notes)
 
 
 def test_operators_without_a_reference_kernel_are_verified_on_the_fast_ones(tmp_path):

@@ -14,6 +14,23 @@ from keras_distill.tflite.analysis import cmsis_nn, costs, esp_nn, memory_plan, 
 HEADROOM_RATIO = 1.05
 HEADROOM_BYTES = 256
 GRANULARITY = 256
+# What 32-bit pointers save of the records: per tensor, per operator, per input or output of the
+# model, and once, where the wheel on this computer also counts for its own account.
+_SAVED_PER_TENSOR = 12
+_SAVED_PER_OPERATOR = 32
+_SAVED_PER_END = 44
+_SAVED_ONCE = 300
+# What Arduino's builds keep beyond that, per operator and per input or output.
+_ARDUINO_PER_OPERATOR = 12
+_ARDUINO_PER_END = 32
+# What an input or output of the model adds once the plan is made, at least.
+_END_BYTES = 64
+# While it plans, the interpreter keeps in the arena per scratch buffer, with some in reserve, what
+# was asked for; per tensor or buffer its lifetime; and per planned block its place.
+_REQUEST_BYTES = 12
+_REQUESTS_IN_RESERVE = 12
+_LIFETIME_BYTES = 24
+_PLACE_BYTES = 40
 
 
 class Measured(NamedTuple):
@@ -37,42 +54,35 @@ class Kernels:
     Args:
         title: Its name, in words.
         buffers: Function of an operator that returns the bytes of its scratch buffers.
-        sums: Function of an operator that returns the bytes which it keeps for good beyond those
+        records: Function of an operator that returns the bytes which it keeps for good beyond those
             that the reference kernels keep.
+        is_arduino: Whether Arduino's IDE builds it, without the option that makes the interpreter's
+            records of operators, inputs and outputs smaller (`TF_LITE_STATIC_MEMORY`).
     """
 
     title: str
     buffers: Callable
-    sums: Callable = lambda operator: 0
+    records: Callable = lambda operator: 0
+    is_arduino: bool = False
 
 
 KERNELS = {
     "reference": Kernels("TensorFlow Lite Micro's own", scratch.buffers),
-    "cmsis-nn": Kernels("CMSIS-NN", cmsis_nn.buffers),
-    "cmsis-nn-2023": Kernels("CMSIS-NN of Arduino's libraries", cmsis_nn.older_buffers),
+    "cmsis-nn": Kernels("CMSIS-NN", cmsis_nn.buffers, cmsis_nn.records),
+    "cmsis-nn-2023": Kernels(
+        "CMSIS-NN of Arduino's libraries",
+        cmsis_nn.older_buffers,
+        cmsis_nn.older_records,
+        is_arduino=True,
+    ),
     "cmsis-nn-vector": Kernels(
         "CMSIS-NN with the vector extension (Cortex-M55, M85)",
         cmsis_nn.vector_buffers,
-        cmsis_nn.vector_sums,
+        cmsis_nn.vector_records,
     ),
     "esp-nn": Kernels("ESP-NN", esp_nn.buffers),
     "esp-nn-s3": Kernels("ESP-NN on the ESP32-S3", esp_nn.s3_buffers),
 }
-
-# What 32-bit pointers save of the records: per tensor, per operator, per input or output of the
-# model, and once, where the wheel on this computer also counts for its own account.
-_SAVED_PER_TENSOR = 12
-_SAVED_PER_OPERATOR = 32
-_SAVED_PER_END = 44
-_SAVED_ONCE = 300
-# What an input or output of the model adds once the plan is made, at least.
-_END_BYTES = 64
-# While it plans, the interpreter keeps in the arena per scratch buffer, with some in reserve, what
-# was asked for; per tensor or buffer its lifetime; and per planned block its place.
-_REQUEST_BYTES = 12
-_REQUESTS_IN_RESERVE = 12
-_LIFETIME_BYTES = 24
-_PLACE_BYTES = 40
 
 
 def expected(graph, content, measured, kernels):
@@ -92,36 +102,23 @@ def expected(graph, content, measured, kernels):
     buffers = [library.buffers(operator) for operator in graph.operators]
     count = sum(len(sizes) for sizes in buffers)
     records = _records(graph, measured.persistent) + 4 * count
-    records += sum(library.sums(operator) for operator in graph.operators)
+    records += sum(library.records(operator) for operator in graph.operators)
+    ends = len(graph.inputs) + len(graph.outputs)
+    if library.is_arduino:
+        records += _ARDUINO_PER_OPERATOR * len(graph.operators) + _ARDUINO_PER_END * ends
     planning = (
         _REQUEST_BYTES * (count + _REQUESTS_IN_RESERVE)
         + _LIFETIME_BYTES * (graph.tensor_count + count)
         + _PLACE_BYTES * (_planned_blocks(graph) + count)
     )
-    ends = len(graph.inputs) + len(graph.outputs)
     return records + max(_planned(graph, content, measured, buffers), planning - _END_BYTES * ends)
 
 
-def constant(graph, content, measured, kernels):
-    """Returns the arena for a program that runs with any of several libraries of kernels.
-
-    Args:
-        graph: `Graph`.
-        content: The file's bytes.
-        measured: `Measured` on this computer.
-        kernels: Names of `KERNELS`.
-
-    Returns:
-        Bytes: what the most demanding one is expected to need, with headroom.
-    """
-    return with_headroom(max(expected(graph, content, measured, name) for name in kernels))
-
-
-def with_headroom(needed):
+def with_headroom(*needs):
     """Returns the arena for a program: 5 % and 256 bytes above what is needed, rounded up to 256.
 
     Args:
-        needed: Smallest arena that works, in bytes.
+        *needs: Smallest arenas that work, in bytes, of which the largest counts.
 
     Example:
 
@@ -129,6 +126,7 @@ def with_headroom(needed):
     assert with_headroom(2000) == 2560
     ```
     """
+    needed = max(needs)
     return -int(-(needed * HEADROOM_RATIO + HEADROOM_BYTES) // GRANULARITY) * GRANULARITY
 
 

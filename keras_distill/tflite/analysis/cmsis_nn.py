@@ -12,6 +12,13 @@ from keras_distill.tflite.analysis.convolution_geometry import geometry_of
 _VECTOR_BLOCK = 124
 # A transposed convolution with more input channels and strides up to 2 runs as a convolution.
 _REVERSIBLE_ABOVE = 16
+# By how much the records of these operators are larger than those of the reference kernels.
+_RECORDS = {
+    "FULLY_CONNECTED": 16,
+    "AVERAGE_POOL_2D": 16,
+    "MAX_POOL_2D": 16,
+    "BATCH_MATMUL": 32,
+}
 
 
 def buffers(operator):
@@ -52,7 +59,33 @@ def vector_buffers(operator):
     return _buffers(operator, _VECTOR)
 
 
-def vector_sums(operator):
+def records(operator):
+    """Returns what an operator keeps for good beyond what the reference kernels keep.
+
+    Args:
+        operator: `Operator` of a graph.
+
+    Returns:
+        Bytes.
+    """
+    return _RECORDS.get(operator.name, 0)
+
+
+def older_records(operator):
+    """Returns what an operator keeps for good with the CMSIS-NN that Arduino's libraries have.
+
+    Args:
+        operator: `Operator` of a graph.
+
+    Returns:
+        Bytes.
+    """
+    dense = _takes(operator, "FULLY_CONNECTED", "int8") and _runs_as_convolution(operator)
+    scales = 2 * _rounded(4 * operator.outputs[0].shape[-1], 16) if dense else 0
+    return records(operator) + scales
+
+
+def vector_records(operator):
     """Returns what an operator keeps for good with the vector extension: sums of its weights.
 
     Args:
@@ -61,11 +94,12 @@ def vector_sums(operator):
     Returns:
         Bytes.
     """
+    sums = 0
     if _takes(operator, "FULLY_CONNECTED", "int8") and not _runs_as_convolution(operator):
-        return 4 * operator.outputs[0].shape[-1]
-    if _takes(operator, "SVDF", "int8"):
-        return 4 * operator.inputs[1].shape[0]
-    return 0
+        sums = operator.outputs[0].shape[-1]
+    elif _takes(operator, "SVDF", "int8"):
+        sums = operator.inputs[1].shape[0]
+    return records(operator) + _rounded(4 * sums, 16)
 
 
 def _buffers(operator, kernels):
@@ -139,7 +173,7 @@ def _vector_convolution_16(operator):
 def _depthwise(operator):
     geometry = geometry_of(operator)
     sides = (geometry.height, geometry.width)
-    if all(side.kernel == 3 and side.padding <= 1 for side in sides):
+    if all(side.kernel == 3 and side.padding <= 1 for side in sides) or geometry.has_dilation:
         return (0,)
     return _older_depthwise(operator)
 
@@ -147,9 +181,8 @@ def _depthwise(operator):
 def _older_depthwise(operator):
     """One column of the input, in 16 bits, where no channel has several outputs."""
     geometry = geometry_of(operator)
-    if geometry.inputs != geometry.outputs or geometry.has_dilation:
-        return (0,)
-    return (2 * geometry.window,)
+    # That of 2020 didn't look at the dilation.
+    return (2 * geometry.window if geometry.inputs == geometry.outputs else 0,)
 
 
 def _vector_depthwise(operator):
@@ -208,12 +241,12 @@ _OLDER = {
     ("CONV_2D", "int8"): _older_convolution,
     ("CONV_2D", "int16"): _convolution_16,
     ("DEPTHWISE_CONV_2D", "int8"): _older_depthwise,
-    ("FULLY_CONNECTED", "int8"): _dense,
     ("AVERAGE_POOL_2D", "int8"): _average,
     ("AVERAGE_POOL_2D", "int16"): _average,
 }
 _DSP = {
     **_OLDER,
+    ("FULLY_CONNECTED", "int8"): _dense,
     ("CONV_2D", "int8"): _convolution,
     ("DEPTHWISE_CONV_2D", "int8"): _depthwise,
     ("TRANSPOSE_CONV", "int8"): _transposed,

@@ -94,9 +94,9 @@ def report(tflite_model):
     if measured is not None:
         source = (tflite_model.graph, tflite_model.content, measured)
         expected = {name: arena.expected(*source, name) for name in arena.KERNELS}
-        constant = arena.constant(*source, CORTEX_M)
+        constant = _size(expected, CORTEX_M)
         fits = {
-            name: board.reason_against(arena.constant(*source, board.kernels), tflite_model.size)
+            name: board.reason_against(_size(expected, board.kernels), tflite_model.size)
             for name, board in BOARDS.items()
         }
     return Report(
@@ -113,3 +113,8 @@ def report(tflite_model):
         boards=fits,
         notes=tuple(notes),
     )
+
+
+def _size(expected, kernels):
+    """Returns the arena for a program that runs with any of several libraries of kernels."""
+    return arena.with_headroom(*(expected[name] for name in kernels))

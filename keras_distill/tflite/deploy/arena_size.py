@@ -64,11 +64,14 @@ def find(package, graph, kernels, special=(), on_computer=False):
         MicroError: If it can't run the model.
     """
     measured = micro.measure_arena(package.content)
-    source = (graph, package.content, measured)
-    sizes = {name: arena.constant(*source, (name,)) for name in special}
+    needs = {
+        name: arena.expected(graph, package.content, measured, name)
+        for name in (*kernels, *special)
+    }
+    sizes = {name: arena.with_headroom(needs[name]) for name in special}
     if on_computer:
         sizes["computer"] = arena.with_headroom(measured.minimum)
-    return ArenaSize(arena.constant(*source, kernels), sizes)
+    return ArenaSize(arena.with_headroom(*(needs[name] for name in kernels)), sizes)
 
 
 def _line(size):

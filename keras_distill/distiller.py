@@ -102,6 +102,9 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         - Gou et al., "Knowledge Distillation: A Survey", IJCV 2021.
     """
 
+    # What the student is where no loss may replace its model, for the error.
+    _kept = ""
+
     def __init__(
         self,
         teacher: keras.Model | TeacherCache | Callable | None = None,
@@ -126,7 +129,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         target = branch_of(student, "student", student_input)
         check_branches(source, target, teacher_is_optional=not edge.needs_teacher)
         check_shares_nothing(teacher, student)
-        edge.connect(source, target)
+        edge.connect(source, target, self._kept)
         student = target.model
         # Both models cast their own inputs, each by its own policy.
         kwargs = {"dtype": student.dtype_policy, "autocast": False, **kwargs}

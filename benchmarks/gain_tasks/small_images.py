@@ -45,7 +45,7 @@ def digits(options):
         make_teacher=architectures.digits_teacher,
         teacher_training=Training(updates=400, rate=2e-3, batch_size=64),
         # The teacher has a hidden layer between its last feature map and its classifier.
-        without=("catkd",),
+        without=("catkd", "sdd"),
     )
 
 

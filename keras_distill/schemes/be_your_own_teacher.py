@@ -113,12 +113,7 @@ class BeYourOwnTeacher(SeveralLearners):
             branch = ExitBranch(head, network, path, f"exit {index}")
             own = own_losses(distillation_losses)
             edge = Edge(own, distillation_loss_weights, f"exit_{index}_{{}}")
-            edge.connect(network, branch)
-            if branch.model is not head or network.model is not model:
-                raise ValueError(
-                    "An exit keeps its own layers, and a loss would replace some of them, as "
-                    f"SimpleKD does. Received: distillation_losses={shown(own)}"
-                )
+            edge.connect(network, branch, kept="An exit")
             learners.append(Learner(branch, [edge], f"exit_{index}"))
         self._set_learners(learners)
         self.built = True

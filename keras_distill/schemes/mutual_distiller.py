@@ -7,7 +7,7 @@ import keras
 
 from keras_distill.arguments import shown
 from keras_distill.losses import SoftTargets
-from keras_distill.schemes.peers import Peers, checked_students
+from keras_distill.schemes.peers import KEPT, Peers, checked_students
 from keras_distill.schemes.several_learners import own_losses
 from keras_distill.training.edge import Edge
 from keras_distill.training.saving import deserialize_losses, serialize_losses
@@ -96,7 +96,7 @@ class MutualDistiller(Peers):
                     if pair[1] == target:
                         named = f"student_{target}_{{}}_from_{pair[0]}"
                         edge = Edge(own_losses(losses[pair]), weights.get(pair), named)
-                        edge.connect(branches[pair[0]], branches[target])
+                        edge.connect(branches[pair[0]], branches[target], KEPT)
                         edges.append(edge)
                 if learns[target]:
                     yield target, edges

@@ -7,7 +7,7 @@ import keras
 
 from keras_distill.losses import SoftTargets
 from keras_distill.schemes.ensemble_branch import PeerMixture, PeersBranch
-from keras_distill.schemes.peers import Peers, checked_students
+from keras_distill.schemes.peers import KEPT, Peers, checked_students
 from keras_distill.schemes.several_learners import own_losses
 from keras_distill.schemes.teacher_ensemble import check_mixing_temperature, checked_shares
 from keras_distill.training.edge import Edge
@@ -95,7 +95,7 @@ class OnlineEnsemble(Peers):
                 if learns[index]:
                     own = own_losses(distillation_losses)
                     edge = Edge(own, distillation_loss_weights, f"student_{index}_{{}}")
-                    edge.connect(ensemble, branch)
+                    edge.connect(ensemble, branch, KEPT)
                     yield index, [edge]
 
         super().__init__(

@@ -14,6 +14,9 @@ from keras_distill.schemes.teacher_ensemble import TeacherEnsemble
 from keras_distill.training.freezing import check_shares_nothing
 from keras_distill.training.learner import Learner
 
+# What `Edge.connect` says of a student whose model a loss would replace.
+KEPT = "A student that teaches others"
+
 
 class Peers(SeveralLearners):
     """Students that are trained together, in one step that runs each of them once.
@@ -48,7 +51,6 @@ class Peers(SeveralLearners):
             Learner(branches[index], edges, f"student_{index}")
             for index, edges in connect(branches, learns)
         ]
-        _check_are_kept(students, branches)
         self._set_learners(learners)
         self.built = self._are_models_built and not self._are_shapes_unknown
 
@@ -140,13 +142,3 @@ def checked_students(students):
             f"Received: students with inputs of the shapes {shapes}"
         )
     return list(students)
-
-
-def _check_are_kept(students, branches):
-    for index, (student, branch) in enumerate(zip(students, branches, strict=True)):
-        if branch.model is not student:
-            raise ValueError(
-                "A student that teaches others keeps its own layers, and a loss would replace "
-                f"some of them, as SimpleKD does: use it in a Distiller. Received: "
-                f"students[{index}]={shown(student)}"
-            )

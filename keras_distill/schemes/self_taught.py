@@ -26,6 +26,8 @@ class SelfTaught(Distiller):
         **kwargs: Arguments of `keras.Model`.
     """
 
+    _kept = "A student that teaches itself"
+
     def __init__(
         self,
         student,
@@ -53,12 +55,6 @@ class SelfTaught(Distiller):
             name,
             **kwargs,
         )
-        if self.student is not student:
-            raise ValueError(
-                "A student that teaches itself keeps its own layers, and a loss would replace some "
-                "of them, as SimpleKD does. "
-                f"Received: distillation_losses={shown(distillation_losses)}"
-            )
 
     def get_config(self):
         """Returns the constructor's arguments, the student among them."""

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_distill._compat import mask_of
+from keras_distill.arguments import shown
 from keras_distill.features import FeatureModel, automatic_layers
 from keras_distill.features.branch import Forward
 from keras_distill.losses import schedule
@@ -80,15 +81,17 @@ class Edge:
         layers = [layer for loss in self._losses for layer in loss.own_layers]
         return layers if self._weights.ratios is None else [*layers, self._weights.ratios]
 
-    def connect(self, source, target):
+    def connect(self, source, target, kept=""):
         """Connects two branches: chooses layers, adapts the student, and taps both branches.
 
         Args:
             source: `Branch` of the teacher.
             target: `ModelBranch` of the student, whose model a loss may replace.
+            kept: What the student is, if no loss may replace its model: `"A student that ..."`.
 
         Raises:
-            ValueError: If the source can't serve a loss, or a model has no suitable layers.
+            ValueError: If the source can't serve a loss, a model has no suitable layers, or a loss
+                would replace a model that is kept.
         """
         self.source, self.target = source, target
         for index, loss in enumerate(self._losses):
@@ -102,6 +105,12 @@ class Edge:
             student, self._losses[index] = loss.adapt_student(source, target)
             self._losses[index].make_feature_model = FeatureModel
             if student is not target.model:
+                if kept:
+                    raise ValueError(
+                        f"{kept} keeps its own layers, and a loss would replace some of them: use "
+                        "it in a Distiller. Received: "
+                        f"distillation_losses[{index}]={shown(loss.original)}"
+                    )
                 target.use(student)
         source.tap([(loss.teacher_layer_name, loss) for loss in self._losses])
         target.tap([(loss.student_layer_name, loss) for loss in self._losses])

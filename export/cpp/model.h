@@ -27,7 +27,8 @@ const char* begin();
 // Sets one value of the input, in the unit and scale that the model was trained with.
 void setInput(size_t index, float value);
 
-// The input as the model holds it, for numbers that are quantized already.
+// The input as the model holds it, for numbers that are quantized already. run() may overwrite it
+// with intermediate results: set all values before each run.
 Input* input();
 
 // Runs the model on the input. Returns nullptr, or what went wrong.

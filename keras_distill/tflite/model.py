@@ -21,6 +21,7 @@ from keras_distill.tflite.runtime import litert
 if TYPE_CHECKING:
     import keras
 
+    from keras_distill.sensors import Sensor
     from keras_distill.tflite.runtime.verify import Verification
 
 # Types of inputs that NumPy has too.
@@ -295,34 +296,34 @@ class TFLiteModel:
         samples: Any = None,
         name: str | None = None,
         library: str | None = None,
+        sensor: "Sensor | None" = None,
     ) -> pathlib.Path:
         """Writes an Arduino library with a sketch that checks itself on stored samples.
 
-        `examples/<name>/read_input.ino` is yours: once you edit it, it is never written again. In
-        C++, everything is in the namespace `<name>_model`.
+        The tabs `read_*.ino` are yours: once edited, they stay. C++ namespace: `<name>_model`.
 
         Args:
             folder: Folder of the library, made with its parents. Of what was written here before,
                 files that have not changed since are replaced; all others stay.
             labels: Names of the classes, one per output value. Optional.
-            samples: Inputs of shape `(samples, ...)`, scaled as in training, that the sketch
-                runs; some ten are plenty.
+            samples: Inputs of shape `(samples, ...)`, scaled as in training; some ten are plenty.
             name: Name of the library. Defaults to the folder's name. What isn't an ASCII letter or
                 digit becomes `_`.
             library: Where TensorFlow Lite Micro comes from: `"Chirale_TensorFLowLite"`,
                 `"Harvard_TinyMLx"` or `"esp-tflite-micro"` (part of the ESP32 board package). By
                 default any of them, decided when the sketch is compiled.
+            sensor: Preprocessing of the training, of `keras_distill.sensors`, for a second sketch,
+                `<name>_live`, that reads the sensor. Optional.
 
         Returns:
             `pathlib.Path` of the library.
 
         Raises:
             ImportError: If tflite-micro isn't installed: it finds arena and expected outputs.
-            ValueError: If the model can't run on a board or `library` lacks an operator, `labels`
-                or `samples` don't suit the model, or the folder holds something else or
-                changed files that would have to be replaced.
+            ValueError: If the model can't run on a board or `library` lacks an operator, `labels`,
+                `samples` or `sensor` don't suit the model, or the folder holds other files.
         """
-        return arduino.export(self, folder, labels, samples, name, library)
+        return arduino.export(self, folder, labels, samples, name, library, sensor)
 
     def to_cmake(
         self,

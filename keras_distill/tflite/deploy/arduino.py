@@ -11,6 +11,7 @@ from keras_distill.tflite.deploy import (
     packing,
     project_folder,
     projects,
+    sensor_sources,
 )
 
 
@@ -91,7 +92,7 @@ _ANY_BUT_HARVARD = """\
 """
 
 
-def export(tflite_model, folder, labels=None, samples=None, name=None, library=None):
+def export(tflite_model, folder, labels=None, samples=None, name=None, library=None, sensor=None):
     """Writes the Arduino library of a model; see `TFLiteModel.to_arduino`.
 
     Args:
@@ -101,16 +102,20 @@ def export(tflite_model, folder, labels=None, samples=None, name=None, library=N
         samples: Inputs of shape `(samples, ...)`.
         name: Name of the library, or `None` for the folder's name.
         library: A name of `LIBRARIES`, or `None` for any of them, decided when it is compiled.
+        sensor: `Sensor` whose preprocessing the model was trained with, or `None`.
 
     Returns:
         `pathlib.Path` of the library.
 
     Raises:
         ImportError: If tflite-micro isn't installed: it finds arena and expected outputs.
+        TypeError: If an argument is of a wrong type.
         ValueError: If the model can't run on a board, or arguments don't suit it.
     """
     if library is not None:
         _check_library(tflite_model, library)
+    if sensor is not None:
+        sensor_sources.check(sensor, tflite_model)
     package = packing.pack(
         tflite_model,
         folder,
@@ -131,8 +136,9 @@ def export(tflite_model, folder, labels=None, samples=None, name=None, library=N
         special=tuple(name for one in known for name in one.special),
     )
     runtime = _runtime(library, lacking(tflite_model, _HARVARD))
-    files = _files(package, size, runtime)
-    return project_folder.write(folder, package.kind, files, editable=[_input_file(package)])
+    files = _files(package, size, runtime, sensor)
+    editable = [_input_file(package), sensor_sources.tab(package.name)]
+    return project_folder.write(folder, package.kind, files, editable)
 
 
 def lacking(tflite_model, library):
@@ -188,9 +194,10 @@ def _runtime(library, harvard_lacks):
     }
 
 
-def _files(package, size, runtime):
-    values = {**cpp.values(package, size), **runtime}
+def _files(package, size, runtime, sensor):
     name = package.name
+    values = {**cpp.values(package, size), **runtime}
+    values["live"] = sensor_sources.readme(values) if sensor else ""
     templates = {
         "library.properties": "library.properties",
         projects.README: "README.md",
@@ -201,6 +208,7 @@ def _files(package, size, runtime):
     return {
         **{f"src/{file}": text for file, text in sources.items()},
         **{path: projects.fill(f"arduino/{file}", values) for path, file in templates.items()},
+        **(sensor_sources.files(sensor, values, name) if sensor else {}),
     }
 
 

@@ -149,3 +149,16 @@ def c_rows(values):
     return ",\n".join(
         "    {" + ", ".join(literal(value) for value in row.tolist()) + "}" for row in flat
     )
+
+
+def c_numbers(values):
+    """Returns the elements of a C array of numbers, eight a line.
+
+    Args:
+        values: Array of shape `(values,)`.
+    """
+    width = 8
+    literal = c_float if np.asarray(values).dtype.kind == "f" else str
+    texts = [literal(value) for value in np.asarray(values).tolist()]
+    lines = [texts[start : start + width] for start in range(0, len(texts), width)]
+    return ",\n".join("    " + ", ".join(line) for line in lines)

@@ -13,6 +13,11 @@ struct SerialPort {
   void print(unsigned int number) { printf("%u", number); }
   void print(unsigned long number) { printf("%lu", number); }
   void print(double number) { printf("%.2f", number); }
+  void print(double number, int digits) { printf("%.*f", digits, number); }
+  void println(double number, int digits) {
+    print(number, digits);
+    println();
+  }
   template <typename T>
   void println(const T& value) {
     print(value);

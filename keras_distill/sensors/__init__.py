@@ -1,0 +1,9 @@
+"""From a sensor's readings to a model's input: the same numbers in training and on a board."""
+
+from keras_distill.sensors.sensor import Sensor
+from keras_distill.sensors.window import Window
+
+__all__ = [
+    "Sensor",
+    "Window",
+]

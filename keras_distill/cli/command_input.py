@@ -4,6 +4,28 @@ import pathlib
 
 import numpy as np
 
+from keras_distill.cli import keras2_models
+
+_LEGACY = (".h5", ".hdf5")
+
+
+def check_model_path(path):
+    """Checks that there is a file, or a SavedModel folder.
+
+    Args:
+        path: `pathlib.Path`.
+
+    Raises:
+        ValueError: If there is none, or a folder without a SavedModel.
+    """
+    if path.is_dir() and not keras2_models.is_saved_model(path):
+        raise ValueError(
+            f"The folder {str(path)!r} holds no saved_model.pb: give a .keras or .h5 file, or the "
+            "folder of a SavedModel."
+        )
+    if not path.is_dir():
+        check_file(path)
+
 
 def check_file(path):
     """Checks that there is a file.
@@ -22,7 +44,8 @@ def load_model(path):
     """Returns a saved Keras model.
 
     Args:
-        path: `pathlib.Path` of a `.keras` or `.h5` file.
+        path: `pathlib.Path` of a `.keras` or `.h5` file, also of Keras 2, or of a SavedModel
+            folder.
 
     Raises:
         ValueError: If it can't be loaded.
@@ -33,16 +56,33 @@ def load_model(path):
     import keras_distill.api  # noqa: F401
 
     try:
-        model = keras.models.load_model(path, compile=False)
+        model = _loaded(path)
     # What a damaged file, or a layer that isn't known here, ends in is of any kind.
     except Exception as error:
         raise ValueError(
             f"{path} can't be loaded as a Keras model: it is damaged, or needs what isn't here. "
-            f"{type(error).__name__}: {_first_lines(error)}"
+            f"{type(error).__name__}: {_shortened(error)}{_way_out(path)}"
         ) from error
     if not isinstance(model, keras.Model):
         raise ValueError(f"{path} holds no Keras model, but a {type(model).__name__}.")
     return model
+
+
+def _way_out(path):
+    if path.suffix not in _LEGACY:
+        return ""
+    return " A model of Keras 2 can be given as a SavedModel folder too, saved there."
+
+
+def _loaded(path):
+    import keras
+
+    if keras2_models.is_saved_model(path):
+        return keras2_models.of_saved_model(path)
+    if path.suffix not in _LEGACY:
+        return keras.models.load_model(path, compile=False)
+    with keras2_models.readable(path) as readable:
+        return keras.models.load_model(readable, compile=False)
 
 
 def load_arrays(path):
@@ -65,7 +105,7 @@ def load_arrays(path):
     except Exception as error:
         raise ValueError(
             f"{path} can't be read as arrays: it is damaged, or holds Python objects. "
-            f"{type(error).__name__}: {_first_lines(error)}"
+            f"{type(error).__name__}: {_shortened(error)}"
         ) from error
     if path.suffix == ".npy":
         return arrays, None
@@ -145,6 +185,7 @@ def load_labels(source):
     return [line.strip() for line in lines if line.strip()]
 
 
-def _first_lines(error):
+def _shortened(error):
     text = " ".join(str(error).split())
-    return text if len(text) <= 300 else f"{text[:300]} ..."
+    # Keras says at the beginning where, and at the end why.
+    return text if len(text) <= 400 else f"{text[:120]} ... {text[-280:]}"

@@ -31,7 +31,9 @@ def add_to(commands):
         "microcontroller wouldn't compute what the file says, or the model doesn't fit --board; 2 "
         "for wrong arguments, files or data. Warnings are printed.",
     )
-    export.add_argument("model", type=pathlib.Path, help="a .keras or .h5 file")
+    export.add_argument(
+        "model", type=pathlib.Path, help="a .keras or .h5 file, or the folder of a SavedModel"
+    )
     export.add_argument("--output", type=pathlib.Path, help="default: beside the model")
     export.add_argument(
         "--quantization", choices=["float32", "float16", "dynamic", "int8", "int16x8"]
@@ -187,7 +189,7 @@ def _check_export(options):
         raise ValueError(
             f"board must be one of {', '.join(BOARDS)}. Received: board={options.board!r}"
         )
-    command_input.check_file(options.model)
+    command_input.check_model_path(options.model)
     packs = _packs(options)
     if packs and options.data is None:
         raise ValueError(
@@ -368,7 +370,7 @@ def run_inspect(options):
         for info in infos:
             scale = f", scale {info.scale:g}, zero {info.zero_point}" if info.scale else ""
             shape = json.dumps(list(info.shape))
-            print(f"{side:<11}{info.name}: {info.dtype} {shape}{scale}")
+            print(f"{side:<11}{info.name or '(no name)'}: {info.dtype} {shape}{scale}")
     if model.metadata is not None:
         print(f"classes    {', '.join(model.metadata.labels) or 'without names'}")
     report = model.report()

@@ -105,6 +105,8 @@ def _check_scales(quantization, name, dtype, shape):
     _demand(not len(scales) or len(zeros) in (0, len(scales)), f"{name} has {counts}")
     if len(scales) > 1:
         axis = quantization.quantizedDimension
+        # Published files give biases the axis of their weights.
+        axis = 0 if len(shape) == 1 else axis
         fits = 0 <= axis < len(shape) and shape[axis] == len(scales)
         _demand(fits, f"{name} of shape {shape} has {counts} along axis {axis}")
     if len(scales) and len(zeros) and dtype in ("int8", "uint8", "int16"):

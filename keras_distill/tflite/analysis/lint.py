@@ -69,7 +69,7 @@ def lint(graph, target, quantization=None):
         ValueError: If the target is unknown.
     """
     check_choice("target", target, formats.TARGETS)
-    findings = [*_custom(graph), *_float_islands(graph), *_vanishing_softmax(graph)]
+    findings = [*_custom(graph, target), *_float_islands(graph), *_vanishing_softmax(graph)]
     findings += [*_not_finite(graph), *_sixteen_bits(graph)]
     if quantization == "dynamic":
         findings += _left_in_float(graph)
@@ -107,16 +107,20 @@ def place_of(operator):
     return f"{operator.name} {name.split(';')[0]!r}"
 
 
-def _custom(graph):
+def _custom(graph, target):
     for operator in graph.operators:
-        if operator.is_custom:
-            yield Finding(
-                "custom-operator",
-                "error",
-                f"{operator.name} is no builtin operator",
-                place_of(operator),
-                "Replace the Keras layer by one made of builtin operations.",
-            )
+        on_micro = operator.name in operators.MICRO
+        if not operator.is_custom or (on_micro and target != "mobile"):
+            continue
+        yield Finding(
+            "custom-operator",
+            "error",
+            f"{operator.name} is no builtin operator",
+            place_of(operator),
+            'TensorFlow Lite Micro alone has it: target="mcu".'
+            if on_micro
+            else "Replace the Keras layer by one made of builtin operations.",
+        )
 
 
 def _not_finite(graph):
@@ -154,7 +158,7 @@ def _unsupported(graph, target):
     known = operators.BY_TARGET[target]
     title = "current TensorFlow Lite Micro" if target == "mcu" else "the Arduino libraries"
     for operator in graph.operators:
-        if operator.is_custom:
+        if operator.is_custom and operator.name not in operators.MICRO:
             continue
         if operator.name not in known:
             yield Finding(

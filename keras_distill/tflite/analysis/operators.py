@@ -22,8 +22,9 @@ BATCH_TO_SPACE_ND             fb      fb      -
 BROADCAST_ARGS                iq      iq      -
 BROADCAST_TO                  *       *       -
 CALL_ONCE                     *       *       -
-CAST                          fbhi?   fbhi    -
+CAST                          fbhiI?  fbhi    -
 CEIL                          f       f       f
+CIRCULAR_BUFFER               b       b       b
 CONCATENATION                 fbhiq?  fbhiq?  fbiq
 CONV_2D                       fbh     fbh     fb
 COS                           f       f       f
@@ -110,6 +111,22 @@ UNPACK                        fbhi    fbi     fbi
 VAR_HANDLE                    *       *       -
 WHILE                         *       *       -
 ZEROS_LIKE                    fbiq    fbiq    -
+SignalDelay                         *       -       -
+SignalEnergy                        *       -       -
+SignalFftAutoScale                  *       -       -
+SignalFilterBank                    *       -       -
+SignalFilterBankLog                 *       -       -
+SignalFilterBankSpectralSubtraction *       -       -
+SignalFilterBankSquareRoot          *       -       -
+SignalFramer                        *       -       -
+SignalIrfft                         *       -       -
+SignalOverlapAdd                    *       -       -
+SignalPCAN                          *       -       -
+SignalRfft                          *       -       -
+SignalStacker                       *       -       -
+SignalWindow                        *       -       -
+TFLM_DECODE                         *       -       -
+TFLite_Detection_PostProcess        *       *       *
 """
 _TYPES = {
     "f": "float32",
@@ -118,18 +135,21 @@ _TYPES = {
     "i": "int32",
     "q": "int64",
     "B": "uint8",
+    "I": "uint32",
     "?": "bool",
 }
 # Where the tensor stands whose type is meant, if it isn't the first input.
 _DATA = {"EMBEDDING_LOOKUP": 1, "FILL": 1, "SELECT_V2": 1, "SPLIT": 1, "TRANSPOSE_CONV": 2}
 # What all libraries want of another tensor.
 _INDICES = {"GATHER": 1, "GATHER_ND": 1}
-_RESULTS = {"ARG_MAX": "i", "ARG_MIN": "i", "CAST": "fbhi", "SHAPE": "i"}
+_RESULTS = {"ARG_MAX": "i", "ARG_MIN": "i", "SHAPE": "i"}
 
 _IRREGULAR = {
     "BATCH_MATMUL": "AddBatchMatMul",
     "CUMSUM": "AddCumSum",
     "PADV2": "AddPadV2",
+    "TFLM_DECODE": "AddDecode",
+    "TFLite_Detection_PostProcess": "AddDetectionPostprocess",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "AddUnidirectionalSequenceLSTM",
 }
 
@@ -145,7 +165,8 @@ def _dtypes(characters):
     return None if characters == "*" else tuple(_TYPES[character] for character in characters)
 
 
-# From the name of an operator to the types that it takes; `None` for all.
+# From the name of an operator, builtin or TensorFlow Lite Micro's own custom one, to the types that
+# it takes; `None` for all.
 MICRO = _column("tflm")
 ARDUINO = _column("chirale")
 HARVARD = _column("harvard")
@@ -168,6 +189,8 @@ def foreign_tensor(operator, kernels):
         wanted.append((operator.inputs, _INDICES[operator.name], _dtypes("i")))
     if operator.name in _RESULTS:
         wanted.append((operator.outputs, 0, _dtypes(_RESULTS[operator.name])))
+    if operator.name == "CAST":
+        wanted.append((operator.outputs, 0, tuple(t for t in kernels["CAST"] if t != "bool")))
     for tensors, place, dtypes in wanted:
         tensor = tensors[place] if place < len(tensors) else None
         if tensor is not None and dtypes is not None and tensor.dtype not in dtypes:
@@ -176,10 +199,11 @@ def foreign_tensor(operator, kernels):
 
 
 def resolver_method(operator):
-    """Returns the method of `MicroMutableOpResolver` that adds a builtin operator.
+    """Returns the method of `MicroMutableOpResolver` that adds an operator.
 
     Args:
-        operator: Builtin name, such as `"CONV_2D"`.
+        operator: Builtin name, such as `"CONV_2D"`, or that of a custom operator which TensorFlow
+            Lite Micro has, such as `"SignalRfft"`.
 
     Raises:
         ValueError: If TensorFlow Lite Micro has no such operator.
@@ -192,5 +216,7 @@ def resolver_method(operator):
     """
     if operator not in MICRO:
         raise ValueError(f"TensorFlow Lite Micro has no operator {operator!r}.")
+    if operator.startswith("Signal"):
+        return operator.replace("Signal", "Add", 1)
     parts = [part if part[0].isdigit() else part.capitalize() for part in operator.split("_")]
     return _IRREGULAR.get(operator, "Add" + "".join(parts))

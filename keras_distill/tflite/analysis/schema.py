@@ -23,7 +23,8 @@ class Tensor:
     Args:
         name: Name, which usually tells the Keras layer.
         shape: Sizes; the batch is 1 in every model that this library exports.
-        is_dynamic: Whether an axis of the shape is only known at run time.
+        is_dynamic: Whether an axis behind the batch is only known at run time. An open batch is
+            fixed to the size in `shape` by all that doesn't resize it.
         dtype: `"float32"`, `"int8"`, ...
         scales: Quantization scales: none, one, or one per channel.
         zero_points: As many zero points.
@@ -291,7 +292,7 @@ def _tensor(schema, model, subgraph, index):
     return Tensor(
         name=_text(tensor.name),
         shape=tuple(int(side) for side in _listed(tensor.shape)),
-        is_dynamic=any(side < 0 for side in _listed(tensor.shapeSignature)),
+        is_dynamic=any(side < 0 for side in _listed(tensor.shapeSignature)[1:]),
         dtype=dtype,
         scales=tuple(float(scale) for scale in scales),
         zero_points=tuple(int(zero) for zero in zeros),

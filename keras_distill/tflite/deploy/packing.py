@@ -154,6 +154,11 @@ def _check_ends(tflite_model):
                 f"A project for a device takes inputs and outputs of {', '.join(DTYPES)}. "
                 f"Received: tensor {side.name!r} of type {side.dtype}"
             )
+        if not side.shape or side.shape[0] != 1:
+            raise ValueError(
+                "A project for a device takes inputs and outputs that begin with a batch of 1. "
+                f"Received: tensor {side.name!r} of shape {list(side.shape)}"
+            )
 
 
 def _check_target(tflite_model, target, advice):

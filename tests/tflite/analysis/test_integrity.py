@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema_module
 
 from keras_distill.tflite import TFLiteModel, formats
 from keras_distill.tflite.analysis import costs, flatbuffer, schema
+from tests.tflite.changes import changed
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +32,6 @@ def look_into(path):
     costs.operator_costs(model.graph)
     costs.live_bytes(model.graph)
     return model.metadata
-
-
-def changed(content, change):
-    """Returns a file in which a function has changed the unpacked model."""
-    model = schema_module.ModelT.InitFromObj(schema_module.Model.GetRootAsModel(content, 0))
-    change(model)
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def operator_of(model, name):
@@ -207,6 +199,37 @@ def test_tensors_without_names_and_of_any_type_are_read(int8_cnn, tmp_path):
     path.write_bytes(changed(int8_cnn[1].content, without_names))
     look_into(path)
     assert TFLiteModel(path).inputs[0].name == ""
+
+
+def test_an_open_batch_of_one_is_a_batch_of_one(int8_cnn, tmp_path):
+    def open_axes(*axes):
+        def change(model):
+            index = model.subgraphs[0].inputs[0]
+            signature = np.array(model.subgraphs[0].tensors[index].shape)
+            signature[list(axes)] = -1
+            model.subgraphs[0].tensors[index].shapeSignature = signature
+
+        return TFLiteModel(write(changed(int8_cnn[1].content, change)), target="arduino")
+
+    def write(content):
+        path = tmp_path / "open.tflite"
+        path.write_bytes(content)
+        return path
+
+    published = open_axes(0)
+    assert published.lint() == []
+    folder = published.to_arduino(tmp_path / "library", samples=int8_cnn[2][:2])
+    assert (folder / "library.properties").is_file()
+    assert [finding.code for finding in open_axes(0, 1).lint()] == ["dynamic-shape"]
+
+
+def test_scales_of_biases_may_name_the_axis_of_their_weights(int8_cnn):
+    def change(model):
+        bias = model.subgraphs[0].tensors[operator_of(model, "CONV_2D").inputs[2]]
+        assert len(bias.quantization.scale) > 1
+        bias.quantization.quantizedDimension = 3
+
+    assert schema.parse(changed(int8_cnn[1].content, change)).operators[0].name == "CONV_2D"
 
 
 @pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity")])

@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema_module
 
 from keras_distill.tflite import TFLiteModel, export_tflite
-from keras_distill.tflite.analysis import operators
+from keras_distill.tflite.analysis import operators, schema
 from keras_distill.tflite.analysis.lint import lint
 from keras_distill.tflite.runtime import micro
+from tests.tflite.changes import changed
 
 X = np.random.default_rng(0).random((60, 8)).astype("float32")
 FLOAT_ONLY = {
@@ -89,14 +91,57 @@ def test_chirale_has_sixteen_bits_for_fewer_operators(tmp_path):
     assert 'target="mcu"' in next(f.fix for f in found if f.code == "unsupported-type")
 
 
+def as_custom(content, name):
+    """Returns a file in which the first operator is a custom one."""
+
+    def change(model):
+        code = schema_module.OperatorCodeT()
+        code.builtinCode = schema_module.BuiltinOperator.CUSTOM
+        code.deprecatedBuiltinCode, code.version = code.builtinCode, 1
+        code.customCode = name
+        operator = model.subgraphs[0].operators[0]
+        operator.opcodeIndex = len(model.operatorCodes)
+        operator.builtinOptions, operator.builtinOptionsType = None, 0
+        model.operatorCodes.append(code)
+
+    return changed(content, change)
+
+
+def test_operators_for_signals_are_known_where_they_are_there(int8_cnn):
+    graph = schema.parse(as_custom(int8_cnn[1].content, "SignalRfft"))
+    assert graph.operators[0].is_custom and lint(graph, "mcu") == []
+    [on_phone], [on_chirale] = lint(graph, "mobile"), lint(graph, "arduino")
+    assert (on_phone.code, on_chirale.code) == ("custom-operator", "unsupported-operator")
+    assert 'target="mcu"' in on_phone.fix and 'target="mcu"' in on_chirale.fix
+    unknown = schema.parse(as_custom(int8_cnn[1].content, "SignalOfMine"))
+    assert [lint(unknown, t)[0].code for t in ("mobile", "mcu")] == ["custom-operator"] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("SignalFftAutoScale", "AddFftAutoScale"),
+        ("SignalPCAN", "AddPCAN"),
+        ("CIRCULAR_BUFFER", "AddCircularBuffer"),
+        ("TFLM_DECODE", "AddDecode"),
+        ("TFLite_Detection_PostProcess", "AddDetectionPostprocess"),
+    ],
+)
+def test_custom_operators_are_added_by_methods_of_their_own(name, method):
+    assert operators.resolver_method(name) == method
+
+
 def test_the_libraries_have_what_was_read_in_their_sources():
     newer = {"REVERSE_V2", "REDUCE_MIN", "REDUCE_ALL", "DYNAMIC_UPDATE_SLICE", "BATCH_MATMUL"}
-    assert set(operators.MICRO) - set(operators.ARDUINO) == newer | {"EMBEDDING_LOOKUP"}
+    lacking = set(operators.MICRO) - set(operators.ARDUINO)
+    of_signals = {name for name in lacking if name.startswith("Signal")}
+    assert lacking - of_signals == newer | {"EMBEDDING_LOOKUP", "TFLM_DECODE"}
+    assert len(of_signals) == 14
     assert set("SLICE DIV SUM SELECT_V2 SQUARED_DIFFERENCE WHILE".split()) <= set(operators.ARDUINO)
     assert [len(table) for table in (operators.MICRO, operators.ARDUINO, operators.HARVARD)] == [
-        100,
-        94,
-        56,
+        117,
+        96,
+        58,
     ]
     assert operators.MICRO["EXP"] == ("float32",) and operators.MICRO["RESHAPE"] is None
 

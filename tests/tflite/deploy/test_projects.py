@@ -1,5 +1,6 @@
 """What holds for the projects of all devices."""
 
+import dataclasses
 import json
 import re
 import stat
@@ -97,6 +98,15 @@ def test_several_inputs_are_refused(write, int8_cnn, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"one input and one output.*: a model with 2 and 1"):
         write(result, tmp_path / "it", samples=[x[:1], x[:1]])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_without_a_batch_is_refused(int8_cnn, tmp_path, monkeypatch):
+    _, result, x = int8_cnn
+    [whole] = result.outputs
+    vector = [dataclasses.replace(whole, shape=(40,))]
+    monkeypatch.setattr(TFLiteModel, "outputs", property(lambda self: vector))
+    with pytest.raises(ValueError, match=r"batch of 1\. Received: tensor .* of shape \[40\]"):
+        result.to_cmake(tmp_path / "it", samples=x[:1])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e39])

@@ -6,30 +6,16 @@ import tensorflow as tf
 
 from gain_tasks.division import splits_by_person
 from gain_tasks.task import Task, Training
-from keras_distill import architectures
+from keras_distill import architectures, sensors
 
-RATE, SAMPLES = 8_000, 8_000
-FRAME, HOP, FFT, MELS = 256, 160, 256, 20
-LOWEST, HIGHEST = 60.0, 3_800.0
+SAMPLES = 8_000
+# The level is that of the recording, without the silence around it.
+LOG_MEL = sensors.LogMel(
+    rate=8_000, samples=SAMPLES, frame=256, hop=160, bands=20, highest=3_800.0, level=False
+)
 TEST_SPEAKERS = ("george", "theo")
 LABELS = 600
 MOST_SHIFT = 6
-
-
-def log_mel(waves):
-    """Computes log-mel spectrograms, each of mean 0 and standard deviation 1.
-
-    Args:
-        waves: Tensor of shape `(clips, samples)`, 8 kHz.
-
-    Returns:
-        Tensor of shape `(clips, frames, 20, 1)`.
-    """
-    spectrum = tf.abs(tf.signal.stft(waves, FRAME, HOP, FFT))
-    bands = tf.signal.linear_to_mel_weight_matrix(MELS, FFT // 2 + 1, RATE, LOWEST, HIGHEST)
-    loudness = tf.math.log(tf.square(spectrum) @ bands + 1e-3)
-    mean, variance = tf.nn.moments(loudness, axes=(1, 2), keepdims=True)
-    return ((loudness - mean) / tf.sqrt(variance + 1e-6))[..., None]
 
 
 def clips(data_dir):
@@ -53,8 +39,7 @@ def clips(data_dir):
         labels.append(row["label"])
         # digit_speaker_number.wav
         speakers.append(row["audio/filename"].decode().split("_")[1])
-    features = [log_mel(np.stack(waves[at : at + 250])) for at in range(0, len(waves), 250)]
-    return np.concatenate(features), np.array(labels, "int32"), np.array(speakers)
+    return LOG_MEL(np.stack(waves)), np.array(labels, "int32"), np.array(speakers)
 
 
 def shifted(x, seed):
@@ -73,7 +58,7 @@ def shifted(x, seed):
 
 def teacher():
     """Returns an untrained CNN of four stages."""
-    image = x = keras.Input((1 + (SAMPLES - FRAME) // HOP, MELS, 1))
+    image = x = keras.Input(LOG_MEL.output_shape)
     for stage, filters in enumerate((24, 48, 64, 96), start=1):
         if stage > 1:
             x = keras.layers.MaxPooling2D(2)(x)

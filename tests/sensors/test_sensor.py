@@ -8,8 +8,9 @@ import pytest
 from keras_distill import sensors
 
 SENSORS = [
-    sensors.Window(length=20, step=3, rate=25, gyroscope=True, mean=range_)
-    for range_ in (0.5, [0, 1, 2, 3, 4, 5])
+    sensors.Window(length=20, step=3, rate=25, mean=0.5),
+    sensors.Window(gyroscope=True, mean=[0, 1, 2, 3, 4, 5], std=(1, 2, 3, 4, 5, 6)),
+    sensors.LogMel(samples=3_000, bands=10, level=False),
 ]
 every_sensor = pytest.mark.parametrize("sensor", SENSORS, ids=repr)
 

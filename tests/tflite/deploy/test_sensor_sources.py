@@ -19,6 +19,8 @@ from tests.tflite.compilers import (
 WINDOW = sensors.Window(
     length=16, step=5, gyroscope=True, mean=(0, 0.1, 1, 0, -3, 0.7), std=(0.3, 1, 0.7, 90, 120, 11)
 )
+# For a model of 8 x 8 x 1.
+LOG_MEL = sensors.LogMel(rate=8_000, samples=576, frame=128, hop=64, bands=8, step=3)
 # How a recording is fed to each sensor: its type, and what is done with each element.
 FEEDS = {
     "window": (
@@ -26,6 +28,7 @@ FEEDS = {
         "static float reading[Sensor::kChannels]; reading[at % Sensor::kChannels] = element;"
         "if (++at % Sensor::kChannels == 0 && sensor.add(reading)) emit();",
     ),
+    "log_mel": ("int16_t", "++at; if (sensor.add(element)) emit();"),
 }
 HARNESS = """
 #include <stdio.h>
@@ -53,8 +56,13 @@ bool readSensor();
 #include "read_sensor.ino"
 int main() {
   setup();
-  // The stand-in's clock goes on by 7 us each time that it is read.
-  for (long calls = 0; isReady && calls < 80000; ++calls) loop();
+#ifndef STAND_IN_INTERRUPT
+#define STAND_IN_INTERRUPT
+#endif
+  for (long calls = 0; isReady && calls < CALLS; ++calls) {
+    STAND_IN_INTERRUPT;
+    loop();
+  }
 }
 """
 
@@ -85,6 +93,20 @@ def test_windows_are_the_same_bit_by_bit(tmp_path):
     np.testing.assert_array_equal(made, WINDOW(recording))
 
 
+@pytest.mark.parametrize(("level", "standardize"), [(False, False), (True, True)])
+def test_log_mels_are_within_the_tolerance(level, standardize, tmp_path):
+    log_mel = sensors.LogMel(samples=6_000, step=2, level=level, standardize=standardize)
+    time = np.arange(9_600) / 16_000
+    chirp = np.sin(2 * np.pi * (200 + 4_000 * time) * time) * np.hanning(9_600)
+    noise = np.random.default_rng(0).normal(size=9_600)
+    recording = (8_000 * chirp + 100 * noise).astype("int16")
+    made = computed(log_mel, recording, tmp_path)
+    starts = range(0, 9_600 - 5_920 + 1, 640)
+    clips = np.stack([np.resize(recording[start:], 6_000) for start in starts])
+    assert len(made) == len(clips) == 6
+    np.testing.assert_allclose(made, log_mel(clips), rtol=0, atol=log_mel.tolerance / 2)
+
+
 @pytest.fixture(scope="module")
 def motion(tmp_path_factory):
     """An exported model of windows, and its project."""
@@ -101,22 +123,23 @@ def project(result, folder, sensor):
     return result.to_arduino(folder / "it", labels, samples, sensor=sensor)
 
 
-def compile_sketch(library, folder, compiler="host", defines=()):
+def compile_sketch(library, folder, compiler="host", defines=(), calls=0):
     main = folder / "main.cpp"
-    main.write_text("".join(f"#define {one}\n" for one in defines) + SKETCH)
+    main.write_text("".join(f"#define {one}\n" for one in (f"CALLS {calls}", *defines)) + SKETCH)
     own = [library / "src", library / "examples" / "it_live"]
     headers = [HEADERS / "chirale", HEADERS / "arduino", HEADERS / "sensors", TFLM]
     sources = [main, *sorted((library / "src").glob("*.cpp"))]
     return compile_objects(compiler, sources, [*own, *headers], folder / compiler)
 
 
-def run_sketch(result, library, inputs, folder):
+def run_sketch(result, library, inputs, folder, calls):
     """Returns the lines that a sketch prints, with the class and the score of these inputs."""
     raw = result.quantize_inputs(inputs)
     answers = micro.run(result.content, result.graph, raw)[0]
     (folder / "answers.cpp").write_text(answers_source((raw[0], answers)))
     answer_objects = compile_objects("host", [folder / "answers.cpp"], [TFLM], folder)
-    call("g++", *compile_sketch(library, folder), *answer_objects, "-o", folder / "sketch")
+    objects = compile_sketch(library, folder, calls=calls)
+    call("g++", *objects, *answer_objects, "-o", folder / "sketch")
     score = result.outputs[0].dequantize(answers)[0].max()
     label = ["no", "yes", "so", "or"][answers[0].argmax()]
     return call(folder / "sketch").splitlines(), f"{label} {score:.3f}"
@@ -128,6 +151,8 @@ def test_the_motion_sketch_checks_itself_and_runs_the_model_on_windows(motion, t
         # What the stand-in for the sensor measures, again and again.
         WINDOW(np.tile([0.25, 2.0, -1.0, 90.0, 30.0, -60.0], (WINDOW.length, 1))),
         tmp_path,
+        # The stand-in's clock goes on by 7 us each time that it is read.
+        calls=80_000,
     )
     assert lines[:2] == ["preprocessing: largest difference 0.0000000", "PASS"]
     # 16 readings and 5 more for each further window, of 20 ms.
@@ -155,3 +180,23 @@ def test_what_the_user_edits_of_the_live_sketch_stays(motion, tmp_path, capsys):
     project(result, library.parent, WINDOW)
     assert mine.read_text() == "my sensor" and "read_sensor.ino" in capsys.readouterr().out
     assert "File > Save As" in (library / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def microphone(int8_cnn, tmp_path_factory):
+    """An exported model of log-mels, and its project."""
+    _, result, _ = int8_cnn
+    return result, project(result, tmp_path_factory.mktemp("microphone"), LOG_MEL)
+
+
+def test_the_microphone_sketch_checks_itself_and_runs_the_model_on_clips(microphone, tmp_path):
+    sawtooth = (np.arange(LOG_MEL.samples) % 64 * 400 - 12_800).astype("int16")
+    lines, expected = run_sketch(*microphone, LOG_MEL(sawtooth[None]), tmp_path, calls=20)
+    assert lines[1] == "PASS" and float(lines[0].split()[-1]) < LOG_MEL.tolerance
+    # 175 samples come with each call, the first clip takes 576, and each further one 192.
+    assert len(lines) == 2 + 16 and set(lines[2:]) == {expected}
+
+
+@pytest.mark.parametrize("board", ["ARDUINO_ARDUINO_NANO33BLE", "ESP32"])
+def test_the_microphone_sketch_compiles_for_both_boards(board, microphone, tmp_path):
+    compile_sketch(microphone[1], tmp_path, "cortex-m4", [board])

@@ -12,6 +12,8 @@ from keras_distill.sensors.sensor import Sensor, random_words
 # What the board's microphone is read at; slower clips are averages of its samples.
 _MICROPHONE = 16_000
 _RATES = (8_000, 16_000)
+# Seconds of a clip, and values of an FFT: more than boards have memory for.
+_LONGEST, _LARGEST_FFT = 60, 4_096
 _FULL_SCALE = 32_768.0
 # Clips that are transformed at once, so that large data sets fit.
 _AT_ONCE = 64
@@ -28,8 +30,8 @@ class LogMel(Sensor):
 
     Args:
         rate: Samples per second, 8,000 or 16,000.
-        samples: Samples in a clip.
-        frame: Samples in a frame.
+        samples: Samples in a clip, of at most a minute.
+        frame: Samples in a frame, at most 4,096.
         hop: Samples from one frame to the next.
         bands: Mel bands.
         lowest: Lower end of the first band, in hertz.
@@ -74,12 +76,12 @@ class LogMel(Sensor):
         if self.rate not in _RATES:
             raise ValueError(f"rate must be 8000 or 16000. Received: rate={self.rate}")
         for name, low, high in (
-            ("samples", 2, None),
-            ("frame", 2, self.samples),
-            ("hop", 1, self.samples),
-            ("bands", 1, None),
+            ("samples", 2, lambda: _LONGEST * self.rate),
+            ("frame", 2, lambda: min(self.samples, _LARGEST_FFT)),
+            ("hop", 1, lambda: self.samples),
+            ("bands", 1, lambda: self.fft // 2),
         ):
-            set_field(name, check_count(name, getattr(self, name), low, high))
+            set_field(name, check_count(name, getattr(self, name), low, high()))
         step = max(1, self.frames // 2) if self.step is None else self.step
         set_field("step", check_count("step", step, high=self.frames))
         nyquist = self.rate / 2

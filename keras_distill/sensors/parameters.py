@@ -1,6 +1,5 @@
 """Checks of parameters and recordings that several sensors share."""
 
-import math
 import numbers
 from typing import Any
 
@@ -8,15 +7,19 @@ import numpy as np
 
 from keras_distill.arguments import check_finite, shown
 
+# So that its inverse is a float32.
+_SMALLEST_STD = 1e-30
+_LARGEST = float(np.finfo("float32").max)
 
-def check_number(name: str, value: Any, low: float, high: float = math.inf) -> float:
-    """Checks that a parameter is a finite number above a bound, and returns it as a `float`.
+
+def check_number(name: str, value: Any, low: float, high: float = _LARGEST) -> float:
+    """Checks that a parameter is a number within bounds, and returns it as a `float`.
 
     Args:
         name: The parameter.
         value: What was given.
         low: What it must be above.
-        high: Largest allowed number.
+        high: Largest allowed number, by default that of float32.
 
     Raises:
         TypeError: If it isn't a number.
@@ -24,13 +27,14 @@ def check_number(name: str, value: Any, low: float, high: float = math.inf) -> f
     """
     if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be a number. Received: {name}={shown(value)}")
-    if not (low < value <= high and math.isfinite(float(np.float32(value)))):
-        upper = "finite" if high == math.inf else f"at most {high:g}"
-        raise ValueError(f"{name} must be above {low:g} and {upper}. Received: {name}={value!r}")
+    if not low < value <= high:
+        raise ValueError(
+            f"{name} must be above {low:g} and at most {high:g}. Received: {name}={shown(value)}"
+        )
     return float(value)
 
 
-def check_channels(name: str, value: Any, channels: int, low: float = -math.inf) -> tuple:
+def check_channels(name: str, value: Any, channels: int, low: float = -2 * _LARGEST) -> tuple:
     """Checks that a parameter is a number, or one per channel, and returns one per channel.
 
     Args:
@@ -57,6 +61,29 @@ def check_channels(name: str, value: Any, channels: int, low: float = -math.inf)
             f"Received: {name}={shown(value)}"
         )
     return tuple(check_number(name, one, low) for one in value)
+
+
+def check_std(value: Any, channels: int) -> tuple:
+    """Checks that `std` is a positive number, or one per channel, and returns one per channel.
+
+    Args:
+        value: What was given.
+        channels: How many channels there are.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If there are too many or too few, or one is out of bounds.
+    """
+    return check_channels("std", value, channels, low=_SMALLEST_STD)
+
+
+def inverse(std: tuple) -> np.ndarray:
+    """Returns what differences to the mean are multiplied by, float32, here and on the board.
+
+    Args:
+        std: Numbers as `check_std` returns them.
+    """
+    return np.float32(1 / np.array(std))
 
 
 def check_recording(name: str, value: Any, shape: tuple) -> np.ndarray:

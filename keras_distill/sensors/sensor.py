@@ -67,7 +67,8 @@ class Sensor(abc.ABC):
         if not isinstance(config, dict):
             raise TypeError(f"config must be a dictionary. Received: config={shown(config)}")
         known = {kind.__name__: kind for kind in (cls, *cls.__subclasses__())}
-        made = known.get(config.get("class_name"))
+        name = config.get("class_name")
+        made = known.get(name) if isinstance(name, str) else None
         if made is None or made is Sensor:
             names = ", ".join(repr(name) for name in known if name != "Sensor")
             raise ValueError(

@@ -11,8 +11,6 @@ from keras_distill.sensors.sensor import Sensor, random_words
 
 # The slower of the boards' sensors, the BMI270, measures that often.
 _FASTEST = 99.0
-# So that its inverse is a float32.
-_SMALLEST_STD = 1e-30
 _ACCELERATIONS = {"g": 1.0, "m/s2": 9.80665}
 _ROTATIONS = {"deg/s": 1.0, "rad/s": np.pi / 180}
 
@@ -67,9 +65,8 @@ class Window(Sensor):
         set_field("step", check_count("step", step, high=self.length))
         set_field("rate", parameters.check_number("rate", self.rate, 0, _FASTEST))
         check_flag("gyroscope", self.gyroscope)
-        check = parameters.check_channels
-        set_field("mean", check("mean", self.mean, self.channels))
-        set_field("std", check("std", self.std, self.channels, low=_SMALLEST_STD))
+        set_field("mean", parameters.check_channels("mean", self.mean, self.channels))
+        set_field("std", parameters.check_std(self.std, self.channels))
         check_choice("acceleration", self.acceleration, tuple(_ACCELERATIONS))
         check_choice("rotation", self.rotation, tuple(_ROTATIONS))
 
@@ -97,15 +94,12 @@ class Window(Sensor):
             ValueError: If it is of another shape, or holds NaN or infinity.
         """
         values = parameters.check_recording("recordings", recordings, ("readings", self.channels))
-        values = (values.astype("float32") - np.float32(self.mean)) * self._factors
+        values = values.astype("float32") - np.float32(self.mean)
+        values *= parameters.inverse(self.std)
         if len(values) < self.length:
             return np.zeros((0, *self.output_shape), "float32")
         windows = np.lib.stride_tricks.sliding_window_view(values, self.length, axis=0)
         return np.ascontiguousarray(windows[:: self.step].transpose(0, 2, 1))
-
-    @property
-    def _factors(self):
-        return np.float32(1 / np.array(self.std))
 
     def constants(self) -> dict[str, Any]:
         """Returns what the C++ source is filled in with."""
@@ -117,7 +111,7 @@ class Window(Sensor):
             "acceleration": np.float32(_ACCELERATIONS[self.acceleration]),
             "rotation": np.float32(_ROTATIONS[self.rotation]),
             "means": np.float32(self.mean),
-            "factors": self._factors,
+            "factors": parameters.inverse(self.std),
         }
 
     def test_recording(self) -> np.ndarray:

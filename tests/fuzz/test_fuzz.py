@@ -16,6 +16,7 @@ from keras_distill import (
     losses,
     recipes,
     schemes,
+    sensors,
     tflite,
     visualization,
 )
@@ -40,6 +41,7 @@ LEFT_OUT = {
     "Recipe": "a result",
     "Report": "a result",
     "Scheme": "a result",
+    "Sensor": "a base class",
     "TensorInfo": "a part of a TFLiteModel",
     "Verification": "a result",
     "require": "takes nothing",
@@ -50,6 +52,7 @@ MODULES = {
     "cache.": (cache, cache.__all__),
     "schemes.": (schemes, schemes.__all__),
     "compression.": (compression, compression.__all__),
+    "sensors.": (sensors, sensors.__all__),
     "tflite.": (tflite, tflite.__all__),
     "architectures.": (architectures, architectures.names()),
     "recipes.": (recipes, ("get", "names")),

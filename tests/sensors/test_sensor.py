@@ -11,6 +11,8 @@ SENSORS = [
     sensors.Window(length=20, step=3, rate=25, mean=0.5),
     sensors.Window(gyroscope=True, mean=[0, 1, 2, 3, 4, 5], std=(1, 2, 3, 4, 5, 6)),
     sensors.LogMel(samples=3_000, bands=10, level=False),
+    sensors.Camera(height=20, width=30, mean=(120, 121, 122), std=60),
+    sensors.Camera(channels=1),
 ]
 every_sensor = pytest.mark.parametrize("sensor", SENSORS, ids=repr)
 

@@ -23,7 +23,7 @@ def check(sensor, tflite_model):
     """
     if not isinstance(sensor, Sensor):
         raise TypeError(
-            "sensor must be of keras_distill.sensors, such as Window or LogMel. "
+            "sensor must be of keras_distill.sensors, Window, LogMel or Camera. "
             f"Received: sensor={shown(sensor)}"
         )
     shapes = [info.shape[1:] for info in tflite_model.inputs]

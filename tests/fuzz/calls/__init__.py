@@ -8,9 +8,10 @@ from tests.fuzz.calls import (
     files,
     losses,
     schemes,
+    sensors,
     tflite,
     training,
 )
 
-MODULES = (losses, training, cache, comparison, compression, tflite, data, files, schemes)
+MODULES = (losses, training, cache, comparison, compression, tflite, data, files, schemes, sensors)
 CALLS = {call.name: call for module in MODULES for call in module.CALLS}

@@ -5,7 +5,7 @@ import numbers
 
 import numpy as np
 
-from keras_distill import tflite
+from keras_distill import sensors, tflite
 from keras_distill.tflite.analysis import latency as latency_module
 from tests.fuzz.cases import Call
 from tests.fuzz.rules import NONE, PATH, Rule, array, count, number, one_of, sequence_of, text
@@ -26,6 +26,7 @@ _SAMPLES = array(lambda made: made.shape[1:] == (8, 8, 1) and len(made) and np.i
 _SCALE = number() | array(
     lambda made: made.ndim <= 1 and made.size == 1 and np.isfinite(made.astype(float)).all()
 )
+_CAMERA = sensors.Camera(height=8, width=8, channels=1)
 _POSITIVE = number(low=0, low_is_allowed=False) | array(
     lambda made: made.ndim <= 1 and made.size == 1 and made.item() > 0 and np.isfinite(made.item())
 )
@@ -68,6 +69,7 @@ def _project(method, **more):
             "name": NONE | text(),
             "library": NONE
             | one_of("Chirale_TensorFLowLite", "Harvard_TinyMLx", "esp-tflite-micro"),
+            "sensor": NONE,
         },
         module="tflite",
         seconds=30,
@@ -162,7 +164,7 @@ CALLS = [
         module="tflite",
         seconds=40,
     ),
-    _project("to_arduino", library=None),
+    _project("to_arduino", library=None, sensor=_CAMERA),
     _project("to_cmake"),
     _project("to_raspberry_pi"),
     _project("to_android"),

@@ -21,6 +21,7 @@ WINDOW = sensors.Window(
 )
 # For a model of 8 x 8 x 1.
 LOG_MEL = sensors.LogMel(rate=8_000, samples=576, frame=128, hop=64, bands=8, step=3)
+CAMERA = sensors.Camera(height=8, width=8, channels=1)
 # How a recording is fed to each sensor: its type, and what is done with each element.
 FEEDS = {
     "window": (
@@ -29,6 +30,11 @@ FEEDS = {
         "if (++at % Sensor::kChannels == 0 && sensor.add(reading)) emit();",
     ),
     "log_mel": ("int16_t", "++at; if (sensor.add(element)) emit();"),
+    "camera": (
+        "uint8_t",
+        "sensor.frame()[at++ % Sensor::kFrameBytes] = element;"
+        "if (at % Sensor::kFrameBytes == 0) emit();",
+    ),
 }
 HARNESS = """
 #include <stdio.h>
@@ -105,6 +111,25 @@ def test_log_mels_are_within_the_tolerance(level, standardize, tmp_path):
     clips = np.stack([np.resize(recording[start:], 6_000) for start in starts])
     assert len(made) == len(clips) == 6
     np.testing.assert_allclose(made, log_mel(clips), rtol=0, atol=log_mel.tolerance / 2)
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        sensors.Camera(height=32, width=32, mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4)),
+        sensors.Camera(height=50, width=20, channels=1, mean=127.5, std=127.5),
+        sensors.Camera(height=30, width=200),
+    ],
+    ids=repr,
+)
+def test_pictures_are_the_same_bit_by_bit(camera, tmp_path):
+    words = np.random.default_rng(0).integers(0, 65_536, (2, 144, 176))
+    made = computed(camera, words.astype(">u2"), tmp_path)
+    red, green, blue = words // 2_048, words // 32 % 64, words % 32
+    # The upper bits are repeated below.
+    colors = (red * 8 + red // 4, green * 4 + green // 16, blue * 8 + blue // 4)
+    pictures = np.stack(colors, axis=-1).astype("uint8")
+    np.testing.assert_array_equal(made, camera(pictures))
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +225,14 @@ def test_the_microphone_sketch_checks_itself_and_runs_the_model_on_clips(microph
 @pytest.mark.parametrize("board", ["ARDUINO_ARDUINO_NANO33BLE", "ESP32"])
 def test_the_microphone_sketch_compiles_for_both_boards(board, microphone, tmp_path):
     compile_sketch(microphone[1], tmp_path, "cortex-m4", [board])
+
+
+def test_the_camera_sketch_checks_itself_and_runs_the_model_on_pictures(int8_cnn, tmp_path):
+    _, result, _ = int8_cnn
+    library = project(result, tmp_path, CAMERA)
+    # What the stand-in for the camera sees: red above, blue below.
+    frame = np.zeros((1, 144, 176, 3), "uint8")
+    frame[:, :72, :, 0] = frame[:, 72:, :, 2] = 255
+    lines, expected = run_sketch(result, library, CAMERA(frame), tmp_path, calls=2)
+    assert lines == ["preprocessing: largest difference 0.0000000", "PASS", expected, expected]
+    compile_sketch(library, tmp_path, "cortex-m4")

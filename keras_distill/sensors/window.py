@@ -11,6 +11,8 @@ from keras_distill.sensors.sensor import Sensor, random_words
 
 # The slower of the boards' sensors, the BMI270, measures that often.
 _FASTEST = 99.0
+# More than boards have memory for.
+_LONGEST = 65_536
 _ACCELERATIONS = {"g": 1.0, "m/s2": 9.80665}
 _ROTATIONS = {"deg/s": 1.0, "rad/s": np.pi / 180}
 
@@ -22,7 +24,7 @@ class Window(Sensor):
     On a board each value is bit by bit what it is here.
 
     Args:
-        length: Readings in a window.
+        length: Readings in a window, at most 65,536.
         step: Readings from the start of one window to the start of the next, at most `length`;
             `None` for half a window.
         rate: Readings per second, at most 99: the boards' sensors measure 99 (BMI270) or 119
@@ -60,7 +62,7 @@ class Window(Sensor):
 
     def __post_init__(self):
         set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        set_field("length", check_count("length", self.length))
+        set_field("length", check_count("length", self.length, high=_LONGEST))
         step = max(1, self.length // 2) if self.step is None else self.step
         set_field("step", check_count("step", step, high=self.length))
         set_field("rate", parameters.check_number("rate", self.rate, 0, _FASTEST))

@@ -11,12 +11,12 @@ namespace ${namespace} {
 class Sensor {
  public:
   enum : size_t {
-    kFrame = ${frame},    // samples in a frame
-    kHop = ${hop},        // samples from one frame to the next
-    kFft = ${fft},        // length of the FFT
-    kBands = ${bands},    // mel bands
+    kFrame = ${frame},  // samples in a frame
+    kHop = ${hop},  // samples from one frame to the next
+    kFft = ${fft},  // length of the FFT
+    kBands = ${bands},  // mel bands
     kFrames = ${frames},  // frames in a clip
-    kStep = ${step},      // frames from one clip to the next
+    kStep = ${step},  // frames from one clip to the next
   };
 
   // Takes one sample. Returns whether a new clip is complete; its values are there until the next
@@ -24,16 +24,16 @@ class Sensor {
   bool add(int16_t sample) {
     recent_[next_] = sample;
     next_ = (next_ + 1) % kFrame;
-    if (--missing_samples_ > 0) {
+    if (++samples_ < static_cast<int32_t>(kFrame)) {
       return false;
     }
-    missing_samples_ = kHop;
+    samples_ -= static_cast<int32_t>(kHop);
     transform();
     oldest_ = (oldest_ + 1) % kFrames;
-    if (--missing_frames_ > 0) {
+    if (++frames_ < kFrames) {
       return false;
     }
-    missing_frames_ = kStep;
+    frames_ -= kStep;
     finish();
     return true;
   }
@@ -45,8 +45,8 @@ class Sensor {
   void clear() {
     next_ = 0;
     oldest_ = 0;
-    missing_samples_ = kFrame;
-    missing_frames_ = kFrames;
+    samples_ = 0;
+    frames_ = 0;
   }
 
   // Takes the samples of the self-check: noise that swells.
@@ -161,11 +161,15 @@ ${sines}};
     return logf(power * gain_ + ${offset});
   }
 
+  // All begin as 0, so that the object takes no flash.
   int16_t recent_[kFrame] = {};
   float real_[kFft] = {}, imaginary_[kFft] = {};
   float powers_[kFrames * kBands] = {}, levels_[kFrames] = {};
-  float gain_ = 1.0f, mean_ = 0.0f, factor_ = 1.0f;
-  size_t next_ = 0, oldest_ = 0, missing_samples_ = kFrame, missing_frames_ = kFrames;
+  float gain_ = 0.0f, mean_ = 0.0f, factor_ = 0.0f;
+  size_t next_ = 0, oldest_ = 0;
+  // Samples towards a frame, less than none where frames have gaps, and frames towards a clip.
+  int32_t samples_ = 0;
+  size_t frames_ = 0;
 };
 
 // Samples per second of the microphone, and how many of them are averaged into one of the clip.

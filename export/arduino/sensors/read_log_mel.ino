@@ -18,7 +18,7 @@ I2SClass microphone;
 constexpr size_t kQueueSize = 8192;
 volatile int16_t queue[kQueueSize];
 volatile size_t queueEnd = 0;
-size_t queueBegin = 0;
+volatile size_t queueBegin = 0;
 volatile bool areSamplesLost = false;
 
 void putInQueue(int16_t sample) {

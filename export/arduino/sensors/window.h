@@ -10,9 +10,9 @@ namespace ${namespace} {
 class Sensor {
  public:
   enum : size_t {
-    kLength = ${length},      // readings in a window
+    kLength = ${length},  // readings in a window
     kChannels = ${channels},  // values of a reading
-    kStep = ${step},          // readings from one window to the next
+    kStep = ${step},  // readings from one window to the next
   };
 
   // Takes one reading, in the units of the training data. Returns whether a new window is complete.
@@ -25,10 +25,10 @@ ${factors}};
       values_[oldest_ * kChannels + channel] = (reading[channel] - means[channel]) * factors[channel];
     }
     oldest_ = (oldest_ + 1) % kLength;
-    if (--missing_ > 0) {
+    if (++readings_ < kLength) {
       return false;
     }
-    missing_ = kStep;
+    readings_ -= kStep;
     return true;
   }
 
@@ -40,7 +40,7 @@ ${factors}};
   // Begins with an empty window.
   void clear() {
     oldest_ = 0;
-    missing_ = kLength;
+    readings_ = 0;
   }
 
   // Takes the readings of the self-check.
@@ -57,9 +57,11 @@ ${factors}};
   }
 
  private:
+  // All begin as 0, so that the object takes no flash.
   float values_[kLength * kChannels] = {};
   size_t oldest_ = 0;
-  size_t missing_ = kLength;
+  // Towards a window.
+  size_t readings_ = 0;
 };
 
 // Microseconds from one reading to the next.

@@ -25,7 +25,7 @@ def _call(name, arguments, rules, recordings):
     def use(place, made, arguments):
         made(recordings(made))
 
-    make = lambda place: (getattr(sensors, name), arguments)  # noqa: E731
+    make = lambda place: (getattr(sensors, name), dict(arguments))  # noqa: E731
     return Call(f"sensors.{name}", make, rules, use, module="sensors")
 
 
@@ -34,10 +34,10 @@ CALLS = [
         "Window",
         {"length": 8, "step": 4, "gyroscope": False, "mean": (0.0, 0.0, 1.0), "std": 1.0},
         {
-            "length": count(4),
+            "length": count(4, 65_536).named("step"),
             "step": NONE | count(high=8),
             "rate": number(0, 99, low_is_allowed=False),
-            "gyroscope": FLAG,
+            "gyroscope": FLAG.named("mean"),
             "mean": _per_channel(_MEAN, 3),
             "std": _per_channel(_STD, 3),
             "acceleration": one_of("g", "m/s2"),
@@ -50,8 +50,8 @@ CALLS = [
         {"rate": 8_000, "samples": 800, "frame": 64, "hop": 32, "bands": 8, "highest": 4_000.0},
         {
             "rate": Rule(lambda value: value in (8_000, 16_000)),
-            "samples": count(64, 480_000),
-            "frame": count(33, 800),
+            "samples": count(64, 480_000).named("frame"),
+            "frame": count(33, 800).named("bands"),
             "hop": count(high=800),
             "bands": count(high=16),
             "lowest": number(0, 3_000),

@@ -1,24 +1,15 @@
 """The script that runs the TensorFlow Lite converter.
 
-It is run as a script, so that it imports nothing but TensorFlow and NumPy. With a folder it does
-one job. With `--wait` and a number of seconds it reads the folders of jobs from its input, a line
-of JSON each, does each job in a child, and prints the child's exit status; when nothing has come
-for these seconds, or its owner has ended, it ends.
+`job_server` runs it, so that nothing but TensorFlow and NumPy is imported.
 """
 
 import json
-import os
-import pathlib
-import select
-import signal
-import sys
-import traceback
 
 import numpy as np
 import tensorflow as tf
 
 
-def convert(folder):
+def do(folder):
     """Converts `folder/saved_model` to `folder/model.tflite`.
 
     Args:
@@ -74,53 +65,3 @@ def calibrate(converter, samples_path):
             yield {name: array[index : index + 1] for name, array in arrays.items()}
 
     converter.representative_dataset = representative_dataset
-
-
-def work(folder):
-    """Does a job; what is printed meanwhile, also by C++, goes to `folder/log.txt`."""
-    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    try:
-        convert(folder)
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
-
-
-def serve(idle_seconds):
-    """Does jobs until there are no more."""
-    while select.select([sys.stdin], [], [], idle_seconds)[0]:
-        line = sys.stdin.readline()
-        if not line:
-            return
-        print(json.dumps(work_in_child(pathlib.Path(json.loads(line)))), flush=True)
-
-
-def work_in_child(folder):
-    """Does a job in a child, or ends it when the owner ends; returns the child's exit status."""
-    ended, held = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(ended)
-        status = work(folder)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    os.close(held)
-    # Nothing more is asked before the answer: what comes in meanwhile is the end of the input.
-    if ended not in select.select([sys.stdin, ended], [], [])[0]:
-        os.kill(child, signal.SIGKILL)
-    os.close(ended)
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status)
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "--wait":
-        serve(float(sys.argv[2]))
-        # TensorFlow takes seconds to take itself apart.
-        os._exit(0)
-    else:
-        sys.exit(work(pathlib.Path(sys.argv[1])))

@@ -7,6 +7,11 @@ import signal
 import subprocess
 import sys
 
+_WHY = {
+    "SIGKILL": ", as systems do when memory is short",
+    "SIGALRM": ", as it took too long",
+}
+
 
 class ProcessError(RuntimeError):
     """A subprocess can't be started or took too long; the message says what to do."""
@@ -118,5 +123,4 @@ def ending(status, printed):
     if status >= 0:
         return f"ended with exit status {status}{said}"
     name = signal.Signals(-status).name
-    hint = ", as systems do when memory is short" if -status == signal.SIGKILL else ""
-    return f"was ended by {name}{hint}{said}"
+    return f"was ended by {name}{_WHY.get(name, '')}{said}"

@@ -1,5 +1,6 @@
 """The process that converts: waits for more, survives a conversion's death, ends with its owner."""
 
+import json
 import os
 import pathlib
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from keras_distill.tflite import converter, export_tflite
+from keras_distill.tflite import converter, export_tflite, reused_process
 from tests.tflite.conftest import FACTORIES, random_inputs
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux only")
@@ -45,7 +46,7 @@ def runs(pid):
 @pytest.fixture
 def own(monkeypatch):
     """A waiting process for one test, that this module's don't share."""
-    reused = converter._Reused()
+    reused = reused_process.ReusedProcess(converter._SCRIPT, "The process", "The conversion")
     monkeypatch.setattr(converter, "_reused", reused)
     yield reused
     reused.stop()
@@ -54,7 +55,7 @@ def own(monkeypatch):
 def use_script(monkeypatch, folder, text):
     script = folder / "script.py"
     script.write_text(text)
-    monkeypatch.setattr(converter, "_SCRIPT", script)
+    monkeypatch.setattr(converter._reused, "_script", script)
 
 
 def ended_within(pid, seconds):
@@ -84,15 +85,15 @@ def test_a_job_that_is_interrupted_leaves_no_answer_for_the_next(model, tmp_path
         raise KeyboardInterrupt
 
     pid = converter._reused.process.pid
-    monkeypatch.setattr(converter.selectors, "DefaultSelector", interrupt)
+    monkeypatch.setattr(reused_process.selectors, "DefaultSelector", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export(model, tmp_path)
     assert not runs(pid) and converter._reused.process is None
 
 
 def test_without_fork_a_conversion_has_its_own_process(model, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(converter._reused, "convert", None)
-    monkeypatch.setattr(converter, "_CAN_FORK", False)
+    monkeypatch.setattr(converter._reused, "start", None)
+    monkeypatch.setattr(reused_process, "CAN_FORK", False)
     assert export(model, tmp_path) == expected
 
 
@@ -117,7 +118,7 @@ def test_a_process_that_never_starts_says_why(own, tmp_path, monkeypatch):
 @pytest.mark.parametrize("can_fork", [True, False])
 def test_a_conversion_that_takes_too_long_is_ended(can_fork, own, tmp_path, monkeypatch):
     use_script(monkeypatch, tmp_path, "import time; time.sleep(60)")
-    monkeypatch.setattr(converter, "_CAN_FORK", can_fork)
+    monkeypatch.setattr(reused_process, "CAN_FORK", can_fork)
     started = time.monotonic()
     with pytest.raises(
         RuntimeError, match=r"longer than 0\.2 seconds.*representative.*time_limit=0\.2"
@@ -134,10 +135,8 @@ def test_a_time_limit_that_is_none_is_refused(limit, model, tmp_path):
 
 
 def test_it_ends_soon_and_is_no_zombie(own, tmp_path, monkeypatch):
-    text = "import sys, select; select.select([sys.stdin], [], [], float(sys.argv[2]))"
-    use_script(monkeypatch, tmp_path, text)
-    monkeypatch.setattr(converter, "IDLE_SECONDS", 0.2)
-    own.start()
+    use_script(monkeypatch, tmp_path, "")
+    own.start(0.2)
     pid = own.process.pid
     deadline = time.monotonic() + 20
     while pathlib.Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
@@ -146,7 +145,7 @@ def test_it_ends_soon_and_is_no_zombie(own, tmp_path, monkeypatch):
 
 
 def test_a_process_that_is_forked_while_another_thread_converts_has_its_own(own, tmp_path):
-    own.start()
+    own.start(60)
     process = own.process
     with own._lock:
         child = os.fork()
@@ -174,17 +173,14 @@ def test_what_lies_beside_the_script_hides_no_module(own, tmp_path, monkeypatch)
 
 
 def test_a_conversion_ends_when_its_owner_is_killed(tmp_path):
-    hang = "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow')\n"
-    hang += "sys.path.insert(0, {0!r}); import converter_process as c\n"
-    hang += "import time, os, pathlib\n"
-    hang += "def work(folder):\n"
-    hang += "    pathlib.Path({1!r}).write_text(str(os.getpid()))\n    time.sleep(60)\n"
-    hang += "c.work = work\nc.serve(60.0)\n"
-    note = tmp_path / "pid"
-    script = tmp_path / "script.py"
-    script.write_text(hang.format(str(pathlib.Path(converter.__file__).parent), str(note)))
-    server = subprocess.Popen([sys.executable, str(script)], stdin=-1, stdout=-1, bufsize=0)
-    server.stdin.write(b'"folder"\n')
+    note, task = tmp_path / "pid", tmp_path / "task.py"
+    task.write_text(
+        "import os, pathlib, time\ndef do(folder):\n"
+        f"    pathlib.Path({str(note)!r}).write_text(str(os.getpid()))\n    time.sleep(60)\n"
+    )
+    command = [sys.executable, str(reused_process._SERVER), str(task), "--wait", "60"]
+    server = subprocess.Popen(command, stdin=-1, stdout=-1, bufsize=0)
+    server.stdin.write(json.dumps(str(tmp_path)).encode() + b"\n")
     deadline = time.monotonic() + 60
     while not (note.is_file() and note.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)

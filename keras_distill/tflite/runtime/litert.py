@@ -1,8 +1,22 @@
-"""LiteRT: runs a TensorFlow Lite file as computers and phones do."""
+"""LiteRT: runs a TensorFlow Lite file as computers and phones do.
+
+It runs in a subprocess, because it crashes on some files.
+"""
 
 import contextlib
+import json
+import pathlib
+import re
 
 import numpy as np
+
+from keras_distill.files import temporary_folder
+from keras_distill.tflite import subprocesses
+from keras_distill.tflite.reused_process import ReusedProcess
+
+_SCRIPT = pathlib.Path(__file__).with_name("litert_process.py")
+_IDLE_SECONDS = 300.0
+_TIME_LIMIT = 3600.0
 
 
 class LiteRTError(RuntimeError):
@@ -56,25 +70,34 @@ def run(content, graph, inputs, kernels="reference"):
     Raises:
         LiteRTError: If LiteRT can't run the model.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    with temporary_folder() as folder:
+        (folder / "model.tflite").write_bytes(content)
+        settings = {
+            "kernels": kernels,
+            "inputs": list(graph.input_indices),
+            "outputs": list(graph.output_indices),
+        }
+        (folder / "task.json").write_text(json.dumps(settings))
+        np.savez(folder / "arrays.npz", *inputs)
+        with explained():
+            status = _reused.do(folder, _TIME_LIMIT, "give fewer samples.", _IDLE_SECONDS)
+        if status != 0:
+            raise LiteRTError(f"LiteRT can't run this model: {_reason(folder, status)}")
+        with np.load(folder / "answer.npz", allow_pickle=False) as answer:
+            return [answer[f"arr_{position}"] for position in range(len(answer.files))]
 
-    resolvers = {
-        "reference": OpResolverType.BUILTIN_REF,
-        "fast": OpResolverType.AUTO,
-        "without XNNPACK": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    }
-    outputs = [[] for _ in graph.output_indices]
-    with explained():
-        interpreter = Interpreter(
-            model_content=content,
-            num_threads=1,
-            experimental_op_resolver_type=resolvers[kernels],
-        )
-        interpreter.allocate_tensors()
-        for sample in range(len(inputs[0])):
-            for index, array in zip(graph.input_indices, inputs, strict=True):
-                interpreter.set_tensor(index, array[sample : sample + 1])
-            interpreter.invoke()
-            for values, index in zip(outputs, graph.output_indices, strict=True):
-                values.append(interpreter.get_tensor(index))
-    return [np.concatenate(values) for values in outputs]
+
+def _reason(folder, status):
+    log = folder / "log.txt"
+    printed = log.read_text("utf-8", "replace") if log.is_file() else ""
+    if status < 0:
+        return f"it {subprocesses.ending(status, printed)}"
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    # What was raised may have lines of its own, after the last line of the traceback.
+    raised = [
+        place for place, line in enumerate(lines) if re.match(r"\w+(Error|Exception): ", line)
+    ]
+    return " ".join(lines[raised[-1] :]).partition(": ")[2] if raised else " ".join(lines[-3:])
+
+
+_reused = ReusedProcess(_SCRIPT, "The process of LiteRT", "LiteRT")

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import sys
 import tempfile
 
@@ -15,6 +16,8 @@ from tflite_micro import runtime
 
 GRANULARITY = 16
 LARGEST_ARENA = 64 * 1024 * 1024
+# Damaged files loop for ever.
+SECONDS_PER_RUN = 60
 
 
 def interpreter(content, arena_bytes):
@@ -24,9 +27,12 @@ def interpreter(content, arena_bytes):
 
 def run(content, arrays, outputs):
     """Runs a model on each sample of `arrays`; returns its outputs."""
-    micro = interpreter(content, largest_needed(content))
+    size = largest_needed(content)
+    signal.alarm(SECONDS_PER_RUN)
+    micro = interpreter(content, size)
     answers = [[] for _ in range(outputs)]
     for sample in range(len(next(iter(arrays.values())))):
+        signal.alarm(SECONDS_PER_RUN)
         for name, array in arrays.items():
             micro.set_input(array[sample : sample + 1], int(name.rpartition("_")[2]))
         micro.invoke()
@@ -41,6 +47,7 @@ def fits(content, arena_bytes):
     if child == 0:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 2)
+        signal.alarm(SECONDS_PER_RUN)
         try:
             micro = interpreter(content, arena_bytes)
             for position in range(number_of_inputs(content)):
@@ -51,6 +58,8 @@ def fits(content, arena_bytes):
         except BaseException:
             os._exit(1)
     _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        raise RuntimeError(f"One inference takes longer than {SECONDS_PER_RUN} seconds.")
     return status == 0
 
 
@@ -67,6 +76,7 @@ def largest_needed(content):
         size *= 2
         if size > LARGEST_ARENA:
             # Not in a child this time, so that the interpreter's own words reach the parent.
+            signal.alarm(SECONDS_PER_RUN)
             interpreter(content, LARGEST_ARENA).invoke()
             raise RuntimeError(f"The model needs an arena of more than {LARGEST_ARENA} bytes.")
     return size

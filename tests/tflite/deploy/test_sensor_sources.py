@@ -1,5 +1,7 @@
 """The sensors' C++ computes what Python does, and their sketches compile and run."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from tests.tflite.compilers import (
     answers_source,
     call,
     compile_objects,
+    require,
 )
 
+BOARDS = pathlib.Path(__file__).parents[3] / "export" / "cmake" / "boards"
 WINDOW = sensors.Window(
     length=16, step=5, gyroscope=True, mean=(0, 0.1, 1, 0, -3, 0.7), std=(0.3, 1, 0.7, 90, 120, 11)
 )
@@ -54,6 +58,12 @@ int main() {{
   return at > 0 ? 0 : 2;
 }}
 """
+CHECK = """
+#include <stdio.h>
+#include "it_model_sensor_check.h"
+static it_model::Sensor sensor;
+int main() { printf("%.9g", static_cast<double>(checkSensor(sensor))); }
+"""
 SKETCH = """
 #include <Arduino.h>
 const char* beginSensor();
@@ -73,11 +83,15 @@ int main() {
 """
 
 
-def computed(sensor, recording, folder):
-    """Returns the inputs that a sensor's header computes of a recording, on this computer."""
+def write_sources(sensor, folder):
     values = {"namespace": "it_model", "guard": "IT", "name": "it"}
     for path, text in sensor_sources.files(sensor, values, "it").items():
         (folder / path.rpartition("/")[2]).write_text(text)
+
+
+def computed(sensor, recording, folder):
+    """Returns the inputs that a sensor's header computes of a recording, on this computer."""
+    write_sources(sensor, folder)
     kind, feed = FEEDS[sensor.source]
     size = int(np.prod(sensor.output_shape))
     source = folder / "main.cpp"
@@ -138,6 +152,24 @@ def test_pictures_are_the_same_bit_by_bit(camera, tmp_path):
     colors = (red * 8 + red // 4, green * 4 + green // 16, blue * 8 + blue // 4)
     pictures = np.stack(colors, axis=-1).astype("uint8")
     np.testing.assert_array_equal(made, camera(pictures))
+
+
+@pytest.mark.parametrize("sensor", [WINDOW, LOG_MEL, CAMERA], ids=lambda one: one.source)
+def test_a_cortex_m4_computes_the_same(sensor, tmp_path):
+    """With its own floating point, which joins products and sums, on an emulated board."""
+    require("arm-none-eabi-g++", "qemu-system-arm")
+    write_sources(sensor, tmp_path)
+    (tmp_path / "main.cpp").write_text(CHECK)
+    processor = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", "-O2"]
+    linking = ["--specs=rdimon.specs", "-nostartfiles", f"-L{BOARDS}", f"-T{BOARDS}/mps2-an386.ld"]
+    sources = [tmp_path / "main.cpp", BOARDS / "startup.cpp"]
+    options = ["-fno-threadsafe-statics", *processor, *linking]
+    call("arm-none-eabi-g++", *options, *sources, "-o", tmp_path / "check.elf")
+    board = ["-machine", "mps2-an386", "-nographic", "-monitor", "none", "-serial", "none"]
+    output = call(
+        "qemu-system-arm", *board, "-semihosting", "-kernel", tmp_path / "check.elf", timeout=60
+    )
+    assert float(output) <= sensor.tolerance / 10
 
 
 @pytest.fixture(scope="module")

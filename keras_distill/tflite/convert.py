@@ -22,7 +22,7 @@ from keras_distill.arguments import (
     shown,
 )
 from keras_distill.files import temporary_folder, write_whole
-from keras_distill.tflite import converter, formats, input_scaling, inputs, subprocesses
+from keras_distill.tflite import converter, formats, input_scaling, inputs, rewriting, subprocesses
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
@@ -95,7 +95,8 @@ def export_tflite(
     _check_integers(specs, quantization)
     check_finite_weights(model)
     with temporary_folder() as folder:
-        job = _write_job(folder, model, specs, samples)
+        rewritten = model if target == "mobile" else rewriting.for_boards(model)
+        job = _write_job(folder, rewritten, specs, samples)
         settings = {
             "quantization": quantization,
             "per_tensor_dense": target == "arduino",

@@ -217,8 +217,8 @@ def measured(aim, task, student):
 def run(aim, options, seeds, path):
     """Trains what is missing of an aim."""
     task, rows = AIMS[aim](options)
-    for seed in range(seeds):
-        for name, train in rows.items():
+    for name, train in rows.items():
+        for seed in range(seeds):
             if (aim, name, seed) in read(path):
                 continue
             keras.utils.set_random_seed(seed)

@@ -32,7 +32,7 @@ VOCABULARY = WORD + len(WORDS)
 SOURCE, TARGET = 4, 9
 TRAIN, TEST = 4_000, 1_000
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-UPDATES, BATCH, RATE = 1_500, 50, 1e-2
+UPDATES, BATCH, RATE = 3_000, 50, 5e-3
 ALONE = "labels alone"
 
 
@@ -206,7 +206,7 @@ def run(name, seeds, path):
     train, test = (sources[:TRAIN], targets[:TRAIN]), (sources[TRAIN:], order[TRAIN:])
     keras.utils.set_random_seed(0)
     teacher = kind.model(96)
-    trained(teacher, kind.batches(*train), 0, updates=2_500, rate=5e-3)
+    trained(teacher, kind.batches(*train), 0, updates=3_000)
     of_teacher = scores(written(kind, teacher, test[0]), test[1])
     print("teacher", of_teacher, flush=True)
     answers = written(kind, teacher, train[0], beams=3)
@@ -215,7 +215,7 @@ def run(name, seeds, path):
             if (name, arm, seed) in read(path):
                 continue
             keras.utils.set_random_seed(seed)
-            model = student = kind.model(20)
+            model = student = kind.model(24)
             if losses:
                 model = Distiller(teacher, student, losses(), student_loss_weight=None)
             labels = answers if from_teacher else train[1]

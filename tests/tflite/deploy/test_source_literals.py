@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from keras_distill.tflite.deploy import arduino, packing, projects, source_literals
+from keras_distill.tflite.deploy.arena_size import ArenaSize
 from keras_distill.tflite.deploy.cpp import values
 from tests.tflite.compilers import HEADERS, TFLM, WARNINGS, call, compile_objects, require
 
@@ -75,16 +76,16 @@ def test_no_name_breaks_a_sketch_or_a_program(int8_cnn, tmp_path):
         samples=x[:1],
     )
     package = dataclasses.replace(package, content=bytes(16))
-    runtime = arduino._runtime(None, "")
+    runtime, size = arduino._runtime(None, ""), ArenaSize(64, {})
     names = dict.fromkeys(source_literals.c_name(name) for name in [*NAMES, *ODD])
     program, folders = [HEADERS_BEFORE], []
     for number, name in enumerate(names):
         named = dataclasses.replace(package, name=name)
         folder = tmp_path / str(number)
         folder.mkdir()
-        for path, text in arduino._files(named, 64, runtime).items():
+        for path, text in arduino._files(named, size, runtime, None).items():
             (folder / path.rsplit("/", 1)[-1]).write_text(text)
-        (folder / "main.cpp").write_text(projects.fill("cmake/main.cpp", values(named, 64)))
+        (folder / "main.cpp").write_text(projects.fill("cmake/main.cpp", values(named, size)))
         sources = sorted(path for path in folder.glob("*.cpp") if path.stem != "main")
         program += [f'#include "{source}"\n' for source in sources]
         # Headers were included outside, so a namespace keeps the sketches apart.

@@ -74,22 +74,23 @@ def by_seed(lines, task, arm, on):
         lines: As `read` returns them.
         task: Name of the task.
         arm: Name of the arm.
-        on: `"validation"` or `"test"`.
+        on: `"validation"` or `"test"`, or the key of another number.
     """
     return {key[2]: line[on] for key, line in lines.items() if key[:2] == (task, arm)}
 
 
-def gains(lines, task, arm, on):
+def gains(lines, task, arm, on, alone=ALONE):
     """Returns the differences from the student alone, for the seeds that both have.
 
     Args:
         lines: As `read` returns them.
         task: Name of the task.
         arm: Name of the arm.
-        on: `"validation"` or `"test"`.
+        on: `"validation"` or `"test"`, or the key of another number.
+        alone: Name of the arm that they are the differences from.
     """
-    alone, values = by_seed(lines, task, ALONE, on), by_seed(lines, task, arm, on)
-    return [values[seed] - alone[seed] for seed in sorted(values) if seed in alone]
+    before, values = by_seed(lines, task, alone, on), by_seed(lines, task, arm, on)
+    return [values[seed] - before[seed] for seed in sorted(values) if seed in before]
 
 
 def task_table(lines, task, on):

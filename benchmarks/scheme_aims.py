@@ -21,7 +21,7 @@ import functools
 import keras
 import numpy as np
 from gain_options import RESULTS, parser_of
-from gain_tables import append, read, with_error
+from gain_tables import append, by_seed, gains, read, with_error
 from gain_tasks import TASKS, Options, Training, small_images
 from gain_training import accuracy, batches, compiled, order_of, trained_teacher
 
@@ -238,15 +238,13 @@ def table(aim, lines):
     cells = [cell for kind in kinds for cell in (heads[kind], "gain")]
     text = ["", f"## {aim}", "", f"{runs[-1]['title']}.", ""]
     text += [f"| student | {' | '.join(cells)} | seeds |", "|---|" + "---|" * (len(cells) + 1)]
-    first = {line["seed"]: line for line in runs if line["arm"] == arms[0]}
     for arm in arms:
-        of_arm = sorted((line for line in runs if line["arm"] == arm), key=lambda of: of["seed"])
         row = [arm]
         for kind in kinds:
-            gains = [line[kind] - first[line["seed"]][kind] for line in of_arm]
-            row.append(with_error([line[kind] for line in of_arm]))
-            row.append("" if arm == arms[0] else with_error(gains, "+"))
-        text.append(f"| {' | '.join([*row, str(len(of_arm))])} |")
+            values = list(by_seed(lines, aim, arm, kind).values())
+            over_first = gains(lines, aim, arm, kind, arms[0])
+            row += [with_error(values), "" if arm == arms[0] else with_error(over_first, "+")]
+        text.append(f"| {' | '.join([*row, str(len(values))])} |")
     return text
 
 

@@ -15,7 +15,9 @@ benchmarks/results/sequences.jsonl, the tables are benchmarks/results/sequences.
 import keras
 import numpy as np
 from gain_options import RESULTS, parser_of
-from gain_tables import append, read, with_error
+from gain_tables import append, by_seed, gains, read, with_error
+from gain_tasks import Training
+from gain_training import compiled, order_of
 from keras import layers
 
 from keras_distill import Distiller, SoftTargets, schemes
@@ -31,7 +33,6 @@ WORD = DIGIT + 10
 VOCABULARY = WORD + len(WORDS)
 SOURCE, TARGET = 4, 9
 TRAIN, TEST = 4_000, 1_000
-LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 UPDATES, BATCH, RATE = 3_000, 50, 5e-3
 ALONE = "labels alone"
 
@@ -151,12 +152,8 @@ ARMS = {
 def trained(model, data, seed, updates=UPDATES, rate=RATE):
     """Trains a model, or a student through a distiller."""
     inputs, labels, weights = data
-    rng = np.random.default_rng(seed)
-    rounds = -(-updates * BATCH // len(labels))
-    order = np.concatenate([rng.permutation(len(labels)) for _ in range(rounds)])
-    order = order[: updates * BATCH]
-    decay = keras.optimizers.schedules.CosineDecay(rate, updates)
-    model.compile(keras.optimizers.Adam(decay), LOSS, steps_per_execution=20)
+    order = order_of(len(labels), updates, BATCH, seed).reshape(-1)
+    compiled(model, Training(updates, rate, BATCH))
     model.fit(
         keras.tree.map_structure(lambda part: part[order], inputs),
         labels[order],
@@ -247,15 +244,13 @@ def page(lines):
             "| student learns | right in % | gain | word error rate in % | change | seeds |",
             "|---|---|---|---|---|---|",
         ]
-        alone = {line["seed"]: line for line in runs if line["arm"] == ALONE}
         for arm in ARMS:
-            of_arm = sorted((of for of in runs if of["arm"] == arm), key=lambda of: of["seed"])
             row = [arm]
             for kind in ("exact", "errors"):
-                changes = [line[kind] - alone[line["seed"]][kind] for line in of_arm]
-                row.append(with_error([line[kind] for line in of_arm]))
-                row.append("" if arm == ALONE else with_error(changes, "+"))
-            text.append(f"| {' | '.join([*row, str(len(of_arm))])} |")
+                values = list(by_seed(lines, name, arm, kind).values())
+                changes = gains(lines, name, arm, kind, ALONE)
+                row += [with_error(values), "" if arm == ALONE else with_error(changes, "+")]
+            text.append(f"| {' | '.join([*row, str(len(values))])} |")
     return "\n".join(text) + "\n"
 
 

@@ -52,15 +52,14 @@ class Camera(Sensor):
     tolerance: ClassVar[float] = 0.0
 
     def __post_init__(self):
-        set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
         # So that products with the frame's sides are integers of 32 bits on the board.
-        set_field("height", check_count("height", self.height, high=4_096))
-        set_field("width", check_count("width", self.width, high=4_096))
-        set_field("channels", check_count("channels", self.channels))
+        self._set("height", check_count("height", self.height, high=4_096))
+        self._set("width", check_count("width", self.width, high=4_096))
+        self._set("channels", check_count("channels", self.channels))
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3. Received: channels={self.channels}")
-        set_field("mean", parameters.check_channels("mean", self.mean, self.channels))
-        set_field("std", parameters.check_std(self.std, self.channels))
+        self._set("mean", parameters.check_channels("mean", self.mean, self.channels))
+        self._set("std", parameters.check_std(self.std, self.channels))
 
     @property
     def output_shape(self) -> tuple[int, ...]:

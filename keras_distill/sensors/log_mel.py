@@ -1,6 +1,7 @@
 """Sound: log-mel spectrograms of a microphone."""
 
 import dataclasses
+import functools
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,8 +72,7 @@ class LogMel(Sensor):
     tolerance: ClassVar[float] = 1e-3
 
     def __post_init__(self):
-        set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        set_field("rate", check_count("rate", self.rate))
+        self._set("rate", check_count("rate", self.rate))
         if self.rate not in _RATES:
             raise ValueError(f"rate must be 8000 or 16000. Received: rate={self.rate}")
         for name, low, high in (
@@ -81,19 +81,19 @@ class LogMel(Sensor):
             ("hop", 1, lambda: self.samples),
             ("bands", 1, lambda: self.fft // 2),
         ):
-            set_field(name, check_count(name, getattr(self, name), low, high()))
+            self._set(name, check_count(name, getattr(self, name), low, high()))
         step = max(1, self.frames // 2) if self.step is None else self.step
-        set_field("step", check_count("step", step, high=self.frames))
+        self._set("step", check_count("step", step, high=self.frames))
         nyquist = self.rate / 2
         highest = nyquist if self.highest is None else self.highest
-        set_field("highest", parameters.check_number("highest", highest, 0, nyquist))
-        set_field("lowest", parameters.check_number("lowest", self.lowest, -1, nyquist))
+        self._set("highest", parameters.check_number("highest", highest, 0, nyquist))
+        self._set("lowest", parameters.check_number("lowest", self.lowest, -1, nyquist))
         if not 0 <= self.lowest < self.highest:
             raise ValueError(
                 f"lowest must be at least 0 and below highest, {self.highest:g}. "
                 f"Received: lowest={self.lowest!r}"
             )
-        set_field("offset", parameters.check_number("offset", self.offset, 1e-30))
+        self._set("offset", parameters.check_number("offset", self.offset, 1e-30))
         check_flag("level", self.level)
         check_flag("standardize", self.standardize)
         empty = np.flatnonzero(~self._weights.any(axis=0))
@@ -158,12 +158,12 @@ class LogMel(Sensor):
         variance = values.var(axis=(1, 2), keepdims=True)
         return (values - mean) / np.sqrt(variance + _LEAST_VARIANCE)
 
-    @property
+    @functools.cached_property
     def _hann(self):
         phase = 2 * np.pi * np.arange(self.frame) / self.frame
         return np.float32(0.5 - 0.5 * np.cos(phase))
 
-    @property
+    @functools.cached_property
     def _weights(self):
         """Matrix of shape `(fft / 2 + 1, bands)`: HTK's triangles, without the constant part."""
         mel = lambda hertz: 1127 * np.log1p(np.asarray(hertz) / 700)  # noqa: E731

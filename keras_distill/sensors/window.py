@@ -61,14 +61,13 @@ class Window(Sensor):
     tolerance: ClassVar[float] = 0.0
 
     def __post_init__(self):
-        set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
-        set_field("length", check_count("length", self.length, high=_LONGEST))
+        self._set("length", check_count("length", self.length, high=_LONGEST))
         step = max(1, self.length // 2) if self.step is None else self.step
-        set_field("step", check_count("step", step, high=self.length))
-        set_field("rate", parameters.check_number("rate", self.rate, 0, _FASTEST))
+        self._set("step", check_count("step", step, high=self.length))
+        self._set("rate", parameters.check_number("rate", self.rate, 0, _FASTEST))
         check_flag("gyroscope", self.gyroscope)
-        set_field("mean", parameters.check_channels("mean", self.mean, self.channels))
-        set_field("std", parameters.check_std(self.std, self.channels))
+        self._set("mean", parameters.check_channels("mean", self.mean, self.channels))
+        self._set("std", parameters.check_std(self.std, self.channels))
         check_choice("acceleration", self.acceleration, tuple(_ACCELERATIONS))
         check_choice("rotation", self.rotation, tuple(_ROTATIONS))
 

@@ -7,7 +7,8 @@ from keras_distill.tflite.runtime import litert, micro
 REFERENCE = "LiteRT's reference kernels"
 FAST = "LiteRT's fast kernels"
 TFLM = "TensorFlow Lite Micro"
-_KERNELS = {REFERENCE: "reference", FAST: "fast"}
+# What `litert.run` calls them.
+KERNELS = {REFERENCE: "reference", FAST: "fast"}
 # Beyond this share of the answers' own spread, roundings don't explain a difference.
 _CLOSE = 0.05
 _FLOAT_ROUNDING = 1e-4
@@ -29,7 +30,7 @@ def of_all(content, graph, inputs):
         LiteRTError: If LiteRT can't run the model on any kernels.
     """
     answers, failures = {}, []
-    for name, kernels in _KERNELS.items():
+    for name, kernels in KERNELS.items():
         try:
             answers[name] = litert.run(content, graph, inputs, kernels)
         except litert.LiteRTError as error:
@@ -81,11 +82,11 @@ def litert_of(answers, expected, outputs):
     Returns:
         `REFERENCE` or `FAST`.
     """
-    here = [name for name in _KERNELS if name in answers]
+    here = [name for name in KERNELS if name in answers]
     if len(here) == 1 or are_close(answers[REFERENCE], answers[FAST]):
         return here[0]
     odd = alone(answers)
-    if odd in _KERNELS:
+    if odd in KERNELS:
         return FAST if odd == REFERENCE else REFERENCE
 
     def distance(name):

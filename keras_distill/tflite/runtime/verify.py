@@ -200,7 +200,7 @@ class _Comparison:
             max_steps_tflm=steps[0],
             share_beyond_tflm=steps[1],
             notes=(),
-            kernels="reference" if self._litert == answers.REFERENCE else "fast",
+            kernels=answers.KERNELS[self._litert],
             alone=self._alone(is_right=_are_few(off)),
             agrees_with_keras=_are_few(off) or self._is_as_right(values),
             share_off_keras=float(off.mean()),
@@ -249,8 +249,7 @@ class _Comparison:
         content, operator = ended
         graph = schema.parse(content)
         outputs = [info_of(tensor) for tensor in graph.outputs]
-        kernels = "reference" if self._litert == answers.REFERENCE else "fast"
-        logits = litert.run(content, graph, self._inputs, kernels)
+        logits = litert.run(content, graph, self._inputs, answers.KERNELS[self._litert])
         values = measures.dequantized(logits, outputs)[0]
         off = measures.off(
             [measures.logits_of(self._expected[0], operator, is_logits=False)],

@@ -88,7 +88,7 @@ def load(
         if limit is not None:
             check_count(f"max_{part}", limit)
     if image_size is not None:
-        _check_size(image_size)
+        check_size(image_size)
     if data_dir is not None:
         check_path("data_dir", data_dir)
     check_flag("download", download)
@@ -151,7 +151,16 @@ def _check_share(share):
         )
 
 
-def _check_size(image_size):
+def check_size(image_size):
+    """Checks a size of images.
+
+    Args:
+        image_size: As for `load`, not `None`.
+
+    Raises:
+        TypeError: If it isn't two integers.
+        ValueError: If one is out of bounds.
+    """
     if not isinstance(image_size, list | tuple) or len(image_size) != 2:
         raise TypeError(
             "image_size must be a tuple (height, width) in pixels. "

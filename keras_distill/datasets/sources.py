@@ -31,7 +31,7 @@ class Digits:
         digits = load_digits()
         images = (digits.images / 16.0).astype("float32")[..., None]
         if image_size is not None:
-            images = _resize(images, image_size).numpy()
+            images = resize(images, image_size).numpy()
         targets = digits.target.astype("int32")
         test = proportional(targets, _DIGITS_TEST, _DIGITS_SEED)
         train = np.setdiff1d(np.arange(len(targets)), test)
@@ -129,7 +129,7 @@ class Prepared:
         feature = self._builder.info.features[self._image]
         image = feature.decode_example(encoded)
         image = tf.cast(image, "float32") / np.iinfo(feature.np_dtype).max
-        return image if self._size is None else _resize(image, self._size)
+        return image if self._size is None else resize(image, self._size)
 
 
 def _find_builder(name, data_dir):
@@ -230,7 +230,8 @@ def proportional(y, limit, seed):
     return np.sort(np.concatenate(chosen))
 
 
-def _resize(images, size):
+def resize(images, size):
+    """Returns images in another size (height, width), as a tensor (bilinear, antialiased)."""
     import tensorflow as tf
 
     return tf.image.resize(images, size, antialias=True)

@@ -2,9 +2,11 @@
 
 import numbers
 
+import keras
 import numpy as np
+from scipy.io import wavfile
 
-from keras_distill import architectures, cli, datasets, visualization
+from keras_distill import architectures, cli, datasets, sensors, visualization
 from tests.fuzz.cases import Call
 from tests.fuzz.rules import (
     FLAG,
@@ -122,6 +124,51 @@ def _load(place):
     return datasets.load, arguments
 
 
+def _images(place):
+    """A folder of images of two classes."""
+    folder = place.folder / "images"
+    for name in ("no", "yes"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for index in range(4):
+            keras.utils.save_img(folder / name / f"{index}.png", place.x[index], scale=True)
+    arguments = {
+        "directory": folder,
+        "image_size": (6, 6),
+        "channels": 1,
+        "validation_split": 0.2,
+        "test_split": 0.2,
+        "seed": 0,
+    }
+    return datasets.images_from_directory, arguments
+
+
+def _sounds(place):
+    """A folder of recordings of two classes."""
+    folder = place.folder / "sounds"
+    for name in ("no", "yes"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for index in range(4):
+            noise = np.random.default_rng(index).normal(size=800).astype("float32")
+            wavfile.write(folder / name / f"{index}.wav", 8_000, noise)
+    arguments = {
+        "directory": folder,
+        "features": sensors.LogMel(rate=8_000, samples=800, frame=256, hop=160, bands=8),
+        "validation_split": 0.2,
+        "test_split": 0.2,
+        "seed": 0,
+    }
+    return datasets.sounds_from_directory, arguments
+
+
+# Others may leave nothing to train on, together or of four files.
+_SPLIT = number(0, 0.5, low_is_allowed=False)
+_PARTS = {
+    "validation_split": _SPLIT,
+    "test_split": _SPLIT,
+    "seed": count(low=0, high=2**32 - 1),
+}
+
+
 def _command(*words):
     """A call of the command line whose words are the arguments."""
 
@@ -171,6 +218,23 @@ CALLS = [
             "download": FLAG,
             "seed": count(low=0, high=2**32 - 1),
         },
+        module="datasets",
+    ),
+    Call(
+        "datasets.images_from_directory",
+        _images,
+        {
+            "directory": Rule(lambda value: False).named("folder"),
+            "image_size": NONE | sequence_of(count(high=64), 2, 2),
+            "channels": NONE | Rule(lambda value: value in (1, 3)),
+            **_PARTS,
+        },
+        module="datasets",
+    ),
+    Call(
+        "datasets.sounds_from_directory",
+        _sounds,
+        {"directory": Rule(lambda value: False).named("folder"), "features": NONE, **_PARTS},
         module="datasets",
     ),
     Call(

@@ -12,6 +12,7 @@ Nodes of a graph have no public class either. These attributes of theirs are use
 `outputs`; in tf_keras `layer`, `call_args`, `call_kwargs` and `outputs`.
 """
 
+import contextlib
 import importlib
 
 _TFMOT = "tensorflow_model_optimization.python.core"
@@ -223,6 +224,24 @@ def set_attention(layer, function):
     """
     # Past Keras's attribute tracking.
     layer.__dict__["_compute_attention"] = function
+
+
+@contextlib.contextmanager
+def set_forward(layer, function):
+    """A layer computes by another function while this is open.
+
+    Stands on `Layer.__call__`, which looks `call` up in the layer itself.
+
+    Args:
+        layer: A Keras layer.
+        function: Function with the arguments and results of `layer.call`.
+    """
+    # Past Keras's attribute tracking.
+    layer.__dict__["call"] = function
+    try:
+        yield
+    finally:
+        del layer.__dict__["call"]
 
 
 def return_scores(layer):

@@ -224,6 +224,15 @@ def test_attention(layer):
         assert changed <= set(_compat.ATTENTION_NAMES)
 
 
+def test_set_forward():
+    layer = keras.layers.ReLU()
+    with canary("set_forward", "Layer.__call__"):
+        with _compat.set_forward(layer, lambda x: x + 1):
+            np.testing.assert_array_equal(layer(np.ones(2)), [2, 2])
+        np.testing.assert_array_equal(layer(np.ones(2)), [1, 1])
+        assert "call" not in vars(layer)
+
+
 def test_attention_of_other_layers():
     assert _compat.attention_of(keras.layers.Dense(2)) is None
 

@@ -95,8 +95,8 @@ def export_tflite(
     _check_integers(specs, quantization)
     check_finite_weights(model)
     with temporary_folder() as folder:
-        rewritten = model if target == "mobile" else rewriting.for_boards(model)
-        job = _write_job(folder, rewritten, specs, samples)
+        with rewriting.for_target(model, target, quantization):
+            job = _write_job(folder, model, specs, samples)
         settings = {
             "quantization": quantization,
             "per_tensor_dense": target == "arduino",
@@ -320,8 +320,10 @@ def _advice_on_loops(model):
     if not looped:
         return ""
     return (
-        f" Recurrent layers that loop do that when they are quantized to integers: set unroll=True "
-        f"in {', '.join(looped)}, or export with quantization=None, 'float16' or 'dynamic'."
+        f" Recurrent layers that loop do that when they are quantized to integers, and those of "
+        f"more than {rewriting.MOST_STEPS} steps aren't unrolled by the export: give "
+        f"{', '.join(looped)} fewer steps, set unroll=True there, or export with "
+        "quantization=None, 'float16' or 'dynamic'."
     )
 
 

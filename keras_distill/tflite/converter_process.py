@@ -4,6 +4,7 @@
 """
 
 import json
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +16,8 @@ def do(folder):
     Args:
         folder: Folder with `saved_model`, `settings.json` and, to calibrate, `samples.npz`.
     """
+    # Said of the class that calibrates, whatever is done, and no reason where a conversion fails.
+    warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
     settings = json.loads((folder / "settings.json").read_text())
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved_model"))
     # Without this, operators that only full TensorFlow has would be let in silently.

@@ -1,51 +1,87 @@
-"""Layers as other layers of the same outputs, for which a microcontroller has the operators."""
+"""Layers that compute the same by operators that their target has, while a model is traced."""
+
+import contextlib
+import functools
 
 import keras
+import tensorflow as tf
 
-from keras_distill._compat import all_layers, functional_of, nodes_into
+from keras_distill._compat import all_layers, set_forward
+
+# Each step of an unrolled layer is ten to thirty operators, for each of which the interpreter keeps
+# about a hundred bytes of the arena.
+MOST_STEPS = 64
 
 
-def for_boards(model):
-    """Returns a model of the same outputs whose layers a microcontroller can run.
+@contextlib.contextmanager
+def for_target(model, target, quantization):
+    """Layers of a model compute by operators that a target has, while this is open.
 
-    Nearest `UpSampling2D` becomes TILE, which TensorFlow Lite Micro lacks; `Resizing` by whole
-    factors gives the same and becomes RESIZE_NEAREST_NEIGHBOR.
+    - `LSTM`, `GRU`, `SimpleRNN` and `RNN` of up to 64 steps are unrolled in integers, in which
+      loops end the converter, and on boards where they return sequences, which are wrong there.
+    - For boards, nearest `UpSampling2D` becomes RESIZE_NEAREST_NEIGHBOR, since TILE isn't there.
+    - For boards, `Embedding` becomes GATHER; Keras lets negative ids count from the end, by SELECT.
+
+    Layers of a subclass, which may compute something else, stay.
 
     Args:
-        model: Built `keras.Model`, which stays as it is.
+        model: Built `keras.Model`. It is as before when this is closed.
+        target: `"mobile"`, `"mcu"` or `"arduino"`.
+        quantization: How it will be quantized.
 
-    Returns:
-        `model` itself, or a copy of it where layers are replaced.
+    Yields:
+        `model`.
     """
-    layers = all_layers(model)
-    is_plain = functional_of(model) is not None and all(map(_can_be_copied, layers))
-    if not is_plain or not any(map(_is_repeating, layers)):
-        return model
-    copy = keras.models.clone_model(model, clone_function=_replaced, recursive=True)
-    copy.set_weights(model.get_weights())
-    return copy
+    with contextlib.ExitStack() as changes:
+        for layer in all_layers(model):
+            forward = _forward_of(layer, target, quantization)
+            if forward is not None:
+                call = functools.partial(forward, layer, layer.call)
+                changes.enter_context(set_forward(layer, call))
+        yield model
 
 
-def _can_be_copied(layer):
-    """Whether a copy is sure to be the same, which the code of others needn't be."""
-    is_own = type(layer).__module__.startswith("keras.")
-    return is_own and not isinstance(layer, keras.layers.Lambda)
+def _forward_of(layer, target, quantization):
+    """Returns the function by which a layer computes on a target; `None` for its own."""
+    if type(layer) not in _RECURRENT:
+        return None if target == "mobile" else _ON_BOARDS.get(type(layer))
+    in_order = not (layer.return_sequences or layer.go_backwards)
+    may_loop = quantization not in ("int8", "int16x8") and (target == "mobile" or in_order)
+    return None if may_loop else _unrolled
 
 
-def _is_repeating(layer):
-    if not isinstance(layer, keras.layers.UpSampling2D) or layer.interpolation != "nearest":
-        return False
-    # One that is called on several shapes has no fixed result.
-    shapes = {tuple(node.input_tensors[0].shape) for node in nodes_into(layer)}
-    is_fixed = len(shapes) == 1 and None not in next(iter(shapes))[1:]
-    return layer.data_format == "channels_last" and is_fixed
+def _resized(layer, call, inputs):
+    shape = inputs.shape
+    if (
+        layer.interpolation != "nearest"
+        or layer.data_format != "channels_last"
+        or None in shape[1:]
+    ):
+        return call(inputs)
+    size = (shape[1] * layer.size[0], shape[2] * layer.size[1])
+    return keras.ops.image.resize(inputs, size, "nearest", data_format="channels_last")
 
 
-def _replaced(layer):
-    if not _is_repeating(layer):
-        return layer.__class__.from_config(layer.get_config())
-    _, height, width, _ = layer.input.shape
-    rows, columns = layer.size
-    return keras.layers.Resizing(
-        height * rows, width * columns, "nearest", data_format="channels_last", name=layer.name
-    )
+def _gathered(layer, call, inputs):
+    if not keras.backend.is_int_dtype(inputs.dtype):
+        return call(inputs)
+    rows = tf.gather(layer.embeddings, keras.ops.cast(inputs, "int32"))
+    return keras.ops.cast(rows, layer.compute_dtype)
+
+
+def _unrolled(layer, call, sequences, *args, **kwargs):
+    steps, before = sequences.shape[1], layer.unroll
+    layer.unroll = before or (steps is not None and steps <= MOST_STEPS)
+    try:
+        return call(sequences, *args, **kwargs)
+    finally:
+        layer.unroll = before
+
+
+_RECURRENT = (
+    keras.layers.LSTM,
+    keras.layers.GRU,
+    keras.layers.SimpleRNN,
+    keras.layers.RNN,
+)
+_ON_BOARDS = {keras.layers.UpSampling2D: _resized, keras.layers.Embedding: _gathered}

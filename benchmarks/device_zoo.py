@@ -1,0 +1,173 @@
+"""Small varied Keras models in int8 for microcontrollers: right, or refused with a way out.
+
+Run: python benchmarks/device_zoo.py [--models LSTM "ops.where" ...]
+
+Each model of `device_models` is trained for some steps, or has its moving statistics set on data,
+and is exported in int8 for current TensorFlow Lite Micro. What is exported is compared with Keras
+and run on TensorFlow Lite Micro (`verify`), on other samples. The outcome is one of:
+- right: `verify` passes;
+- refused: an error that names the layer and says what to do, before a file is written;
+- warned: what was exported isn't right, and a warning or a finding of `lint` said so;
+- unclear: refused, but the error names no layer or no way out;
+- wrong: `verify` doesn't pass, and nothing said so;
+- traceback: another error.
+The last three are faults. Writes benchmarks/results/device_zoo.md.
+"""
+
+import argparse
+import collections
+import pathlib
+import re
+import tempfile
+import traceback
+import warnings
+
+import keras
+import numpy as np
+from device_models import ACTIVATIONS, MODELS, TOKENS
+
+from keras_distill import export_tflite
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "device_zoo.md"
+FAULTS = ("unclear", "wrong", "traceback")
+# Larger ones aren't trained, only their statistics set.
+MOST_TRAINED = 50_000
+WAYS_OUT = re.compile(r"\b(use|set|replace|make|multiply|put|build|export|give|train)\b", re.I)
+
+
+def samples_of(model, count, seed):
+    """Returns inputs of a model: three patterns, mixed anew for each sample, and some noise."""
+    rng = np.random.default_rng(seed)
+    arrays = []
+    for tensor in model.inputs:
+        shape = (count, *tensor.shape[1:])
+        embeds = any(isinstance(layer, keras.layers.Embedding) for layer in model.layers)
+        if tensor.dtype != "float32" or (embeds and len(model.inputs) == 1):
+            arrays.append(rng.integers(0, TOKENS, shape).astype(tensor.dtype))
+            continue
+        patterns = np.random.default_rng(7).normal(0, 1, (3, *shape[1:]))
+        mixed = np.tensordot(rng.uniform(-1, 1, (count, 3)), patterns, 1)
+        arrays.append((0.3 + mixed + rng.uniform(-0.3, 0.3, shape)).astype("float32"))
+    return arrays
+
+
+def of_one(arrays):
+    """Returns the only array of a list, or the list."""
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def targets_of(model, arrays):
+    """Returns what a model can learn: smooth functions of its inputs, one per output."""
+    rng = np.random.default_rng(2)
+    flat = np.concatenate([array.reshape(len(array), -1) for array in arrays], -1)
+    flat = (flat - flat.mean(0)) / (flat.std(0) + 1e-3)
+    targets = []
+    for tensor in model.outputs:
+        size = int(np.prod(tensor.shape[1:]))
+        mixed = np.tanh(flat @ rng.normal(0, flat.shape[1] ** -0.5, (flat.shape[1], size)))
+        targets.append(mixed.reshape(len(flat), *tensor.shape[1:]).astype("float32"))
+    return targets
+
+
+def with_weights(model, arrays):
+    """Gives a model weights as training leaves them: no zero biases, statistics of the data."""
+    rng = np.random.default_rng(3)
+    for weight in model.trainable_weights:
+        if weight.path.split("/")[-1] in ("beta", "bias", "gamma", "alpha"):
+            weight.assign_add(rng.normal(0, 0.1, weight.shape))
+    normalization = keras.layers.BatchNormalization
+    norms = [layer for layer in model._flatten_layers() if isinstance(layer, normalization)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    if norms:
+        model(of_one(arrays), training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    is_trainable = all(tensor.dtype == "float32" for tensor in model.outputs)
+    if is_trainable and model.trainable_weights and model.count_params() <= MOST_TRAINED:
+        model.compile(keras.optimizers.Adam(0.01), "mse")
+        model.fit(of_one(arrays), targets_of(model, arrays), batch_size=32, epochs=6, verbose=0)
+    return model
+
+
+def names_layer_and_way_out(model, message):
+    """Says whether an error names a layer of the model, and what to do."""
+    names = {layer.name for layer in model._flatten_layers(include_self=False)}
+    return any(name in message for name in names) and bool(WAYS_OUT.search(message))
+
+
+def correlation(first, second):
+    """Returns the correlation of two lists of arrays."""
+    return min(
+        float(np.corrcoef(np.ravel(a), np.ravel(b))[0, 1])
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def tried(make):
+    """Returns the outcome of one model, the correlation with Keras or `None`, and what is said."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    model = make()
+    small = model.count_params() <= MOST_TRAINED
+    arrays, others = (samples_of(model, 300 if small else 32, seed) for seed in (0, 1))
+    with_weights(model, arrays)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        path = pathlib.Path(folder) / "model.tflite"
+        try:
+            result = export_tflite(model, path, "int8", of_one(arrays), target="mcu")
+            checked = result.verify(model, of_one([array[:40] for array in others]))
+        except (ValueError, RuntimeError) as error:
+            clear = names_layer_and_way_out(model, str(error))
+            return "refused" if clear else "unclear", None, str(error)
+        except Exception:
+            return "traceback", None, traceback.format_exc()
+        values = keras.tree.flatten(result.predict(of_one(others)))
+        close = correlation(keras.tree.flatten(model.predict(of_one(others), verbose=0)), values)
+        if checked.passed:
+            return "right", close, ", ".join(sorted(result.operators))
+        notes = [str(note.message) for note in said if note.category is UserWarning]
+        notes += [str(finding) for finding in result.lint()]
+        return "warned" if notes else "wrong", close, "\n".join(notes or [str(checked)])
+
+
+def said_of(outcome, text):
+    """Returns what an outcome says, in one cell."""
+    lines = [line.strip().lstrip("- ") for line in text.splitlines() if line.strip()]
+    if outcome == "refused" and len(lines) > 1 and "would not run" in lines[0]:
+        lines = lines[1:2]
+    cell = " ".join(lines if outcome in ("refused", "right") else lines[-6:])
+    return cell.replace("|", "\\|")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="*", default=list(MODELS))
+    options = parser.parse_args()
+    lines, outcomes = [], collections.Counter()
+    for name in options.models:
+        outcome, close, text = tried(MODELS[name])
+        outcomes[outcome] += 1
+        shown = "" if close is None else f"{close:.4f}"
+        lines.append(f"| {name} | {outcome} | {shown} | {said_of(outcome, text)} |")
+        print(lines[-1], flush=True)
+    print(dict(outcomes))
+    if options.models != list(MODELS):
+        return
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
+    faults = sum(outcomes[fault] for fault in FAULTS)
+    RESULTS.write_text(
+        f"Made by `benchmarks/device_zoo.py`: {len(lines)} models ({len(ACTIVATIONS)} of them "
+        f"activations), seed 0. {counts}; {faults} faults. Correlation: of the int8 outputs with "
+        "those of Keras, on other samples; the least of several outputs.\n\n"
+        "| model | outcome | correlation | operators, or what is said |\n|---|---|---|---|\n"
+        + "\n".join(lines)
+        + "\n",
+        encoding="utf-8",
+    )
+
+
+if __name__ == "__main__":
+    main()

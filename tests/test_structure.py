@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "training": {"cache", "features", "losses"},
     "cache": {"features", "losses"},
     "features": {"losses"},
-    "tflite": {"features", "sensors"},
+    "tflite": {"features", "sensors", "visualization"},
     "recipes": {"losses"},
     "losses": set(),
     "visualization": set(),

@@ -10,13 +10,16 @@ if typing.TYPE_CHECKING:
     from keras_distill.tflite.analysis.tensor_info import TensorInfo
     from keras_distill.tflite.convert import export_tflite
     from keras_distill.tflite.model import TFLiteModel
+    from keras_distill.tflite.runtime.sensitivity import LayerSensitivity, Sensitivity
     from keras_distill.tflite.runtime.verify import Verification
 
 __all__ = [
     "BOARDS",
     "Board",
     "Finding",
+    "LayerSensitivity",
     "Report",
+    "Sensitivity",
     "TFLiteModel",
     "TensorInfo",
     "Verification",
@@ -28,7 +31,9 @@ _MODULES = {
     "BOARDS": "analysis.boards",
     "Board": "analysis.boards",
     "Finding": "analysis.lint",
+    "LayerSensitivity": "runtime.sensitivity",
     "Report": "analysis.report",
+    "Sensitivity": "runtime.sensitivity",
     "TFLiteModel": "model",
     "TensorInfo": "analysis.tensor_info",
     "Verification": "runtime.verify",

@@ -1,17 +1,12 @@
 """Export of a Keras model to a TensorFlow Lite file for a target."""
 
-import contextlib
-import json
-import logging
 import numbers
 import os
-import re
-import threading
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_distill._compat import all_layers
 from keras_distill.arguments import (
@@ -21,15 +16,16 @@ from keras_distill.arguments import (
     check_path,
     shown,
 )
-from keras_distill.files import temporary_folder, write_whole
-from keras_distill.tflite import converter, formats, input_scaling, inputs, rewriting, subprocesses
+from keras_distill.features.layer_paths import layer_at
+from keras_distill.files import write_whole
+from keras_distill.tflite import conversion_job, formats, input_scaling, inputs
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
+from keras_distill.tflite.operator_layers import check_float, operators_of_layers
 from keras_distill.tflite.runtime import sample_notes, trial
 
 _LONGEST = 24 * 3600.0
-_RECURRENT = (keras.layers.RNN, keras.layers.Bidirectional)
 
 
 def export_tflite(
@@ -39,6 +35,7 @@ def export_tflite(
     representative_data: Any = None,
     target: str = "mobile",
     *,
+    float_layers: Sequence[str] | None = None,
     time_limit: float = 3600.0,
 ) -> TFLiteModel:
     """Converts a Keras model to a TensorFlow Lite file for a target.
@@ -63,6 +60,10 @@ def export_tflite(
             learned their ranges.
         target: `"mobile"` (any builtin operator), `"mcu"` (current TensorFlow Lite Micro) or
             `"arduino"` (as `"mcu"`, and right on the older Arduino forks too).
+        float_layers: Names of layers, or paths through nested models (`"backbone/conv"`), that stay
+            in float32 in an `"int8"` file, with what the converter fuses with them: those that cost
+            most by `TFLiteModel.sensitivity`. Their weights take four times the bytes, and they run
+            as slowly as float does. `None` for none.
         time_limit: Seconds after which the conversion is ended with an error. Most take one;
             calibrating a large model takes minutes.
 
@@ -91,19 +92,17 @@ def export_tflite(
     _check_time_limit(time_limit)
     has_ranges = _has_ranges(model, quantization)
     samples = None if has_ranges else _samples_of(model, representative_data, quantization)
-    specs = _input_specs(model, samples)
+    specs = conversion_job.input_specs(model, samples)
     _check_integers(specs, quantization)
     check_finite_weights(model)
-    with temporary_folder() as folder:
-        with rewriting.for_target(model, target, quantization):
-            job = _write_job(folder, model, specs, samples)
-        settings = {
-            "quantization": quantization,
-            "per_tensor_dense": target == "arduino",
-            "has_ranges": has_ranges,
-        }
-        (job / "settings.json").write_text(json.dumps(settings))
-        content = _run_converter(job, model, time_limit)
+    _check_float_layers(model, float_layers, quantization, has_ranges)
+    settings = {"quantization": quantization, "has_ranges": has_ranges}
+    settings["only_calibrated"] = float_layers is not None
+    content = conversion_job.convert(model, specs, samples, settings, target, time_limit)
+    if float_layers is not None:
+        names = operators_of_layers(model, content, float_layers)
+        [content] = conversion_job.quantize(content, [names], target, time_limit)
+        check_float(content, names)
     graph = schema.parse(content)
     findings = lint_module.lint(graph, target, quantization)
     errors = [finding for finding in findings if finding.severity == "error"]
@@ -165,6 +164,35 @@ def _has_ranges(model, quantization):
     return True
 
 
+def _check_float_layers(model, float_layers, quantization, has_ranges):
+    if float_layers is None:
+        return
+    is_list = isinstance(float_layers, (list, tuple))
+    if not is_list or not all(isinstance(path, str) for path in float_layers):
+        raise TypeError(
+            "float_layers must be a list of names of layers. Received: "
+            f"float_layers={shown(float_layers)}"
+        )
+    for path in float_layers:
+        layer_at(model, path)
+    received = f"float_layers={shown(float_layers)}, quantization={quantization!r}"
+    if not float_layers:
+        raise ValueError(
+            f"float_layers must name at least one layer; None stands for none. Received: {received}"
+        )
+    if quantization != "int8":
+        raise ValueError(
+            "float_layers keeps layers of an int8 file in float: give quantization='int8'. "
+            f"Received: {received}"
+        )
+    if has_ranges:
+        raise ValueError(
+            f"The model {model.name!r} was trained with all of its layers in int8: export the "
+            "student that it was made from with float_layers and representative_data. "
+            f"Received: {received}"
+        )
+
+
 def _samples_of(model, data, quantization):
     """Returns the representative data as a list of float arrays, one per input."""
     if data is None:
@@ -191,44 +219,6 @@ def _warn_about_pixels(model, arrays):
         )
 
 
-def _input_specs(model, samples):
-    """Returns the structure of `(shape, dtype)` specifications of the model's inputs, batch 1."""
-    if not model.built:
-        raise ValueError(f"The model {model.name!r} isn't built: call it on some data first.")
-    if any(layer.compute_dtype == "float16" for layer in all_layers(model)):
-        raise ValueError(
-            f"The model {model.name!r} computes in float16 (mixed precision), which the converter "
-            "doesn't take: build it again with the float32 policy and copy the weights."
-        )
-    try:
-        structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
-    except (AttributeError, ValueError):
-        if samples is None:
-            raise ValueError(
-                f"The subclassed model {model.name!r} doesn't say the shape of its inputs: give "
-                "representative_data, a few samples are enough."
-            ) from None
-        structure = samples[0] if len(samples) == 1 else samples
-    _check_shapes(keras.tree.flatten(structure), samples)
-    return keras.tree.map_structure(
-        lambda t: keras.InputSpec(
-            shape=(1, *t.shape[1:]), dtype=keras.backend.standardize_dtype(t.dtype)
-        ),
-        structure,
-    )
-
-
-def _check_shapes(tensors, samples):
-    for index, tensor in enumerate(tensors):
-        if None in tensor.shape[1:]:
-            raise ValueError(
-                f"Input {index} has the shape {tuple(tensor.shape)}: every axis but the batch must "
-                "be known for the target. Build the model with a fixed shape."
-            )
-    if samples is not None:
-        inputs.check_shapes("representative_data", [t.shape for t in tensors], samples)
-
-
 def _check_integers(specs, quantization):
     if quantization != "int16x8":
         return
@@ -238,99 +228,3 @@ def _check_integers(specs, quantization):
                 f"quantization='int16x8' takes float inputs only, but input {index} is of type "
                 f"{spec.dtype}: use 'int8', 'float16', 'dynamic' or None."
             )
-
-
-def _write_job(folder, model, specs, samples):
-    flat = keras.tree.flatten(specs)
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-
-    def serve(*tensors):
-        return model(keras.tree.pack_sequence_as(specs, tensors), training=False)
-
-    signature = [
-        keras.InputSpec(shape=spec.shape, dtype=spec.dtype, name=f"input_{index}")
-        for index, spec in enumerate(flat)
-    ]
-    archive.add_endpoint("serve", serve, input_signature=signature)
-    with _without_the_notice_of_writing():
-        archive.write_out(str(folder / "saved_model"), verbose=False)
-    if samples is not None:
-        arrays = {
-            f"input_{index}": array.astype(spec.dtype)
-            for index, (spec, array) in enumerate(zip(flat, samples, strict=True))
-        }
-        np.savez(folder / "samples.npz", **arrays)
-    return folder
-
-
-@contextlib.contextmanager
-def _without_the_notice_of_writing():
-    """Drops TensorFlow's notice of a folder that is gone in a moment, and no other log."""
-    writer = threading.get_ident()
-
-    def is_wanted(record):
-        return record.thread != writer or not str(record.msg).startswith("Assets written to")
-
-    logger = logging.getLogger("tensorflow")
-    logger.addFilter(is_wanted)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_wanted)
-
-
-def _run_converter(folder, model, time_limit):
-    status, log = converter.convert(folder, time_limit)
-    if status == 0:
-        return (folder / "model.tflite").read_bytes()
-    if status < 0:
-        ending = subprocesses.ending(status, _reason(log))
-        raise RuntimeError(f"The TensorFlow Lite converter {ending}.{_advice_on_loops(model)}")
-    lacking = re.search(r"16x8-bit not yet supported for op: '(\w+)'", log)
-    if lacking:
-        raise ValueError(
-            f"quantization='int16x8' has no {lacking[1]}, which the model {model.name!r} needs in "
-            f"{_places_of(lacking[1], folder, time_limit)}: replace that layer, or use 'int8', "
-            "'float16', 'dynamic' or None."
-        )
-    foreign = re.search(r"TF Select ops: (.*)", log)
-    if foreign:
-        raise ValueError(
-            f"The model {model.name!r} uses operations that TensorFlow Lite doesn't have: "
-            f"{foreign[1]}. Replace the layers that need them."
-        )
-    raise RuntimeError(f"The TensorFlow Lite converter failed: {_reason(log)}")
-
-
-def _places_of(operator, folder, time_limit):
-    """Names the outputs of an operator, which tell the layer, from a conversion in float."""
-    settings = json.loads((folder / "settings.json").read_text())
-    (folder / "settings.json").write_text(json.dumps({**settings, "quantization": None}))
-    status, _ = converter.convert(folder, time_limit)
-    if status != 0:
-        return "one of its layers"
-    graph = schema.parse((folder / "model.tflite").read_bytes())
-    made = [made for made in graph.operators if made.name == operator]
-    return ", ".join(f"{one.outputs[0].name!r}" for one in made) or "one of its layers"
-
-
-def _advice_on_loops(model):
-    looped = [layer.name for layer in all_layers(model) if isinstance(layer, _RECURRENT)]
-    if not looped:
-        return ""
-    return (
-        f" Recurrent layers that loop do that when they are quantized to integers, and those of "
-        f"more than {rewriting.MOST_STEPS} steps aren't unrolled by the export: give "
-        f"{', '.join(looped)} fewer steps, set unroll=True there, or export with "
-        "quantization=None, 'float16' or 'dynamic'."
-    )
-
-
-def _reason(log):
-    """Returns the lines of the converter's log that name its errors."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    # What TensorFlow logs of missing graphics cards begins with a letter and digits.
-    lines = [line for line in lines if not re.match(r"[IWE]\d{4} ", line)]
-    telling = [line for line in lines if "error:" in line or "Error:" in line]
-    return "\n".join(telling[-6:] or lines[-6:])

@@ -11,14 +11,35 @@ import tensorflow as tf
 
 
 def do(folder):
-    """Converts `folder/saved_model` to `folder/model.tflite`.
+    """Does one of two jobs, by what lies in a folder.
+
+    `calibrated.tflite` is quantized to `quantized_0.tflite` and so on, one file for each of the
+    selections in `settings.json`; without it, `saved_model` is converted to `model.tflite`.
 
     Args:
-        folder: Folder with `saved_model`, `settings.json` and, to calibrate, `samples.npz`.
+        folder: Folder with `settings.json`, and `calibrated.tflite` or else `saved_model` and, to
+            calibrate, `samples.npz`.
     """
     # Said of the class that calibrates, whatever is done, and no reason where a conversion fails.
     warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
     settings = json.loads((folder / "settings.json").read_text())
+    if (folder / "calibrated.tflite").is_file():
+        quantize_selections(folder, settings)
+    else:
+        (folder / "model.tflite").write_bytes(convert(folder, settings))
+
+
+def convert(folder, settings):
+    """Converts a SavedModel.
+
+    Args:
+        folder: As for `do`.
+        settings: Dictionary of `quantization`, `per_tensor_dense`, `has_ranges` and
+            `only_calibrated`: whether to end with a float file that holds the ranges.
+
+    Returns:
+        The file's bytes.
+    """
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved_model"))
     # Without this, operators that only full TensorFlow has would be let in silently.
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -35,7 +56,31 @@ def do(folder):
             calibrate(converter, folder / "samples.npz")
     if settings["per_tensor_dense"]:
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    (folder / "model.tflite").write_bytes(converter.convert())
+    converter._experimental_calibrate_only = settings["only_calibrated"]
+    return converter.convert()
+
+
+def quantize_selections(folder, settings):
+    """Quantizes `calibrated.tflite`, as the converter and its debugger do, but for some operators.
+
+    Args:
+        folder: As for `do`.
+        settings: Dictionary of `selections`, lists of names of operators that stay in float,
+            `per_tensor_dense`, and `has_float_ends`: whether inputs and outputs stay float.
+    """
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    calibrated = (folder / "calibrated.tflite").read_bytes()
+    end = tf.float32 if settings["has_float_ends"] else tf.int8
+    for index, names in enumerate(settings["selections"]):
+        content = mlir_quantize(
+            calibrated,
+            input_data_type=end,
+            output_data_type=end,
+            denylisted_nodes=names,
+            disable_per_channel_for_dense_layers=settings["per_tensor_dense"],
+        )
+        (folder / f"quantized_{index}.tflite").write_bytes(content)
 
 
 def quantize_fully(converter, quantization):

@@ -20,6 +20,7 @@ from keras_distill.tflite.runtime import litert
 if TYPE_CHECKING:
     import keras
 
+    from keras_distill.tflite.runtime.sensitivity import Sensitivity
     from keras_distill.tflite.runtime.verify import Verification
 
 # Types of inputs that NumPy has too.
@@ -198,6 +199,51 @@ class TFLiteModel(DeviceProjects):
         from keras_distill.tflite.runtime.verify import verify
 
         return verify(self, model, x, y)
+
+    def sensitivity(
+        self, model: "keras.Model", x: Any, y: Any = None, *, verbose: int = 1
+    ) -> "Sensitivity":
+        """Measures what each layer costs in int8.
+
+        Each layer is quantized alone, and then all layers but it, and run on LiteRT: where one
+        stands out, change it, or keep it in float with `export_tflite(..., float_layers=[...])`.
+        The ranges of the activations are those of the first 500 samples of `x`. Errors are those
+        of the logits where the model ends in a softmax or sigmoid. A hundred samples of a small
+        model take some seconds.
+
+        Args:
+            model: The `keras.Model` that was exported.
+            x: Inputs of shape `(samples, ...)`, scaled as in training; a hundred are enough for
+                the errors, not for differences in accuracy of under a point.
+            y: Labels, sparse or one-hot, for the accuracies. Optional.
+            verbose: 1 for a progress bar, 0 for none.
+
+        Returns:
+            `Sensitivity`, which prints as a table and has `plot()`.
+
+        Raises:
+            RuntimeError: If the converter or LiteRT fails.
+            TypeError: If `model` isn't a `keras.Model`.
+            ValueError: If the file isn't in int8, `model` is one of `compression.quantize_aware`,
+                or `x` or `y` doesn't suit it.
+
+        Example:
+
+        ```python
+        from keras_distill.tflite import export_tflite
+
+        model = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(8, "relu"), keras.layers.Dense(2)]
+        )
+        x = np.random.rand(100, 4).astype("float32")
+        result = export_tflite(model, "model.tflite", "int8", x)
+        sensitivity = result.sensitivity(model, x, verbose=0)
+        print(sensitivity.layers[0].layer, sensitivity.layers[0].error)
+        ```
+        """
+        from keras_distill.tflite.runtime.sensitivity import sensitivity
+
+        return sensitivity(self, model, x, y, verbose)
 
     def report(self) -> report_module.Report:
         """Measures what the model needs of a device.

@@ -226,7 +226,7 @@ def _float_islands(graph):
                 f"{operator.name} computes in float inside an integer model",
                 place_of(operator),
                 "Replace the layer by one with integer kernels: BatchNormalization for "
-                "LayerNormalization, ReLU for GELU.",
+                "LayerNormalization, ReLU for GELU. It may stay: float_layers asks for that.",
             )
 
 

@@ -8,7 +8,18 @@ import numpy as np
 from keras_distill import sensors, tflite
 from keras_distill.tflite.analysis import latency as latency_module
 from tests.fuzz.cases import Call
-from tests.fuzz.rules import NONE, PATH, Rule, array, count, number, one_of, sequence_of, text
+from tests.fuzz.rules import (
+    FLAG,
+    NONE,
+    PATH,
+    Rule,
+    array,
+    count,
+    number,
+    one_of,
+    sequence_of,
+    text,
+)
 
 _QUANTIZATIONS = NONE | one_of("float16", "dynamic", "int8", "int16x8")
 _TARGET = one_of("mobile", "mcu", "arduino")
@@ -39,6 +50,7 @@ def _export(place):
         "quantization": "int8",
         "representative_data": place.x,
         "target": "arduino",
+        "float_layers": None,
     }
     return tflite.export_tflite, arguments
 
@@ -85,6 +97,7 @@ CALLS = [
             "quantization": _QUANTIZATIONS,
             "representative_data": _SAMPLES,
             "target": _TARGET,
+            "float_layers": NONE | sequence_of(one_of("stage1", "stage2", "logits")).named("layer"),
             "time_limit": number(low=0, high=24 * 3600, low_is_allowed=False),
         },
         module="tflite",
@@ -128,6 +141,21 @@ CALLS = [
         },
         module="tflite",
         seconds=30,
+    ),
+    Call(
+        "TFLiteModel.sensitivity",
+        lambda place: (
+            place.tflite().sensitivity,
+            {"model": place.student(), "x": place.x[:4], "y": place.y[:4], "verbose": 0},
+        ),
+        {
+            "x": _SAMPLES.named("Input", "sample"),
+            "y": NONE | array(lambda made: len(made) == 4).named("label"),
+            "verbose": FLAG | count(low=0, high=2),
+        },
+        lambda place, found, arguments: str(found),
+        module="tflite",
+        seconds=60,
     ),
     Call(
         "TFLiteModel.report",

@@ -329,3 +329,15 @@ def centroid_initializers():
     """
     module = importlib.import_module(f"{_TFMOT}.clustering.keras.clustering_centroids")
     return module.CentroidsInitializerFactory
+
+
+def start_at_epoch(model, epoch):
+    """Lets a `fit` that has begun start at a later epoch, as `BackupAndRestore` does.
+
+    Stands on `Trainer._initial_epoch`.
+
+    Args:
+        model: `keras.Model` whose `fit` calls `on_train_begin`.
+        epoch: Number of epochs that are done.
+    """
+    model._initial_epoch = epoch

@@ -278,6 +278,17 @@ def test_not_compiled():
         assert _compat.compiled_metrics(model) is None
 
 
+def test_start_at_epoch():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    starting = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: _compat.start_at_epoch(model, 2)
+    )
+    with canary("start_at_epoch", "_initial_epoch"):
+        history = model.fit(np.ones((4, 2)), np.ones(4), epochs=3, callbacks=[starting], verbose=0)
+        assert history.epoch == [2]
+
+
 def test_pruning_class():
     require("tensorflow_model_optimization")
     with canary("pruning_class", "pruning_impl.Pruning of tensorflow-model-optimization"):

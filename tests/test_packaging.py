@@ -20,6 +20,7 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "tensorflow_datasets": "tensorflow-datasets",
     "tflite_micro": "tflite-micro",
+    "yaml": "pyyaml",
 }
 # Imported by what is declared, which doesn't declare it.
 FOR_OTHERS = {"importlib_resources", "setuptools"}

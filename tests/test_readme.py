@@ -4,9 +4,11 @@ import contextlib
 import io
 import pathlib
 import re
+import shlex
 
 import pytest
 
+from keras_distill.cli.command import parser
 from keras_distill.losses.catalogue import as_markdown, catalogue
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -110,6 +112,15 @@ def test_the_table_of_losses_is_the_catalogue():
 def test_the_table_of_digits_is_that_of_its_script(page):
     lines = (ROOT / "benchmarks" / "results" / "digits.md").read_text("utf-8").splitlines()
     assert "\n".join(line for line in lines if line.startswith("|")) in TEXTS[page]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_command_takes_what_a_page_says(page):
+    for block in re.findall(r"```bash\n(.*?)```", TEXTS[page.name], re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            program, *words = shlex.split(line, comments=True) or [""]
+            if program == "keras-distill":
+                parser().parse_args(words)
 
 
 def test_the_readme_is_short():

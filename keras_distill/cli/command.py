@@ -6,7 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from keras_distill.cli import device_commands
+from keras_distill.cli import command_input, device_commands, distill_command
+from keras_distill.cli.help_text import ending
 from keras_distill.version import __version__
 
 # As shells number the end by a closed pipe and by an interrupt.
@@ -24,8 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         argument or file; 3 if `lint` found only warnings; 130 after an interrupt. Errors are
         printed in one line.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     options.check(options)
     try:
         status = options.run(options)
@@ -48,35 +48,50 @@ def _failed(error, status):
     return status
 
 
-def _parser():
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command keras-distill."""
+    made = argparse.ArgumentParser(
         prog="keras-distill",
         description="Knowledge distillation for Keras, from the teacher to the device.",
         epilog="Exit status: 0 if all is well, 1 if something failed or was found, 2 for wrong "
         "arguments or files, 130 after an interrupt. Each command's --help says more.",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    parser.set_defaults(check=lambda options: None)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    made.set_defaults(check=lambda options: None)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo",
         help="train, distill, export and verify on real images, and show what it gained",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        epilog="Exit status: 0 if all is done, 1 if a step failed, 2 for wrong arguments.",
+        **ending(
+            "Exit status: 0 if all is done, 1 if a step failed, 2 for wrong arguments.",
+            "keras-distill demo --data mnist --seeds 3 --output mnist_demo",
+        ),
     )
-    demo.add_argument("--data", default="digits", help="digits, or a tensorflow-datasets name")
-    demo.add_argument("--output", default="keras_distill_demo", help="folder for the files")
     demo.add_argument(
-        "--seeds", type=device_commands.count, default=5, help="how often each student is trained"
+        "--data", default="digits", help="digits (the default), or a tensorflow-datasets name"
+    )
+    demo.add_argument(
+        "--output", default="keras_distill_demo", help="folder for the files; default: %(default)s"
+    )
+    demo.add_argument(
+        "--seeds",
+        type=command_input.count,
+        default=5,
+        help="how often each student is trained; default: %(default)s",
     )
     demo.add_argument("--data-dir", default=None, help="folder of tensorflow-datasets")
     demo.set_defaults(run=_demo)
+    distill_command.add_to(commands)
     device_commands.add_to(commands)
     inspect = commands.add_parser(
         "inspect",
         help="show what a .tflite file holds and needs, or what the library knows",
-        epilog="Exit status: 0 if it was shown, 1 if the benchmark or estimate failed, 2 for wrong "
-        "arguments, a missing or a damaged file.",
+        **ending(
+            "Exit status: 0 if it was shown, 1 if the benchmark or estimate failed, 2 for wrong "
+            "arguments, a missing or a damaged file.",
+            "keras-distill inspect model.tflite --benchmark",
+            "keras-distill inspect --losses",
+        ),
     )
     inspect.set_defaults(
         run=device_commands.run_inspect,
@@ -98,7 +113,7 @@ def _parser():
         const=_print_recipes,
         help="list the published configurations: losses, weights, source",
     )
-    return parser
+    return made
 
 
 def _demo(options):

@@ -1,5 +1,7 @@
 """Models, samples and labels that the command line names."""
 
+import argparse
+import math
 import pathlib
 
 import numpy as np
@@ -97,16 +99,7 @@ def load_arrays(path):
     Raises:
         ValueError: If the file isn't there, is damaged or holds no samples.
     """
-    check_file(path)
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = loaded if path.suffix == ".npy" else {name: loaded[name] for name in loaded.files}
-    # NumPy and zipfile end in errors of many kinds on damaged files.
-    except Exception as error:
-        raise ValueError(
-            f"{path} can't be read as arrays: it is damaged, or holds Python objects. "
-            f"{type(error).__name__}: {_shortened(error)}"
-        ) from error
+    arrays = read_arrays(path)
     if path.suffix == ".npy":
         return arrays, None
     y = arrays.pop("y", None)
@@ -115,6 +108,59 @@ def load_arrays(path):
     if len(arrays) > 1 and "x" not in arrays:
         return arrays, y
     return arrays.get("x", next(iter(arrays.values()))), y
+
+
+def read_arrays(path):
+    """Returns what a file holds: an array of a `.npy` file, a dictionary of an `.npz` file.
+
+    Args:
+        path: `pathlib.Path`.
+
+    Raises:
+        ValueError: If the file isn't there or is damaged.
+    """
+    check_file(path)
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        return loaded if path.suffix == ".npy" else {name: loaded[name] for name in loaded.files}
+    # NumPy and zipfile end in errors of many kinds on damaged files.
+    except Exception as error:
+        raise ValueError(
+            f"{path} can't be read as arrays: it is damaged, or holds Python objects. "
+            f"{type(error).__name__}: {_shortened(error)}"
+        ) from error
+
+
+def count(text):
+    """Returns the whole number of at least 1 that an argument is.
+
+    Args:
+        text: The argument.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is needed, not {text!r}")
+    return int(text)
+
+
+def positive(text):
+    """Returns the number above 0 that an argument is.
+
+    Args:
+        text: The argument.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"a number above 0 is needed, not {text!r}")
+    return value
 
 
 def check_scale(low, high):

@@ -1,20 +1,24 @@
 """The commands `export`, `inspect`, `lint` and `boards`."""
 
-import argparse
 import json
 import math
 import pathlib
 
 from keras_distill.cli import command_input
+from keras_distill.cli.help_text import ending
 
 # Kinds of projects, and how the printed line names them.
-_PACKS = {
+PACKS = {
     "arduino": "Arduino library",
     "cmake": "CMake project",
     "raspberry_pi": "Python runner",
     "android": "Android files",
     "ios": "iOS files",
 }
+QUANTIZATIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
+TARGETS = ("mobile", "mcu", "arduino")
+# Seconds after which a conversion is given up.
+TIME_LIMIT = 3600
 _ARRAYS = (".npy", ".npz")
 
 
@@ -27,17 +31,18 @@ def add_to(commands):
     export = commands.add_parser(
         "export",
         help="convert a saved Keras model, check it, and pack it for a device",
-        epilog="Exit status: 0 if it was written and holds; 1 if the conversion failed, a "
-        "microcontroller wouldn't compute what the file says, or the model doesn't fit --board; 2 "
-        "for wrong arguments, files or data. Warnings are printed.",
+        **ending(
+            "Exit status: 0 if it was written and holds; 1 if the conversion failed, a "
+            "microcontroller wouldn't compute what the file says, or the model doesn't fit "
+            "--board; 2 for wrong arguments, files or data. Warnings are printed.",
+            "keras-distill export model.keras --quantization int8 --data digits --target arduino",
+        ),
     )
     export.add_argument(
         "model", type=pathlib.Path, help="a .keras or .h5 file, or the folder of a SavedModel"
     )
     export.add_argument("--output", type=pathlib.Path, help="default: beside the model")
-    export.add_argument(
-        "--quantization", choices=["float32", "float16", "dynamic", "int8", "int16x8"]
-    )
+    export.add_argument("--quantization", choices=QUANTIZATIONS)
     export.add_argument(
         "--data",
         help="inputs as in training: a .npy file, a .npz file (x, or arrays named like the "
@@ -52,7 +57,7 @@ def add_to(commands):
         help="what the pixels of --data reached from and to when the model was trained, such as 0 "
         "255 or -1 1; default: as they are, those of a named data set 0 to 1",
     )
-    export.add_argument("--target", choices=["mobile", "mcu", "arduino"], default="mobile")
+    export.add_argument("--target", choices=TARGETS, default="mobile")
     export.add_argument(
         "--labels",
         help="names of the classes, for what is packed: a text file with one a line, or names "
@@ -62,32 +67,38 @@ def add_to(commands):
     export.add_argument(
         "--pack",
         nargs="+",
-        choices=list(_PACKS),
+        choices=list(PACKS),
         help="projects to write beside the file, with samples of --data; default: arduino for "
         "--target arduino",
     )
     export.add_argument(
         "--time-limit",
-        type=count,
-        default=3600,
+        type=command_input.count,
+        default=TIME_LIMIT,
         metavar="SECONDS",
-        help="when to give a conversion up; default: 3600",
+        help=f"when to give a conversion up; default: {TIME_LIMIT}",
     )
     export.set_defaults(run=run_export, quantization="float32")
     lint = commands.add_parser(
         "lint",
         help="list what would fail on a device",
-        epilog="Exit status: 0 if nothing was found, 1 if errors were, 3 if only warnings were, 2 "
-        "for wrong arguments, a missing or a damaged file.",
+        **ending(
+            "Exit status: 0 if nothing was found, 1 if errors were, 3 if only warnings were, 2 for "
+            "wrong arguments, a missing or a damaged file.",
+            "keras-distill lint model.tflite --target arduino",
+        ),
     )
     _add_file(lint)
-    lint.add_argument("--target", choices=["mobile", "mcu", "arduino"], default="mcu")
+    lint.add_argument("--target", choices=TARGETS, default="mcu")
     lint.set_defaults(run=run_lint)
     boards = commands.add_parser(
         "boards",
         help="list the boards, and which of them a model fits",
-        epilog="Exit status: 0 if they were listed, 1 if TensorFlow Lite Micro can't run the "
-        "model, 2 for wrong arguments, a missing or a damaged file.",
+        **ending(
+            "Exit status: 0 if they were listed, 1 if TensorFlow Lite Micro can't run the model, 2 "
+            "for wrong arguments, a missing or a damaged file.",
+            "keras-distill boards model.tflite",
+        ),
     )
     boards.add_argument("model", nargs="?", type=pathlib.Path, help="a .tflite file")
     boards.set_defaults(run=run_boards)
@@ -104,7 +115,9 @@ def add_inspection(parser, subjects):
 
     subjects.add_argument("model", nargs="?", type=pathlib.Path, help="a .tflite file")
     parser.add_argument("--benchmark", action="store_true", help="measure the time per inference")
-    parser.add_argument("--threads", type=count, help="threads of the benchmark; default: 1")
+    parser.add_argument(
+        "--threads", type=command_input.count, help="threads of the benchmark; default: 1"
+    )
     parser.add_argument(
         "--ethos-u",
         metavar="PROCESSOR",
@@ -128,20 +141,6 @@ def check_inspection(parser, options):
         parser.error("--threads is for --benchmark")
 
 
-def count(text):
-    """Returns the whole number of at least 1 that an argument is.
-
-    Args:
-        text: The argument.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is none.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is needed, not {text!r}")
-    return int(text)
-
-
 def _add_file(parser):
     parser.add_argument("model", type=pathlib.Path, help="a .tflite file")
 
@@ -162,16 +161,41 @@ def run_export(options):
         x = command_input.rescaled(x, *options.scale)
     model = command_input.load_model(options.model)
     given_labels = _given_labels(options, model)
-    _check_folders(options, output)
-    result, verification = _export(options, model, output, x, y)
+    return convert(
+        options, model, output, x, (x, y), labels if given_labels is None else given_labels
+    )
+
+
+def convert(options, model, output, calibration, samples, labels, project=None, sensor=None):
+    """Converts a model, prints how it compares, and packs it for devices.
+
+    Args:
+        options: Namespace with `model` and `data`, which are named in errors, `quantization`,
+            `target`, `board`, `pack`, `labels` and `time_limit`.
+        model: `keras.Model`.
+        output: `pathlib.Path` of the new file.
+        calibration: Inputs that ranges are measured on, or `None`.
+        samples: Tuple of inputs and labels to compare the model and the file on; each may be
+            `None`.
+        labels: Names of the classes for what is packed, or `None`.
+        project: Path that the projects are named after; by default `output`.
+        sensor: Preprocessing of `keras_distill.sensors` for an Arduino library, or `None`.
+
+    Returns:
+        Exit status: 0, or 1 if TensorFlow Lite Micro doesn't compute what the file says, or the
+        model doesn't fit the board.
+    """
+    project = output if project is None else project
+    check_projects(options, project)
+    result, verification = _export(options, model, output, calibration, *samples)
     report = result.report()
     print(report)
-    if given_labels is not None:
-        labels = given_labels
-    elif labels is not None and len(labels) != result.outputs[0].shape[-1]:
+    is_of_data = options.labels is None and labels is not None
+    if is_of_data and len(labels) != result.outputs[0].shape[-1]:
         labels = None
     for pack in _packs(options):
-        print(f"wrote the {_PACKS[pack]} {_pack(result, pack, output, _first(x, 10), labels)}")
+        folder = _pack(result, pack, project, _first(samples[0], 10), labels, sensor)
+        print(f"wrote the {PACKS[pack]} {folder}")
     if options.board and report.boards.get(options.board, ""):
         from keras_distill.tflite.analysis.boards import BOARDS
 
@@ -183,12 +207,7 @@ def run_export(options):
 
 def _check_export(options):
     """Checks what can be known before Keras is imported; returns the path of the new file."""
-    from keras_distill.tflite.analysis.boards import BOARDS
-
-    if options.board is not None and options.board not in BOARDS:
-        raise ValueError(
-            f"board must be one of {', '.join(BOARDS)}. Received: board={options.board!r}"
-        )
+    check_board(options.board)
     command_input.check_model_path(options.model)
     packs = _packs(options)
     if packs and options.data is None:
@@ -209,7 +228,22 @@ def _check_export(options):
     return options.output or options.model.with_suffix(".tflite")
 
 
-def _export(options, model, output, x, y):
+def check_board(board):
+    """Checks that there is such a board, without Keras.
+
+    Args:
+        board: Its name, or `None`.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    from keras_distill.tflite.analysis.boards import BOARDS
+
+    if board is not None and board not in BOARDS:
+        raise ValueError(f"board must be one of {', '.join(BOARDS)}. Received: board={board!r}")
+
+
+def _export(options, model, output, calibration, x, y):
     """Converts the model and checks it on the data; returns both results."""
     import tensorflow as tf
 
@@ -224,7 +258,7 @@ def _export(options, model, output, x, y):
             model,
             output,
             quantization,
-            x,
+            calibration,
             target=options.target,
             time_limit=options.time_limit,
         )
@@ -268,17 +302,27 @@ def _given_labels(options, model):
     return given if None in shape else labels.checked(given, math.prod(shape))
 
 
-def _check_folders(options, output):
+def check_projects(options, project):
+    """Checks that the folders of projects hold nothing else.
+
+    Args:
+        options: As for `convert`.
+        project: As for `convert`.
+
+    Raises:
+        ValueError: If one does.
+    """
     from keras_distill.tflite.deploy import project_folder
 
     for pack in _packs(options):
-        project_folder.check(_folder(output, pack), pack)
+        project_folder.check(_folder(project, pack), pack)
 
 
-def _pack(result, pack, output, samples, labels):
+def _pack(result, pack, project, samples, labels, sensor):
     """Writes a project beside the file."""
-    folder = _folder(output, pack)
-    return getattr(result, f"to_{pack}")(folder, labels, samples, output.stem)
+    folder = _folder(project, pack)
+    of_sensor = {"sensor": sensor} if sensor is not None and pack == "arduino" else {}
+    return getattr(result, f"to_{pack}")(folder, labels, samples, project.stem, **of_sensor)
 
 
 def _folder(output, pack):

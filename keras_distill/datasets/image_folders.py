@@ -127,8 +127,19 @@ def _image(picture, image_size, channels):
     """Returns pixels with one or three channels, float32 in 0..1."""
     # An even number of channels ends in one of opacity.
     colors = picture[..., : 3 if picture.shape[-1] > 2 else 1].astype("float32") / 255.0
-    if channels == 1 and colors.shape[-1] == 3:
-        colors = colors @ _LUMINANCE
-    elif channels == 3 and colors.shape[-1] == 1:
-        colors = np.repeat(colors, 3, axis=-1)
+    colors = with_channels(colors, channels)
     return colors if image_size is None else resize(colors, image_size).numpy()
+
+
+def with_channels(images, channels):
+    """Returns images of one or three channels with one or three: gray or color.
+
+    Args:
+        images: Float array (..., channels).
+        channels: 1 or 3.
+    """
+    if channels == 1 and images.shape[-1] == 3:
+        return images @ _LUMINANCE
+    if channels == 3 and images.shape[-1] == 1:
+        return np.repeat(images, 3, axis=-1)
+    return images

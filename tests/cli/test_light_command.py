@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from keras_distill.cli import main
+from keras_distill.cli.command import parser
 from keras_distill.version import __version__
 
 HEAVY = "{'keras', 'tensorflow', 'sklearn'} & set(sys.modules)"
@@ -39,6 +41,7 @@ def test_looking_into_a_file_imports_neither_keras_nor_tensorflow(command, int8_
     assert result.stdout.splitlines()[-1] == "imported []"
 
 
+MODELS = ["--teacher", "resnet20", "--teacher-epochs", "1", "--student", "resnet8"]
 WRONG = [
     (["--version"], 0, f"keras-distill {__version__}"),
     ([], 2, "required: COMMAND"),
@@ -47,6 +50,9 @@ WRONG = [
     (["export", "absent.keras"], 2, "There is no file 'absent.keras'"),
     (["export", __file__, "--data", "absent.npy"], 2, "There is no file 'absent.npy'"),
     (["export", __file__, "--target", "arduino"], 2, "needs --data"),
+    (["distill"], 2, "--teacher is missing"),
+    (["distill", *MODELS, "--data", "absent.npz"], 2, "There is no file 'absent.npz'"),
+    (["distill", *MODELS, "--data", "digits", "--config", "no.yaml"], 2, "There is no file 'no"),
 ]
 EACH = f"""
 import contextlib, io, json, sys
@@ -85,7 +91,22 @@ def test_a_reader_that_stops_is_no_error(int8_file):
 def test_help_names_the_commands_at_once():
     result = run("--help")
     assert result.returncode == 0
-    assert all(name in result.stdout for name in ("demo", "export", "inspect", "lint", "boards"))
+    assert all(
+        name in result.stdout for name in ("demo", "distill", "export", "inspect", "lint", "boards")
+    )
+
+
+@pytest.mark.parametrize("name", ["demo", "distill", "export", "inspect", "lint", "boards"])
+def test_each_command_has_an_example_that_its_parser_takes(name, capsys):
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    _, _, examples = capsys.readouterr().out.rpartition("example")
+    commands = examples.partition("\n")[2].replace("\\\n", " ").splitlines()
+    assert commands
+    for command in commands:
+        program, *words = command.split()
+        assert program == "keras-distill" and words[0] == name
+        parser().parse_args(words)
 
 
 def test_inspect_measures_without_them_too(int8_file):

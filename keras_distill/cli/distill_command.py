@@ -1,0 +1,154 @@
+"""The command `distill`: a teacher's knowledge in a student, beside the same student alone."""
+
+import argparse
+import json
+
+from keras_distill.cli import chosen_losses, command_input, device_commands, run_inputs
+from keras_distill.cli.help_text import ending
+from keras_distill.cli.run_folder import RunFolder
+from keras_distill.cli.run_options import Option, RunOptions
+
+_EXPORT = [
+    Option(
+        "--export",
+        "also convert the student, check it, and pack it for --target, as `keras-distill export` "
+        "does",
+        settings={"choices": device_commands.QUANTIZATIONS},
+    ),
+    Option(
+        "--target",
+        "where the exported file will run: mobile (the default), mcu or arduino",
+        settings={"choices": device_commands.TARGETS},
+    ),
+    Option("--board", "a board of `keras-distill boards` that the exported file must fit"),
+    Option(
+        "--pack",
+        "projects to write; default: arduino for --target arduino",
+        settings={"nargs": "+", "choices": list(device_commands.PACKS)},
+    ),
+]
+OPTIONS = RunOptions(
+    [
+        *run_inputs.OPTIONS,
+        *chosen_losses.OPTIONS,
+        Option("--seeds", "how often each student is trained", 1, {"type": command_input.count}),
+        *_EXPORT,
+        Option("--output", "folder for the files", "distilled", {"metavar": "FOLDER"}),
+    ]
+)
+# What may change when a run goes on.
+_FREE = {option.name for option in _EXPORT} | {"output", "seeds"}
+
+
+def add_to(commands):
+    """Adds the command to a parser.
+
+    Args:
+        commands: What `argparse.ArgumentParser.add_subparsers` returned.
+    """
+    parser = commands.add_parser(
+        "distill",
+        help="train a student with a teacher, and alone, on your data",
+        description="Trains a student with a teacher and, on the same footing, alone. Writes the\n"
+        "student, a report, and run.yaml, which repeats the run. A run that was stopped\n"
+        "goes on when it is started again.",
+        **ending(
+            "Exit status: 0 if all is done, 1 if a step failed or the model doesn't fit --board, 2 "
+            "for wrong arguments, files or data, 130 after an interrupt.",
+            "keras-distill distill --teacher digits_teacher --teacher-epochs 12 --student "
+            "digits_student --data digits --epochs 20 --output digits",
+            "keras-distill distill --teacher teacher.keras --student resnet8 --data images "
+            "--losses auto,at --weights 1,balanced --student-loss-weight none --export int8 "
+            "--target arduino",
+            "keras-distill distill --config digits/run.yaml --seeds 5 --output again",
+        ),
+    )
+    OPTIONS.add_to(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options):
+    """Trains, and writes the student, the report, and what else was asked for.
+
+    Args:
+        options: Namespace of the options that were given.
+
+    Returns:
+        Exit status: 0, or 1 if the exported model doesn't hold or fit.
+    """
+    settings = OPTIONS.completed(options)
+    run_inputs.check(settings)
+    chosen_losses.check(settings)
+    _check_export(settings)
+    folder, made_of = RunFolder(settings.output, "distill"), run_inputs.made_of(settings, _FREE)
+    folder.check(made_of)
+
+    from keras_distill.cli import distill_files, student_training
+
+    distill_files.require()
+    candidate = chosen_losses.candidate_of(settings)
+    models, data = run_inputs.load(settings)
+    export = _export_options(settings, folder)
+    if export is not None:
+        device_commands.check_projects(export, _project(folder, data))
+    with folder.opened(made_of):
+        _write_settings(folder, settings, data)
+        epochs = (settings.teacher_epochs or 0) + 2 * settings.seeds * settings.epochs
+        with run_inputs.progress(epochs) as progress:
+            teacher, history = student_training.teacher_of(
+                settings, models.get("teacher"), data, folder, progress
+            )
+            comparison = student_training.compared_students(
+                settings, teacher, data, candidate, folder, progress
+            )
+            progress.finish()
+        student = distill_files.write(folder, data, teacher, history, comparison)
+        folder.forget_epochs()
+    if export is None:
+        return 0
+    return device_commands.convert(
+        export,
+        student,
+        folder.path / "student.tflite",
+        data.parts["train"][0][:500],
+        data.parts["test"],
+        list(data.labels),
+        _project(folder, data),
+        data.sensor,
+    )
+
+
+def _check_export(settings):
+    device_commands.check_board(settings.board)
+    given = [name for name in ("target", "board", "pack") if getattr(settings, name) is not None]
+    if given and settings.export is None:
+        raise ValueError(f"--{given[0]} is for an exported student: give --export too.")
+
+
+def _export_options(settings, folder):
+    """Returns the options of `convert`, or `None` if nothing is exported."""
+    if settings.export is None:
+        return None
+    return argparse.Namespace(
+        model=folder.path / "student.keras",
+        data=settings.data,
+        quantization=settings.export,
+        target=settings.target or "mobile",
+        board=settings.board,
+        pack=settings.pack,
+        labels=None,
+        time_limit=device_commands.TIME_LIMIT,
+    )
+
+
+def _project(folder, data):
+    """Returns the path that projects for devices are named after."""
+    return folder.path / f"{data.name}_student.tflite"
+
+
+def _write_settings(folder, settings, data):
+    repeated = run_inputs.with_whole_paths(settings)
+    # The next run is to have a folder of its own.
+    repeated.output = "distilled"
+    folder.write("run.yaml", OPTIONS.as_text(repeated, "distill"))
+    folder.write("data.json", json.dumps(data.describe(), indent=1) + "\n")

@@ -1,0 +1,108 @@
+"""Models, data and training settings that the commands `distill` and `tune` share."""
+
+import argparse
+import contextlib
+import pathlib
+
+from keras_distill.cli import command_input, training_data, training_models
+from keras_distill.cli.run_options import Option
+
+TRAINING = [
+    Option(
+        "--epochs",
+        "epochs of each training of a student",
+        10,
+        {"type": command_input.count},
+    ),
+    Option("--batch-size", "samples per update", 32, {"type": command_input.count}),
+    Option(
+        "--learning-rate",
+        "where Adam's rate starts, which falls to 0 along a cosine",
+        0.003,
+        {"type": command_input.positive},
+    ),
+]
+OPTIONS = [*training_models.OPTIONS, *training_data.OPTIONS, *TRAINING]
+_NEEDED = ("teacher", "student", "data")
+_PATHS = ("teacher", "student", "data", "data_dir", "output")
+
+
+def check(settings):
+    """Checks what can be known of the options before Keras is imported.
+
+    Args:
+        settings: Namespace of the options.
+
+    Raises:
+        ValueError: If one lacks, they don't go together, or a file isn't there.
+    """
+    for name in _NEEDED:
+        if getattr(settings, name) is None:
+            raise ValueError(f"--{name} is missing: give it here, or in the file of --config.")
+    training_models.check(settings)
+    training_data.check(settings)
+
+
+def made_of(settings, free):
+    """Returns a dictionary, for `json`, of what makes a run what it is.
+
+    Args:
+        settings: Namespace of the options.
+        free: Names of options that may change when a run goes on.
+    """
+    chosen = vars(with_whole_paths(settings))
+    return {name: value for name, value in chosen.items() if name not in free}
+
+
+def with_whole_paths(settings):
+    """Returns the options with paths that hold in every folder.
+
+    Args:
+        settings: Namespace of the options.
+    """
+    whole = dict(vars(settings))
+    for name in _PATHS:
+        if whole.get(name) is not None and pathlib.Path(whole[name]).exists():
+            whole[name] = str(pathlib.Path(whole[name]).absolute())
+    return argparse.Namespace(**whole)
+
+
+def load(settings):
+    """Returns the models that are files, and the data.
+
+    Args:
+        settings: Namespace of the options.
+
+    Returns:
+        Tuple of a dictionary from `"teacher"` and `"student"` to `keras.Model`, and `TrainingData`.
+
+    Raises:
+        ValueError: If one can't be loaded, they don't suit each other, or the teacher is no better
+            than guessing.
+    """
+    models = training_models.load(settings)
+    shape = next(iter(models.values())).input_shape[1:] if models else None
+    data = training_data.load(settings, shape)
+    training_models.check_outputs(models, data)
+    if "teacher" in models:
+        training_models.check_knows_the_data(models["teacher"], data)
+    return models, data
+
+
+@contextlib.contextmanager
+def progress(epochs):
+    """Shows a progress bar.
+
+    Args:
+        epochs: Number of epochs of all trainings.
+
+    Yields:
+        `EpochProgress`.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from keras_distill.cli.epoch_progress import EpochProgress
+
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns) as bar:
+        yield EpochProgress(bar, epochs)

@@ -10,9 +10,10 @@ hard for int8: the channels of the depthwise student are scaled against each oth
 e^-2 to e^2, and what reads them by the inverse, before the training with rounding and after the
 one in float. That changes no answer in float, and is what batch normalization does to MobileNets by
 itself (Nagel et al., 2019, https://arxiv.org/abs/1906.04721): one scale per tensor no longer suits
-all channels.
-Accuracy on the test images: of the float student, of its int8 file (500 representative images), and
-of the int8 file of the other one. Writes benchmarks/results/quantization.md.
+all channels. compression.equalize scales them against each other, by the weights alone, as in that
+paper, or by the ranges of the values on the representative images.
+Accuracy on the test images: of the float student, of its int8 file (500 representative images), as
+it is and equalized, and of the int8 file of the other one, equalized before its training or not. Writes benchmarks/results/quantization.md.
 """
 
 import argparse
@@ -97,16 +98,23 @@ def run(teacher, make, spread, data, seed):
     scaled = keras.models.clone_model(student)
     scaled.set_weights(student.get_weights())
     scale_channels(scaled, spread, seed)
-    quantized = compression.quantize_aware(scaled, data.x_train[:500])
-    for model in (student, quantized):
+    x = data.x_train[:500]
+    quantized = compression.quantize_aware(scaled, x)
+    both = compression.quantize_aware(compression.equalize(scaled, x), x)
+    for model in (student, quantized, both):
         keras.utils.set_random_seed(100 + seed)
         distill(teacher, model, data, 1e-3, epochs=4)
     right = student.predict(data.x_test, verbose=0).argmax(axis=-1) == data.y_test
     scale_channels(student, spread, seed)
     return {
         "float": 100 * np.mean(right),
-        "int8 after training": accuracy_of_file(student, data, data.x_train[:500]),
+        "int8 after training": accuracy_of_file(student, data, x),
+        "the same, equalized by weights": accuracy_of_file(compression.equalize(student), data, x),
+        "the same, equalized by values": accuracy_of_file(
+            compression.equalize(student, x), data, x
+        ),
         "int8, trained with quantization": accuracy_of_file(quantized, data),
+        "equalized by values, then trained with quantization": accuracy_of_file(both, data),
     }
 
 

@@ -6,6 +6,7 @@ from keras_distill.compression.clustered_layers import (
     ClusteredConv2D,
     ClusteredDense,
 )
+from keras_distill.compression.equalize import equalize
 from keras_distill.compression.prune import prune
 from keras_distill.compression.pruned_layers import PrunedConv1D, PrunedConv2D, PrunedDense
 from keras_distill.compression.pruning_schedule import PruningSchedule
@@ -37,6 +38,7 @@ __all__ = [
     "QuantizedDense",
     "QuantizedDepthwiseConv2D",
     "cluster",
+    "equalize",
     "from_tf_keras",
     "prune",
     "quantize_aware",

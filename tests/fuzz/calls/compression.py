@@ -10,6 +10,8 @@ from tests.fuzz.rules import FLAG, NONE, Rule, array, count, number, one_of, seq
 
 _LAYERS = NONE | sequence_of(one_of("stage1", "stage2", "logits"))
 
+_IMAGES = array(lambda made: made.shape[1:] == (8, 8, 1) and len(made) and np.isfinite(made).all())
+
 
 def _forward(place, model, arguments):
     model(place.x[:2])
@@ -122,10 +124,20 @@ CALLS = [
             {"student": place.student(), "representative_data": place.x},
         ),
         {
-            "representative_data": NONE
-            | array(
-                lambda made: made.shape[1:] == (8, 8, 1) and len(made) and np.isfinite(made).all()
-            )
+            "representative_data": NONE | _IMAGES,
+        },
+        _forward,
+        module="compression",
+    ),
+    Call(
+        "compression.equalize",
+        lambda place: (
+            compression.equalize,
+            {"model": place.student(), "representative_data": place.x, "relu6": "refuse"},
+        ),
+        {
+            "representative_data": NONE | _IMAGES,
+            "relu6": one_of("refuse", "keep", "replace"),
         },
         _forward,
         module="compression",

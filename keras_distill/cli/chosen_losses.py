@@ -50,7 +50,7 @@ def check(settings):
                     f"Received: --recipe {settings.recipe}"
                 )
     specifications = _losses(settings.losses)
-    weights = _split(settings.weights or [])
+    weights = split(settings.weights or [])
     for weight in weights:
         _number("--weights", weight.removeprefix(f"{_BALANCED}:") if weight != _BALANCED else "1")
     if weights and len(weights) != len(specifications):
@@ -85,7 +85,7 @@ def candidate_of(settings):
     arguments = {"distillation_losses": made}
     if settings.weights is not None:
         arguments["distillation_loss_weights"] = [
-            _weight(text, losses.Balanced) for text in _split(settings.weights)
+            _weight(text, losses.Balanced) for text in split(settings.weights)
         ]
     if settings.student_loss_weight is not None:
         is_none = settings.student_loss_weight == "none"
@@ -124,7 +124,7 @@ def _losses(words):
     found = []
     for word in words or ["auto"]:
         if not word.lstrip().startswith("{"):
-            found += [{"loss": name} for name in _split([word])]
+            found += [{"loss": name} for name in split([word])]
             continue
         try:
             specification = json.loads(word)
@@ -139,7 +139,12 @@ def _losses(words):
     return found
 
 
-def _split(words):
+def split(words):
+    """Returns the names in words that have commas between.
+
+    Args:
+        words: List of texts.
+    """
     return [name.strip() for word in words for name in word.split(",") if name.strip()]
 
 

@@ -1,7 +1,6 @@
 """The command `distill`: a teacher's knowledge in a student, beside the same student alone."""
 
 import argparse
-import json
 
 from keras_distill.cli import chosen_losses, command_input, device_commands, run_inputs
 from keras_distill.cli.help_text import ending
@@ -83,6 +82,8 @@ def run(options):
     folder, made_of = RunFolder(settings.output, "distill"), run_inputs.made_of(settings, _FREE)
     folder.check(made_of)
 
+    # Saved models may have layers of ours: all of them are registered by this.
+    import keras_distill.api  # noqa: F401
     from keras_distill.cli import distill_files, student_training
 
     distill_files.require()
@@ -92,7 +93,7 @@ def run(options):
     if export is not None:
         device_commands.check_projects(export, _project(folder, data))
     with folder.opened(made_of):
-        _write_settings(folder, settings, data)
+        run_inputs.write_settings(folder, settings, data, OPTIONS, "run.yaml")
         epochs = (settings.teacher_epochs or 0) + 2 * settings.seeds * settings.epochs
         with run_inputs.progress(epochs) as progress:
             teacher, history = student_training.teacher_of(
@@ -144,11 +145,3 @@ def _export_options(settings, folder):
 def _project(folder, data):
     """Returns the path that projects for devices are named after."""
     return folder.path / f"{data.name}_student.tflite"
-
-
-def _write_settings(folder, settings, data):
-    repeated = run_inputs.with_whole_paths(settings)
-    # The next run is to have a folder of its own.
-    repeated.output = "distilled"
-    folder.write("run.yaml", OPTIONS.as_text(repeated, "distill"))
-    folder.write("data.json", json.dumps(data.describe(), indent=1) + "\n")

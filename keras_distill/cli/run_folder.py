@@ -19,6 +19,7 @@ class RunFolder:
         command: Name of the command.
 
     Attributes:
+        command: The same.
         path: Absolute `pathlib.Path`.
         training: `pathlib.Path` of the folder inside that holds what was trained.
 
@@ -29,7 +30,7 @@ class RunFolder:
     def __init__(self, path, command):
         self.path = check_directory("output", path)
         self.training = self.path / "training"
-        self._command = command
+        self.command = command
         self._file = self.training / "run.json"
 
     def check(self, settings):
@@ -54,12 +55,12 @@ class RunFolder:
         try:
             content = json.loads(self._file.read_bytes())
             found = content["settings"]
-            is_ours = content["format"] == _FORMAT and content["command"] == self._command
+            is_ours = content["format"] == _FORMAT and content["command"] == self.command
         except (ValueError, KeyError, TypeError):
             is_ours = False
         if not is_ours:
             raise ValueError(
-                f"{str(self._file)!r} isn't what `keras-distill {self._command}` writes: give a "
+                f"{str(self._file)!r} isn't what `keras-distill {self.command}` writes: give a "
                 "new folder by --output."
             )
         settings = json.loads(json.dumps(settings))
@@ -88,7 +89,7 @@ class RunFolder:
         with locked_folder(self.path):
             self.check(settings)
             self.training.mkdir(exist_ok=True)
-            content = {"format": _FORMAT, "command": self._command, "settings": settings}
+            content = {"format": _FORMAT, "command": self.command, "settings": settings}
             self.write("training/run.json", json.dumps(content, indent=1) + "\n")
             yield self
 

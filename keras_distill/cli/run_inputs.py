@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import pathlib
 
 from keras_distill.cli import command_input, training_data, training_models
@@ -87,6 +88,23 @@ def load(settings):
     if "teacher" in models:
         training_models.check_knows_the_data(models["teacher"], data)
     return models, data
+
+
+def write_settings(folder, settings, data, options, name):
+    """Writes the file that repeats a run, and what is in which part of the data.
+
+    Args:
+        folder: `RunFolder`.
+        settings: Namespace of the options.
+        data: `TrainingData`.
+        options: `RunOptions` of the command.
+        name: Name of the file.
+    """
+    repeated = with_whole_paths(settings)
+    # The next run is to have a folder of its own.
+    repeated.output = None
+    folder.write(name, options.as_text(repeated, folder.command))
+    folder.write("data.json", json.dumps(data.describe(), indent=1) + "\n")
 
 
 @contextlib.contextmanager

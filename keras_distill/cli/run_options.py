@@ -97,15 +97,14 @@ class RunOptions:
         """
         import yaml
 
+        # The defaults too, as those of another version may differ.
         content = {
             name: _plain(getattr(settings, name))
-            for name, option in self._options.items()
-            if getattr(settings, name) != option.default
+            for name in self._options
+            if getattr(settings, name) is not None
         }
         written = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        return (
-            f"# Repeats the run: keras-distill {command} --config FILE --output FOLDER\n{written}"
-        )
+        return f"# keras-distill {command} --config FILE --output FOLDER\n{written}"
 
 
 class _FileParser(argparse.ArgumentParser):
@@ -161,4 +160,6 @@ def _word(value):
 def _plain(value):
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
+    if isinstance(value, str) and value.startswith("{"):
+        return json.loads(value)
     return str(value) if isinstance(value, pathlib.Path) else value

@@ -22,45 +22,6 @@ from tests.datasets.test_folders import write_images, write_sounds
 EPOCHS = 3
 
 
-def samples(count, seed):
-    """Images with a bright row, whose number is the class."""
-    rng = np.random.default_rng(seed)
-    y = np.arange(count) % 3
-    x = 0.3 * rng.random((count, 8, 8, 1), "float32")
-    x[np.arange(count), 2 * y] += 0.7
-    return x, y
-
-
-def make_model(filters):
-    return keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            keras.layers.Conv2D(filters, 3, activation="relu"),
-            keras.layers.MaxPooling2D(),
-            keras.layers.Flatten(),
-            keras.layers.Dense(3),
-        ]
-    )
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with data.npz, a trained teacher.keras and a student.keras."""
-    folder = tmp_path_factory.mktemp("place")
-    (x, y), (x_test, y_test) = samples(90, 0), samples(30, 1)
-    np.savez(folder / "data.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test)
-    keras.utils.set_random_seed(0)
-    teacher = make_model(8)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    teacher.compile(keras.optimizers.Adam(0.02), loss)
-    teacher.fit(x, y, epochs=6, verbose=0)
-    teacher.save(folder / "teacher.keras")
-    make_model(2).save(folder / "student.keras")
-    teacher.layers[-1].set_weights([np.zeros((72, 3)), np.zeros(3)])
-    teacher.save(folder / "constant.keras")
-    return folder
-
-
 def words(place, output, **changed):
     """Returns the arguments of a run, of which some are changed, or left out where None."""
     options = {
@@ -95,7 +56,7 @@ def history_of(output, arm="student distilled"):
 def test_it_writes_the_student_the_report_and_the_run(made, place):
     with warnings.catch_warnings(action="error"):
         student = keras.models.load_model(made / "student.keras")
-    assert student.predict(samples(4, 2)[0], verbose=0).shape == (4, 3)
+    assert student.predict(np.zeros((4, 8, 8, 1)), verbose=0).shape == (4, 3)
     report = (made / "report.html").read_text("utf-8")
     for shown in ("student alone", "teacher", "data:image/png", "losses:"):
         assert shown in report
@@ -307,7 +268,7 @@ def test_options_given_beside_a_file_count_and_json_is_read_too(place, tmp_path,
     run = yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())
     assert (run["epochs"], run["batch_size"]) == (1, 16)
     assert run["scale"] == [-1, 1]
-    assert run["losses"] == ['{"loss": "kd", "temperature": 2.0}', "at"]
+    assert run["losses"] == [{"loss": "kd", "temperature": 2.0}, "at"]
     content = json.loads((tmp_path / "run/training/comparison/comparison.json").read_text())
     arguments = content["arms"]["student distilled"]
     assert "0.5" in json.dumps(arguments) and '"temperature": 2.0' in json.dumps(arguments)

@@ -92,11 +92,12 @@ def test_help_names_the_commands_at_once():
     result = run("--help")
     assert result.returncode == 0
     assert all(
-        name in result.stdout for name in ("demo", "distill", "export", "inspect", "lint", "boards")
+        name in result.stdout
+        for name in ("demo", "distill", "tune", "export", "inspect", "lint", "boards")
     )
 
 
-@pytest.mark.parametrize("name", ["demo", "distill", "export", "inspect", "lint", "boards"])
+@pytest.mark.parametrize("name", ["demo", "distill", "tune", "export", "inspect", "lint", "boards"])
 def test_each_command_has_an_example_that_its_parser_takes(name, capsys):
     with pytest.raises(SystemExit):
         main([name, "--help"])

@@ -13,7 +13,8 @@ itself (Nagel et al., 2019, https://arxiv.org/abs/1906.04721): one scale per ten
 all channels. compression.equalize scales them against each other, by the weights alone, as in that
 paper, or by the ranges of the values on the representative images.
 Accuracy on the test images: of the float student, of its int8 file (500 representative images), as
-it is and equalized, and of the int8 file of the other one, equalized before its training or not. Writes benchmarks/results/quantization.md.
+it is and equalized, and of the int8 file of the other one, equalized before its training or not.
+Writes benchmarks/results/quantization.md.
 """
 
 import argparse

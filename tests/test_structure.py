@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "features",
         "losses",
         "recipes",
+        "tflite",
         "training",
         "visualization",
     },

@@ -48,6 +48,11 @@ class FoldTraining:
         batch = samples_at(self._scored, data.labeled[: setup.batch_size])
         self.metric = metric_of_objective(objective, self._evaluate(student, batch))
 
+    @property
+    def student(self):
+        """The student that was trained last."""
+        return self._last.student
+
     def check(self, settings):
         """Checks that settings suit teacher, student and loss.
 

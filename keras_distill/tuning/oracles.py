@@ -20,14 +20,17 @@ ORACLES = {
 EPOCHS = "tuner/epochs"
 _PREFIX = "tuner/"
 _USUAL_TRIALS = 20
+_MOST_ATTEMPTS = 50
 
 
-def make_oracle(plan, record):
+def make_oracle(plan, record, accepts=None):
     """Returns the oracle of KerasTuner that a search asks, whose proposals are kept in a record.
 
     Args:
         plan: `Plan`.
         record: `Record`.
+        accepts: Function from values to whether they are worth a trial, or `None` for all. After
+            fifty in a row that aren't, the search ends.
     """
     oracle_class = ORACLES[plan.search]
     metric = plan.training.metric
@@ -48,7 +51,7 @@ def make_oracle(plan, record):
     if plan.search == "bayesian":
         arguments["num_initial_points"] = initial_points(plan.known)
     begins_with_defaults = plan.search in ("random", "bayesian")
-    return _keeping(oracle_class, begins_with_defaults)(record, **arguments)
+    return _keeping(oracle_class, begins_with_defaults)(record, accepts, **arguments)
 
 
 def checked_trials(search, max_trials, known, is_list):
@@ -98,21 +101,29 @@ def _keeping(oracle_class, begins_with_defaults):
     class Keeping(oracle_class):
         """The oracle, whose proposals are kept, and made again by a search that goes on."""
 
-        def __init__(self, record, **kwargs):
+        def __init__(self, record, accepts, **kwargs):
             self._record = record
+            self._accepts = accepts or (lambda values: True)
             super().__init__(**kwargs)
 
         def populate_space(self, trial_id):
             """Proposes values; those of the record, where it has the trial."""
-            proposal = super().populate_space(trial_id)
-            if proposal["status"] != "RUNNING":
-                return proposal
             number = int(trial_id)
+            for attempt in range(_MOST_ATTEMPTS):
+                proposal = super().populate_space(trial_id)
+                if proposal["status"] != "RUNNING":
+                    return proposal
+                values = proposal["values"]
+                if begins_with_defaults and number == 0 and attempt == 0:
+                    values = self._defaults()
+                # Asked again where the record has the trial, so that the same are drawn after it.
+                if self._accepts(values):
+                    break
+            else:
+                return {"status": "STOPPED", "values": None}
             kept = self._record.proposal(number)
             if kept is None:
-                kept = proposal["values"]
-                if begins_with_defaults and number == 0:
-                    kept = self._defaults()
+                kept = values
                 self._record.propose(number, kept)
             return {**proposal, "values": dict(kept)}
 

@@ -57,17 +57,17 @@ class Record:
         for folder in (self.directory, self._scores, self._proposals):
             folder.mkdir(parents=True, exist_ok=True)
         if not (self.directory / FILE).exists():
-            write_whole(self.directory / FILE, _json({"format": _FORMAT, "made_of": made_of}))
+            write_whole(self.directory / FILE, as_json({"format": _FORMAT, "made_of": made_of}))
 
     def _check_same(self, made_of):
-        content = _read(self.directory / FILE)
+        content = read(self.directory / FILE)
         if content.get("format") != _FORMAT:
             raise ValueError(
                 f"{str(self.directory / FILE)!r} is of another version of this package: give "
                 "another directory."
             )
         # As json reads it, so that it compares equal.
-        wanted, found = json.loads(_json(made_of)), content["made_of"]
+        wanted, found = json.loads(as_json(made_of)), content["made_of"]
         differing = [key for key in wanted if wanted[key] != found.get(key)]
         if differing:
             there = [f"{key}: {_short(found.get(key))} there" for key in differing]
@@ -85,7 +85,7 @@ class Record:
             number: Number of the trial.
         """
         file = self._proposals / f"{number:04d}.json"
-        return _read(file) if file.exists() else None
+        return read(file) if file.exists() else None
 
     def propose(self, number, values):
         """Keeps the values of a trial's hyperparameters.
@@ -94,11 +94,11 @@ class Record:
             number: Number of the trial.
             values: Dictionary of values.
         """
-        write_whole(self._proposals / f"{number:04d}.json", _json(values))
+        write_whole(self._proposals / f"{number:04d}.json", as_json(values))
 
     def proposals(self):
         """Returns the values of all trials, in their order."""
-        return [_read(file) for file in sorted(self._proposals.glob("*.json"))]
+        return [read(file) for file in sorted(self._proposals.glob("*.json"))]
 
     def folds(self, values, epochs):
         """Returns the finished folds of a trial, a dictionary from number to what was recorded.
@@ -108,7 +108,7 @@ class Record:
             epochs: Epochs of each training.
         """
         folder = self._scores / key_of(values, epochs)
-        return {int(file.stem): _read(file) for file in sorted(folder.glob("*.json"))}
+        return {int(file.stem): read(file) for file in sorted(folder.glob("*.json"))}
 
     def finish(self, values, epochs, number, outcome):
         """Keeps what came of a fold.
@@ -121,7 +121,7 @@ class Record:
         """
         folder = self._scores / key_of(values, epochs)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / f"{number:04d}.json", _json(outcome))
+        write_whole(folder / f"{number:04d}.json", as_json(outcome))
 
 
 def key_of(values, epochs):
@@ -137,11 +137,24 @@ def key_of(values, epochs):
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _json(content):
+def as_json(content):
+    """Returns what is written of some content, as bytes.
+
+    Args:
+        content: What `json` can write.
+    """
     return json.dumps(content, indent=1).encode("utf-8")
 
 
-def _read(file):
+def read(file):
+    """Returns the content of a file of a record.
+
+    Args:
+        file: `pathlib.Path`.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
     try:
         return json.loads(file.read_text("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

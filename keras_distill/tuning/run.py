@@ -62,8 +62,8 @@ def run(plan, directory, rule, verbose):
                 progress.say(plan.source.notes)
                 search.evaluate(None)
             tuner = oracles.FoldsTuner(oracle, search.evaluate, record, record.directory)
-            with _without_retracing_warnings():
-                _raising_causes(tuner.search)
+            with without_retracing_warnings():
+                raising_causes(tuner.search)
         return search.result(rule)
 
 
@@ -75,7 +75,7 @@ def _trainings(plan, is_worker):
 
 
 @contextlib.contextmanager
-def _without_retracing_warnings():
+def without_retracing_warnings():
     """Keeps TensorFlow from warning of steps that are traced again: each trial has new models."""
     logger = tf.get_logger()
 
@@ -89,7 +89,7 @@ def _without_retracing_warnings():
         logger.removeFilter(is_other)
 
 
-def _raising_causes(search):
+def raising_causes(search):
     """Runs KerasTuner's loop; an error that ends it is the one that was raised in a trial."""
     from keras_tuner.errors import FatalError
 

@@ -10,6 +10,7 @@ from keras_distill.visualization.plots import (
 )
 from keras_distill.visualization.rendering import png, require
 from keras_distill.visualization.settings_plot import plot_settings
+from keras_distill.visualization.tradeoff_plot import plot_tradeoff
 
 __all__ = [
     "attention_map",
@@ -19,6 +20,7 @@ __all__ = [
     "plot_gains",
     "plot_images",
     "plot_settings",
+    "plot_tradeoff",
     "png",
     "require",
 ]

@@ -1,0 +1,216 @@
+"""The result of a search for a student: the candidates, the best, and its trade-offs."""
+
+import dataclasses
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from keras_distill.arguments import check_choice
+from keras_distill.comparison.metric import Metric
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# What a trade-off can be drawn against: the attribute, and its axis.
+COSTS = {
+    "arena_bytes": "arena, KiB",
+    "macs": "MACs",
+    "model_bytes": "file, KiB",
+    "parameters": "parameters",
+}
+_KIB = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A student that was tried.
+
+    Args:
+        name: What was chosen, in words.
+        values: Dictionary from hyperparameter to value.
+        score: Score on the validation samples; `None` if it wasn't trained to its end.
+        parameters: Number of weights.
+        arena_bytes: Arena that the board needs for it, with the margin of the exported projects;
+            `None` if it can't be exported.
+        model_bytes: Size of its int8 file, likewise.
+        macs: Multiplications and additions of one inference, in pairs, likewise.
+        reason: Why it doesn't fit; empty if it does.
+        seconds: Time of its training.
+        failure: What went wrong in its training, or `None`.
+    """
+
+    name: str
+    values: dict[str, Any]
+    score: float | None
+    parameters: int
+    arena_bytes: int | None
+    model_bytes: int | None
+    macs: int | None
+    reason: str
+    seconds: float
+    failure: str | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it fits the board and the limits."""
+        return not self.reason
+
+
+class StudentSearchResult:
+    """Result of `search_student`: the candidates, best first, then those that don't fit.
+
+    `print(result)` shows the table.
+
+    Args:
+        candidates: List of `Candidate`.
+        metric: `Metric`.
+        board: Name of the board.
+        make_student: Function from the values of a candidate to a new student.
+        load: Function from them to the trained student and the `Memory` that it takes.
+
+    Raises:
+        ValueError: If no candidate fits, or none was trained to its end.
+    """
+
+    def __init__(self, candidates, metric, board, make_student, load):
+        sign = -1.0 if metric.higher_is_better else 1.0
+        self.metric: Metric = metric
+        self.board: str = board
+        scored = [each for each in candidates if each.score is not None]
+        others = [each for each in candidates if each.score is None]
+        scored.sort(key=lambda each: (sign * each.score, each.arena_bytes))
+        others.sort(key=lambda each: (not each.fits, each.parameters))
+        self.candidates: list[Candidate] = [*scored, *others]
+        self._make_student = make_student
+        if not scored:
+            raise ValueError(_nothing(others, board))
+        for place, candidate in enumerate(scored):
+            self._student, memory = load(candidate.values)
+            self.candidates[place] = dataclasses.replace(candidate, **dataclasses.asdict(memory))
+            if not memory.reason:
+                break
+        else:
+            raise ValueError(
+                f"No student fits the board {board!r} with its trained weights: {memory.reason}."
+            )
+        self.best: Candidate = self.candidates[place]
+
+    @property
+    def student(self) -> keras.Model:
+        """The best student, trained on the training samples of the search."""
+        return self._student
+
+    def make_student(self, candidate: Candidate | None = None) -> keras.Model:
+        """Returns a new student, untrained, such as `compare` and `tune` take.
+
+        Args:
+            candidate: One of `candidates`; by default the best.
+        """
+        return self._make_student((candidate or self.best).values)
+
+    def pareto(self, cost: str = "arena_bytes") -> list[Candidate]:
+        """Returns the candidates that none beats at no higher cost, the cheapest first.
+
+        Args:
+            cost: `"arena_bytes"`, `"macs"`, `"model_bytes"` or `"parameters"`.
+
+        Raises:
+            ValueError: If it is something else.
+        """
+        check_choice("cost", cost, tuple(COSTS))
+        front: list[Candidate] = []
+        for each in sorted(self._scored, key=lambda each: getattr(each, cost)):
+            if not front or self._beats(each, front[-1]):
+                same = front and getattr(front[-1], cost) == getattr(each, cost)
+                front[-1:] = [each] if same else [*front[-1:], each]
+        return front
+
+    def _beats(self, one, other):
+        return float(self.metric.gains(one.score, other.score)) > 0
+
+    @property
+    def _scored(self):
+        return [each for each in self.candidates if each.fits and each.score is not None]
+
+    def plot(self, path: str | os.PathLike | None = None) -> "Figure":
+        """Draws the score against arena and against MACs, with the line of the best trade-offs.
+
+        Args:
+            path: File to write as PNG. Defaults to none.
+
+        Returns:
+            A `matplotlib.figure.Figure`.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        from keras_distill.visualization import plot_tradeoff
+
+        scale = 100 if self.metric.is_share else 1
+        points = [
+            {
+                "name": each.name,
+                "costs": {
+                    COSTS["arena_bytes"]: each.arena_bytes / _KIB,
+                    COSTS["macs"]: float(each.macs),
+                },
+                "score": scale * each.score,
+                "is_chosen": each is self.best,
+            }
+            for each in self._scored
+        ]
+        name = f"{self.metric.name}{' in %' if self.metric.is_share else ''}"
+        return plot_tradeoff(points, name, self.metric.higher_is_better, path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the result as a dictionary that `json` can write."""
+        return {
+            "board": self.board,
+            "metric": dataclasses.asdict(self.metric),
+            "best": self.best.name,
+            "candidates": [dataclasses.asdict(each) for each in self.candidates],
+        }
+
+    def __rich__(self):
+        from rich.table import Table
+
+        left_out = [each for each in self.candidates if not each.fits]
+        title = f"students for {self.board}"
+        if left_out:
+            title += f"; {len(left_out)} more don't fit"
+        table = Table(title=title)
+        table.add_column("student")
+        for column in (self.metric.name, "parameters", "file, B", "arena, B", "MACs"):
+            table.add_column(column, justify="right")
+        for each in self.candidates:
+            if each.fits:
+                score = "failed" if each.score is None else self.metric.text(each.score)
+                numbers = (each.parameters, each.model_bytes, each.arena_bytes, each.macs)
+                style = "bold" if each is self.best else None
+                table.add_row(each.name, score, *(f"{n:,}" for n in numbers), style=style)
+        return table
+
+    def __str__(self):
+        from rich.console import Console
+
+        console = Console(file=io.StringIO(), width=120)
+        console.print(self)
+        return console.file.getvalue()
+
+    def __repr__(self):
+        return f"<StudentSearchResult of {len(self.candidates)} candidates for {self.board}>"
+
+
+def _nothing(others, board):
+    """Returns the error where no candidate has a score."""
+    fitting = [each for each in others if each.fits]
+    if fitting:
+        return f"No student was trained to its end: {fitting[0].failure}."
+    smallest = min(others, key=lambda each: each.parameters)
+    return (
+        f"None of {len(others)} students fits the board {board!r}: the smallest has "
+        f"{smallest.parameters:,} parameters, and {smallest.reason}. Give space= with smaller "
+        "ones, or a larger board or limit."
+    )

@@ -31,12 +31,17 @@ OPTIONS = RunOptions(
         *run_inputs.OPTIONS,
         *chosen_losses.OPTIONS,
         Option("--seeds", "how often each student is trained", 1, {"type": command_input.count}),
+        Option(
+            "--no-control",
+            "don't train the student alone, so that nothing says whether distillation helped",
+            settings={"action": "store_true"},
+        ),
         *_EXPORT,
         Option("--output", "folder for the files", "distilled", {"metavar": "FOLDER"}),
     ]
 )
 # What may change when a run goes on.
-_FREE = {option.name for option in _EXPORT} | {"output", "seeds"}
+_FREE = {option.name for option in _EXPORT} | {"output", "seeds", "no_control"}
 
 
 def add_to(commands):
@@ -94,7 +99,8 @@ def run(options):
         device_commands.check_projects(export, _project(folder, data))
     with folder.opened(made_of):
         run_inputs.write_settings(folder, settings, data, OPTIONS, "run.yaml")
-        epochs = (settings.teacher_epochs or 0) + 2 * settings.seeds * settings.epochs
+        students = settings.seeds * (1 if settings.no_control else 2)
+        epochs = (settings.teacher_epochs or 0) + students * settings.epochs
         with run_inputs.progress(epochs) as progress:
             teacher, history = student_training.teacher_of(
                 settings, models.get("teacher"), data, folder, progress

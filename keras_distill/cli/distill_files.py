@@ -44,7 +44,7 @@ def write(folder, data, teacher, history, comparison):
     models = {"teacher": teacher, "student": student}
     sections = [
         {
-            "title": "What distillation gained",
+            "title": "What distillation gained" if ALONE in comparison.values else "The student",
             "text": _text(data, models, comparison),
             "table": comparison.rows,
         },
@@ -83,7 +83,7 @@ def _pictures(folder, history, comparison):
         "image": visualization.plot_curves(histories, metric, folder.path / "curves.png"),
         "caption": "Mean over the seeds; the band reaches from the lowest to the highest.",
     }
-    if len(comparison.seeds) > 1:
+    if len(comparison.seeds) > 1 and ALONE in comparison.values:
         yield {
             "title": f"Test {comparison.metric} by seed",
             "image": comparison.plot(folder.path / "gains.png"),

@@ -110,4 +110,5 @@ def compared_students(settings, teacher, data, candidate, folder, progress):
         keep_students=True,
         directory=folder.training / "comparison",
         verbose=0,
+        control=not settings.no_control,
     )

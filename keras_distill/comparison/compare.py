@@ -45,6 +45,7 @@ def compare(
     keep_students: bool = False,
     directory: str | os.PathLike | None = None,
     verbose: int = 1,
+    control: bool = True,
     **compile_options: Any,
 ) -> Comparison:
     """Compares ways to distill with the student alone, on the same footing.
@@ -106,6 +107,8 @@ def compare(
             was stopped, or with more seeds or candidates. Results of other data, settings, students
             or teachers, and of a candidate that has changed, are refused by name.
         verbose: 1 for a progress bar and the table, 0 for neither.
+        control: Whether the student alone is trained. Without it there are no gains, and no word on
+            whether a candidate helped.
         **compile_options: `auto_scale_loss`, `jit_compile`, `loss_weights`, `run_eagerly`,
             `steps_per_execution` and `weighted_metrics` of `compile`, for every arm.
 
@@ -142,10 +145,12 @@ def compare(
     """
     seeds = _checked_seeds(seeds)
     check_flag("keep_students", keep_students)
+    check_flag("control", control)
     verbose = check_count("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0, 1)
     check_input_function(teacher_input, "teacher_input")
     check_input_function(student_input, "student_input")
-    arms = [StudentAlone(), *candidates_of(candidates)]
+    arms = [StudentAlone()] if control else []
+    arms += candidates_of(candidates)
     parts = parts_of(data)
     example = example_of(make_student)
     settings = Settings(
@@ -224,7 +229,7 @@ def _lacks_student(records, arm, seed):
 
 
 def _notes(trainer, records, arms, seeds):
-    if trainer.sees_labeled_only:
+    if trainer.sees_labeled_only and arms[0].name == ALONE:
         yield (
             f"The {ALONE} was trained on the samples that have a label, repeated to the same "
             "number of updates."

@@ -29,7 +29,8 @@ class Comparison:
     Args:
         metric: `Metric` that is reported.
         seeds: List of the seeds.
-        runs: Dictionary from arm to its `Run` objects, one per seed; the student alone comes first.
+        runs: Dictionary from arm to its `Run` objects, one per seed; the student alone, if it was
+            trained, comes first.
         teacher: The teacher's own value of the metric, or `None`.
         notes: List of sentences on how the runs were made.
         students: Dictionary from arm to its students, one per seed; empty if none were kept.
@@ -43,7 +44,7 @@ class Comparison:
         results: Dictionary from arm to a list of dictionaries of all metrics, one per seed.
         histories: Dictionary from arm to a list of the training histories, one per seed.
         gains: Dictionary from candidate to an array of its gains over the student alone, one per
-            seed.
+            seed; NaN where that wasn't trained.
         mean_gains: Dictionary from candidate to its mean gain.
         standard_errors: Dictionary from candidate to the standard error of its mean gain.
         p_values: Dictionary from candidate to the p-value of the paired t-test, two-sided. NaN with
@@ -72,8 +73,10 @@ class Comparison:
         self.notes += self._note_on_the_teacher()
 
     def _note_on_the_teacher(self):
+        if self.teacher is None or not self._has_control:
+            return []
         alone = self.values[ALONE][~np.isnan(self.values[ALONE])]
-        if self.teacher is None or not len(alone):
+        if not len(alone):
             return []
         if self._metric.gains(self.teacher, alone.mean()) > 0:
             return []
@@ -82,8 +85,12 @@ class Comparison:
             f"than the {ALONE} ({self._metric.text(alone.mean())}): a better teacher may help more."
         ]
 
+    @property
+    def _has_control(self):
+        return ALONE in self.values
+
     def _compute(self):
-        alone = self.values[ALONE]
+        alone = self.values.get(ALONE, np.full(len(self.seeds), math.nan))
         names = [arm for arm in self.values if arm != ALONE]
         self.gains = {name: self._metric.gains(self.values[name], alone) for name in names}
         paired = {name: gains[~np.isnan(gains)] for name, gains in self.gains.items()}
@@ -96,19 +103,22 @@ class Comparison:
         self.p_values = {name: statistics.paired_p_value(gains) for name, gains in paired.items()}
         corrected = statistics.holm(list(self.p_values.values()))
         self.adjusted_p_values = dict(zip(names, corrected, strict=True))
-        self.verdicts = {
-            name: verdict(
-                name,
-                self._metric,
-                paired[name],
-                self.p_values[name],
-                self.adjusted_p_values[name],
-                len([p for p in corrected if not math.isnan(p)]),
-                {**self.failures[ALONE], **self.failures[name]},
-                len(self.seeds),
-            )
-            for name in names
-        }
+        self.verdicts = {name: self._verdict(name, paired[name], corrected) for name in names}
+
+    def _verdict(self, name, gains, corrected):
+        failures = {**self.failures.get(ALONE, {}), **self.failures[name]}
+        if not self._has_control and len(failures) < len(self.seeds):
+            return f"{name} wasn't compared: the {ALONE} wasn't trained."
+        return verdict(
+            name,
+            self._metric,
+            gains,
+            self.p_values[name],
+            self.adjusted_p_values[name],
+            len([p for p in corrected if not math.isnan(p)]),
+            failures,
+            len(self.seeds),
+        )
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -128,7 +138,10 @@ class Comparison:
 
     def _row(self, arm, value, several, seeds=""):
         name = self.metric + (" %" if self._metric.is_share else "")
-        row = {"": arm, name: value, "seeds": seeds, f"gain{self._metric.unit}": "", "p": ""}
+        row = {"": arm, name: value, "seeds": seeds}
+        if not self._has_control:
+            return row
+        row |= {f"gain{self._metric.unit}": "", "p": ""}
         if several:
             row["p (Holm)"] = ""
         if arm in self.gains and not math.isnan(self.mean_gains[arm]):
@@ -165,8 +178,8 @@ class Comparison:
             yield sentence.replace("[", "\\[")
 
     def _sentences(self):
-        yield (
-            f"Mean ± standard error on the test data. Gains over the {ALONE} are paired by seed"
+        yield "Mean ± standard error on the test data." + self._has_control * (
+            f" Gains over the {ALONE} are paired by seed"
             + ("." if self.higher_is_better else f"; + is less {self.metric}, better.")
         )
         yield from self.verdicts.values()
@@ -189,8 +202,13 @@ class Comparison:
 
         Raises:
             ImportError: If matplotlib is not installed.
-            ValueError: If no run has results.
+            ValueError: If no run has results, or the student alone wasn't trained.
         """
+        if not self._has_control:
+            raise ValueError(
+                f"There are no gains to draw, as the {ALONE} wasn't trained: give compare "
+                "control=True."
+            )
         scale = 100 if self._metric.is_share else 1
         name = self.metric + (" %" if self._metric.is_share else "")
         return visualization.plot_gains(

@@ -250,7 +250,7 @@ def test_a_wrong_file_is_named(place, tmp_path, capsys, content, message):
     assert str(file) in printed and message in printed
 
 
-def test_options_given_beside_a_file_count_and_json_is_read_too(place, tmp_path, monkeypatch):
+def test_options_given_beside_a_file_count_and_json_is_read_too(place, tmp_path, capsys):
     file = tmp_path / "own.json"
     content = {
         "teacher": str(place / "teacher.keras"),
@@ -261,6 +261,7 @@ def test_options_given_beside_a_file_count_and_json_is_read_too(place, tmp_path,
         "weights": [1, "balanced:0.5"],
         "scale": [-1, 1],
         "batch-size": 16,
+        "no_control": True,
     }
     file.write_text(json.dumps(content))
     given = ["distill", "--config", str(file), "--epochs", "1", "--output", str(tmp_path / "run")]
@@ -270,6 +271,8 @@ def test_options_given_beside_a_file_count_and_json_is_read_too(place, tmp_path,
     assert run["scale"] == [-1, 1]
     assert run["losses"] == [{"loss": "kd", "temperature": 2.0}, "at"]
     content = json.loads((tmp_path / "run/training/comparison/comparison.json").read_text())
+    assert list(content["arms"]) == ["student distilled"]
+    assert "wasn't compared" in capsys.readouterr().out.replace("\n", " ")
     arguments = content["arms"]["student distilled"]
     assert "0.5" in json.dumps(arguments) and '"temperature": 2.0' in json.dumps(arguments)
 

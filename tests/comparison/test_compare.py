@@ -55,6 +55,18 @@ def test_the_student_alone_is_that_of_keras_and_every_arm_starts_from_it(
     assert made.teacher == pytest.approx(right.mean())
 
 
+def test_without_control_there_are_no_gains(teacher, student_maker, data):
+    arguments = {"seeds": 1, "epochs": 1, **EAGER}
+    both = compare(teacher, student_maker, data, {"kd": "kd"}, **arguments)
+    made = compare(teacher, student_maker, data, {"kd": "kd"}, control=False, **arguments)
+    assert list(made.values) == ["kd"] and made.values["kd"] == both.values["kd"]
+    assert np.isnan(made.gains["kd"]).all()
+    assert made.verdicts["kd"] == "kd wasn't compared: the student alone wasn't trained."
+    assert "gain" not in str(made)
+    with pytest.raises(ValueError, match="give compare control=True"):
+        made.plot()
+
+
 def test_a_cached_teacher_changes_neither_the_order_nor_the_result(teacher, student_maker, data):
     losses_of = {"distillation_losses": ["kd", losses.HintLearning("hidden", "hidden")]}
     made = compare(

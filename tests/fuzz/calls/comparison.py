@@ -52,6 +52,7 @@ def _compare(place):
         "keep_students": False,
         "directory": None,
         "verbose": 0,
+        "control": True,
         "run_eagerly": True,
     }
     return compare, arguments
@@ -93,6 +94,7 @@ _RULES = {
     "keep_students": FLAG,
     "directory": NONE | PATH,
     "verbose": FLAG | count(low=0, high=1),
+    "control": FLAG,
     "run_eagerly": _KERAS,
 }
 

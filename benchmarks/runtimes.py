@@ -1,12 +1,13 @@
 """Exported projects on real runtimes: TensorFlow Lite Micro on an emulated Cortex-M4.
 
-Run: python benchmarks/runtimes.py --tflm CHECKOUT [--cmsis-nn CHECKOUT]
+Run: python benchmarks/runtimes.py --tflm CHECKOUT [--cmsis-nn CHECKOUT] [--chirale CHECKOUT]
 
 Each model, with random weights, is exported in int8 as a CMake project, which is built as its
 README says and run by QEMU as the board mps2-an386: with the reference kernels and with CMSIS-NN's.
-For each: PASS or FAIL, the bytes of the arena in use, what `report()` expects to be needed, and the
-project's constant, which is 5 % and 256 bytes more. Then it is built again with an arena of just
-the expected size.
+With --chirale also as an Arduino library, whose sketch is built against the sources of
+Chirale_TensorFLowLite and run likewise, on stand-ins for Arduino's core. For each: PASS or FAIL,
+the bytes of the arena in use, what `report()` expects to be needed, and the project's constant,
+which is 5 % and 256 bytes more. Then it is built again with an arena of just the expected size.
 
 It needs arm-none-eabi-g++, cmake, make and qemu-system-arm. TensorFlow Lite Micro's make downloads
 flatbuffers, gemmlowp, ruy, kissfft, pigweed and CMSIS; without a network, put them into its folder
@@ -20,9 +21,11 @@ import pathlib
 import re
 import subprocess
 import tempfile
+from collections.abc import Callable
 
 import keras
 import numpy as np
+import runtime_arduino
 from devices import activity_network, autoencoder, moved
 from runtime_libraries import call, tflm
 
@@ -102,14 +105,14 @@ class Runtime:
     Args:
         kernels: Its library of kernels, as `Report.expected_arenas` names it.
         title: Its name in the table.
-        checkout: What the CMake project takes as TFLM_DIR.
-        library: Its archive.
+        project: Which project is built for it, "cmake" or "arduino".
+        program: Function from the folder of both projects, and one to build in, to the program.
     """
 
     kernels: str
     title: str
-    checkout: pathlib.Path
-    library: pathlib.Path
+    project: str
+    program: Callable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,21 +138,59 @@ def exported(name, folder):
     return export_tflite(model, folder / "model.tflite", "int8", x, target="arduino"), x
 
 
-def run(project, build, runtime, arena=None):
-    """Builds a project as its README says and runs it; returns `Run`."""
+def by_cmake(checkout, library):
+    """Returns the function that builds a CMake project as its README says.
+
+    Args:
+        checkout: What the project takes as TFLM_DIR.
+        library: Its archive.
+    """
+
+    def program(projects, build):
+        options = [
+            f"-DTFLM_DIR={checkout}",
+            f"-DTFLM_LIBRARY={library}",
+            "-DCMAKE_TOOLCHAIN_FILE=arm-none-eabi.cmake",
+            "-DLINKER_SCRIPT=boards/mps2-an386.ld",
+        ]
+        call("cmake", "-S", projects / "cmake", "-B", build, *options)
+        call("cmake", "--build", build)
+        return build / "check.elf"
+
+    return program
+
+
+def by_arduino(checkout, library):
+    """Returns the function that builds an Arduino library with its sketch.
+
+    Args:
+        checkout: Checkout of Chirale_TensorFLowLite.
+        library: Its archive.
+    """
+
+    def program(projects, build):
+        boards = projects / "cmake" / "boards"
+        return runtime_arduino.linked(projects / "arduino", boards, checkout, library, build)
+
+    return program
+
+
+def run(projects, runtime, arena=None):
+    """Builds a project and runs it; returns `Run`.
+
+    Args:
+        projects: Folder of the CMake project and the Arduino library.
+        runtime: `Runtime`.
+        arena: Bytes of the arena in place of the project's, or `None`.
+    """
     if arena is not None:
-        header = project / "src" / "net_model.h"
+        header = projects / runtime.project / "src" / "net_model.h"
         text = re.sub(r"kArenaSize = \d+", f"kArenaSize = {arena}", header.read_text("utf-8"))
         header.write_text(text, encoding="utf-8")
-    options = [
-        f"-DTFLM_DIR={runtime.checkout}",
-        f"-DTFLM_LIBRARY={runtime.library}",
-        "-DCMAKE_TOOLCHAIN_FILE=arm-none-eabi.cmake",
-        "-DLINKER_SCRIPT=boards/mps2-an386.ld",
-    ]
-    call("cmake", "-S", project, "-B", build, *options)
-    call("cmake", "--build", build)
-    said = _said_by(build / "check.elf")
+    # Little is compiled twice with CMake: libraries are exchanged by linking anew.
+    is_new = runtime.project == "arduino"
+    build = projects / f"build_{runtime.project}{f'_{arena}' if is_new else ''}"
+    said = _said_by(runtime.program(projects, build))
     sizes = re.search(r"arena: (\d+) of (\d+) bytes", said)
     used, constant = map(int, sizes.groups()) if sizes else (0, 0)
     return Run((said.splitlines() or ["nothing"])[-1], used, constant)
@@ -168,15 +209,16 @@ def rows(name, runtimes, folder):
     """Yields the lines of the table for a model."""
     result, x = exported(name, folder)
     report = result.report()
-    project = result.to_cmake(folder / "cmake", samples=x[:3], name="net")
-    usual, tight = {}, {}
-    # In this order little is compiled twice: libraries are exchanged by linking anew.
-    for results, sized in ((usual, False), (tight, True)):
-        for runtime in runtimes:
-            arena = report.expected_arenas[runtime.kernels] if sized else None
-            results[runtime.kernels] = run(project, folder / "build", runtime, arena)
+    result.to_cmake(folder / "cmake", samples=x[:3], name="net")
+    result.to_arduino(folder / "arduino", samples=x[:3], name="net")
+    # Those of the usual size first, as the others change the headers.
+    usual = {runtime.title: run(folder, runtime) for runtime in runtimes}
+    tight = {
+        runtime.title: run(folder, runtime, report.expected_arenas[runtime.kernels])
+        for runtime in runtimes
+    }
     for runtime in runtimes:
-        said, just = usual[runtime.kernels], tight[runtime.kernels]
+        said, just = usual[runtime.title], tight[runtime.title]
         yield (
             f"| {name} | {runtime.title} | {said.verdict} | {said.used:,} | "
             f"{report.expected_arenas[runtime.kernels]:,} {just.verdict} | {said.constant:,} | "
@@ -184,19 +226,41 @@ def rows(name, runtimes, folder):
         )
 
 
+def all_runtimes(options):
+    """Builds what isn't built yet; returns a list of `Runtime`.
+
+    Args:
+        options: Those of the command line.
+    """
+    checkout = options.tflm.resolve()
+    archives = {
+        "reference": tflm(checkout),
+        "cmsis-nn": tflm(checkout, "cmsis_nn", options.cmsis_nn),
+    }
+    titles = {"reference": "TFLM", "cmsis-nn": "TFLM, CMSIS-NN"}
+    runtimes = [
+        Runtime(kernels, titles[kernels], "cmake", by_cmake(checkout, archive))
+        for kernels, archive in archives.items()
+    ]
+    if options.chirale is not None:
+        sources = options.chirale.resolve()
+        archive = runtime_arduino.chirale(sources, options.build.resolve())
+        program = by_arduino(sources, archive)
+        runtimes.append(Runtime("cmsis-nn-2023", "Chirale 2.0.0", "arduino", program))
+    return runtimes
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tflm", type=pathlib.Path, required=True)
     parser.add_argument("--cmsis-nn", type=pathlib.Path)
+    parser.add_argument("--chirale", type=pathlib.Path)
+    parser.add_argument("--build", type=pathlib.Path, help="folder for Chirale's archive")
     parser.add_argument("--models", nargs="*", choices=MODELS, default=list(MODELS))
     options = parser.parse_args()
-    checkout = options.tflm.resolve()
-    runtimes = [
-        Runtime("reference", "TFLM", checkout, tflm(checkout)),
-        Runtime(
-            "cmsis-nn", "TFLM, CMSIS-NN", checkout, tflm(checkout, "cmsis_nn", options.cmsis_nn)
-        ),
-    ]
+    if (options.chirale is None) != (options.build is None):
+        parser.error("--chirale and --build go together")
+    runtimes = all_runtimes(options)
     lines = [
         "Made by `benchmarks/runtimes.py` on QEMU's mps2-an386, a Cortex-M4. In use: what the "
         "program says. Expected: what `report()` expects to be needed, and what the program says "

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_distill._compat import all_layers
+from keras_distill._compat import all_layers, nodes_into
 from keras_distill.arguments import (
     check_choice,
     check_finite_weights,
@@ -18,7 +18,7 @@ from keras_distill.arguments import (
 )
 from keras_distill.features.layer_paths import layer_at
 from keras_distill.files import write_whole
-from keras_distill.tflite import conversion_job, formats, input_scaling, inputs
+from keras_distill.tflite import conversion_job, formats, input_scaling, inputs, tables
 from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
@@ -94,6 +94,7 @@ def export_tflite(
     samples = None if has_ranges else _samples_of(model, representative_data, quantization)
     specs = conversion_job.input_specs(model, samples)
     _check_integers(specs, quantization)
+    _check_ids(model, quantization)
     check_finite_weights(model)
     _check_float_layers(model, float_layers, quantization, has_ranges)
     settings = {"quantization": quantization, "has_ranges": has_ranges}
@@ -103,6 +104,8 @@ def export_tflite(
         names = operators_of_layers(model, content, float_layers)
         [content] = conversion_job.quantize(content, [names], target, time_limit)
         check_float(content, names)
+    if target != "mobile" and quantization == "int8":
+        content = tables.with_tables(content, target)
     graph = schema.parse(content)
     findings = lint_module.lint(graph, target, quantization)
     errors = [finding for finding in findings if finding.severity == "error"]
@@ -228,3 +231,18 @@ def _check_integers(specs, quantization):
                 f"quantization='int16x8' takes float inputs only, but input {index} is of type "
                 f"{spec.dtype}: use 'int8', 'float16', 'dynamic' or None."
             )
+
+
+def _check_ids(model, quantization):
+    """Refuses ids in float, which 8 bits round to others, for layers whose inputs are known."""
+    if quantization not in ("int8", "int16x8"):
+        return
+    for layer in all_layers(model):
+        nodes = nodes_into(layer) if isinstance(layer, keras.layers.Embedding) else ()
+        for dtype in (node.input_tensors[0].dtype for node in nodes):
+            if not keras.backend.is_int_dtype(dtype):
+                raise ValueError(
+                    f"The Embedding {layer.name!r} gets its ids as {dtype}, which "
+                    f"quantization={quantization!r} would round to other ids: build the model with "
+                    'keras.Input(..., dtype="int32") and copy the weights.'
+                )

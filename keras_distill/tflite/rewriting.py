@@ -21,6 +21,8 @@ def for_target(model, target, quantization):
       loops end the converter, and on boards where they return sequences, which are wrong there.
     - For boards, nearest `UpSampling2D` becomes RESIZE_NEAREST_NEIGHBOR, since TILE isn't there.
     - For boards, `Embedding` becomes GATHER; Keras lets negative ids count from the end, by SELECT.
+    - For boards, `RepeatVector` and `UpSampling1D` become PACK, since TILE isn't there.
+    - For boards, `LayerNormalization` subtracts the mean first, which loses less in 8 bits.
 
     Layers of a subclass, which may compute something else, stay.
 
@@ -62,9 +64,34 @@ def _resized(layer, call, inputs):
     return keras.ops.image.resize(inputs, size, "nearest", data_format="channels_last")
 
 
-def _gathered(layer, call, inputs):
-    if not keras.backend.is_int_dtype(inputs.dtype):
+def _repeated_steps(layer, call, inputs):
+    if inputs.shape[1] is None:
         return call(inputs)
+    repeated = keras.ops.stack([inputs] * layer.size, axis=2)
+    return keras.ops.reshape(repeated, (-1, inputs.shape[1] * layer.size, inputs.shape[2]))
+
+
+def _repeated_vector(layer, call, inputs):
+    return keras.ops.stack([inputs] * layer.n, axis=1)
+
+
+def _centered(layer, call, inputs):
+    if layer.rms_scaling:
+        return call(inputs)
+    # Keras scales first and subtracts the scaled mean, two large numbers in 8 bits.
+    axes = keras.tree.flatten(layer.axis)
+    centered = inputs - keras.ops.mean(inputs, axes, keepdims=True)
+    variance = keras.ops.mean(centered * centered, axes, keepdims=True)
+    outputs = centered * keras.ops.rsqrt(variance + layer.epsilon)
+    shape = [1] * len(inputs.shape)
+    for axis in axes:
+        shape[axis] = inputs.shape[axis]
+    if layer.scale:
+        outputs = outputs * keras.ops.reshape(layer.gamma, shape)
+    return outputs + keras.ops.reshape(layer.beta, shape) if layer.center else outputs
+
+
+def _gathered(layer, call, inputs):
     rows = tf.gather(layer.embeddings, keras.ops.cast(inputs, "int32"))
     return keras.ops.cast(rows, layer.compute_dtype)
 
@@ -84,4 +111,10 @@ _RECURRENT = (
     keras.layers.SimpleRNN,
     keras.layers.RNN,
 )
-_ON_BOARDS = {keras.layers.UpSampling2D: _resized, keras.layers.Embedding: _gathered}
+_ON_BOARDS = {
+    keras.layers.Embedding: _gathered,
+    keras.layers.LayerNormalization: _centered,
+    keras.layers.RepeatVector: _repeated_vector,
+    keras.layers.UpSampling1D: _repeated_steps,
+    keras.layers.UpSampling2D: _resized,
+}

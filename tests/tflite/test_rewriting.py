@@ -65,6 +65,18 @@ def test_recurrent_layers_are_exported_in_int8(tmp_path, name):
     assert verification.agrees_with_keras and verification.agreement_tflm >= 0.9
 
 
+def test_layers_that_become_others_compute_the_same():
+    keras.utils.set_random_seed(0)
+    axes = layers.LayerNormalization(axis=(1, 2), beta_initializer="random_normal")
+    plain = layers.LayerNormalization(gamma_initializer="random_normal", center=False)
+    stack = [layers.UpSampling1D(3), axes, plain, layers.Flatten(), layers.RepeatVector(2)]
+    model, x = series(stack), values(5, STEPS, FEATURES)
+    expected = model(x)
+    with rewriting.for_target(model, "mcu", "int8"):
+        assert all("call" in vars(layer) for layer in (axes, plain, stack[0], stack[-1]))
+        np.testing.assert_allclose(model(x), expected, atol=1e-5)
+
+
 def test_long_series_and_loops_that_run_stay_loops():
     long = keras.Sequential([keras.Input((rewriting.MOST_STEPS + 1, 1)), layers.GRU(1)])
     unrolled = []

@@ -104,6 +104,10 @@ def place_of(operator):
         operator: `Operator`.
     """
     name = operator.outputs[0].name if operator.outputs else ""
+    # The model's outputs are named after the call of the whole, in place of the layer.
+    before = [tensor.name for tensor in operator.inputs if tensor is not None and tensor.name]
+    if "PartitionedCall" in name and before:
+        return f"{operator.name} after {before[0].split(';')[0]!r}"
     return f"{operator.name} {name.split(';')[0]!r}"
 
 

@@ -178,10 +178,33 @@ def with_metadata(content, name, value):
         model.metadata.append(entry)
         model.buffers.append(schema.BufferT())
     model.buffers[entry.buffer].data = np.frombuffer(value, "uint8")
-    return _packed(model, len(content) + len(value))
+    return packed(model, len(content) + len(value))
 
 
-def _packed(model, size):
+def unpacked(content):
+    """Reads a TensorFlow Lite file into the schema's own objects, to change them.
+
+    Args:
+        content: The file's bytes.
+
+    Returns:
+        `ModelT` of the schema.
+
+    Raises:
+        DamagedError: If the bytes are no TensorFlow Lite file, or a damaged one.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    return _unpack(schema, content)
+
+
+def packed(model, size):
+    """Returns the bytes of a TensorFlow Lite file.
+
+    Args:
+        model: `ModelT` of the schema.
+        size: Number of bytes that it will have, about.
+    """
     builder = _AligningBuilder(size + 1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
@@ -217,7 +240,7 @@ def before_probabilities(content):
     for signature in model.signatureDefs or []:
         for end in signature.outputs or []:
             end.tensorIndex = logits
-    return _packed(model, len(content)), name
+    return packed(model, len(content)), name
 
 
 class _AligningBuilder(flatbuffers.Builder):

@@ -1,4 +1,4 @@
-"""Exported Arduino libraries, built against the sources of Chirale_TensorFLowLite for a Cortex-M4."""
+"""Exported Arduino libraries, built against Chirale_TensorFLowLite's sources for a Cortex-M4."""
 
 import concurrent.futures
 import pathlib

@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import ops
 
 from keras_distill import _compat
-from keras_distill.arguments import check_count
-from keras_distill.compression.compressed_kernel import CompressedKernel
+from keras_distill.arguments import check_count, check_flag
+from keras_distill.compression.compressed_kernel import CompressedKernel, nonzero
 from keras_distill.compression.tfmot import require
 
 INITIALIZATIONS = {
@@ -28,15 +28,17 @@ class _ClusteredKernel(CompressedKernel):
 
     Args:
         *args: Arguments of the layer's own class.
-        clusters: Number of centroids.
+        clusters: Number of different weights.
+        keeps_zeros: Whether weights that are zero stay zero; zero is one of the clusters then.
         **kwargs: Arguments of the layer's own class.
     """
 
     compressed_as = "clustered"
-    own_arguments = ("clusters",)
+    own_arguments = ("clusters", "keeps_zeros")
 
-    def __init__(self, *args: Any, clusters: int, **kwargs: Any):
+    def __init__(self, *args: Any, clusters: int, keeps_zeros: bool = False, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self.keeps_zeros = check_flag("keeps_zeros", keeps_zeros)
         self.clusters = check_count("clusters", clusters, 2)
         self.centroids = None
 
@@ -44,7 +46,7 @@ class _ClusteredKernel(CompressedKernel):
         """Creates the kernel, the bias and the centroids."""
         super().build(input_shape)
         self.centroids = self.add_weight(
-            shape=(self.clusters,),
+            shape=(self.clusters - self.keeps_zeros,),
             initializer="zeros",
             dtype=self.variable_dtype,
             name="centroids",
@@ -59,7 +61,14 @@ class _ClusteredKernel(CompressedKernel):
         kind = _clustering().CentroidInitialization[INITIALIZATIONS[initialization]]
         initializer = _compat.centroid_initializers().get_centroid_initializer(kind)
         kernel = tf.convert_to_tensor(_compat.tf_variable(_compat.kernel_variable(self)))
-        self.centroids.assign(initializer(kernel, self.clusters).get_cluster_centroids())
+        settings = {"preserve_sparsity": True} if self.keeps_zeros else {}
+        found = initializer(kernel, self.clusters, **settings).get_cluster_centroids()
+        if self.keeps_zeros:
+            # Zero needs no centroid, as its weights are known; of a kernel of zeros it is the only.
+            found = found[tf.not_equal(found, 0)]
+            missing = self.clusters - 1 - len(found)
+            found = tf.pad(found, [(0, missing)], constant_values=found[-1] if len(found) else 1.0)
+        self.centroids.assign(found)
 
     @property
     def kernel(self):
@@ -70,11 +79,14 @@ class _ClusteredKernel(CompressedKernel):
         algorithm = _clustering().ClusteringAlgorithm(_compat.tf_variable(self.centroids))
         weights = _compat.tf_variable(_compat.kernel_variable(self))
         clustered = algorithm.get_clustered_weight(algorithm.get_pulling_indices(weights), weights)
+        if self.keeps_zeros:
+            clustered = clustered * nonzero(weights)
         return ops.cast(clustered, ops.convert_to_tensor(kernel).dtype)
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return {**super().get_config(), "clusters": self.clusters}
+        own = {"clusters": self.clusters, "keeps_zeros": self.keeps_zeros}
+        return {**super().get_config(), **own}
 
 
 def _clustering():

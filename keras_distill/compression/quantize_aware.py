@@ -5,7 +5,8 @@ from typing import Any
 import keras
 
 from keras_distill._compat import all_layers, nodes_of
-from keras_distill.arguments import check_finite_weights
+from keras_distill.arguments import check_finite_weights, check_flag
+from keras_distill.compression.compressed_kernel import check_zeros
 from keras_distill.compression.quantized_layers import (
     ActivationRange,
     QuantizedConv1D,
@@ -58,7 +59,9 @@ _FUSED = ("relu", "relu6", "linear")
 _ACTIVATIONS = (*_FUSED, "softmax", "sigmoid", "tanh")
 
 
-def quantize_aware(student: keras.Model, representative_data: Any = None) -> keras.Model:
+def quantize_aware(
+    student: keras.Model, representative_data: Any = None, *, keep_zeros: bool = False
+) -> keras.Model:
     """Returns a quantization-aware copy of a student: it trains with the rounding of int8.
 
     Kernels are rounded to 8 bits, per channel in convolutions and with one scale in dense layers;
@@ -74,6 +77,8 @@ def quantize_aware(student: keras.Model, representative_data: Any = None) -> ker
             of shape `(samples, ...)`, a list or dictionary of arrays, or a batched
             `tf.data.Dataset` of `x` or `(x, y)`, of which the first 500 samples are taken. Without
             it the first batch of training sets them.
+        keep_zeros: Whether weights that are zero stay zero: those of a student that was pruned and
+            stripped.
 
     Returns:
         `keras.Model`.
@@ -81,7 +86,8 @@ def quantize_aware(student: keras.Model, representative_data: Any = None) -> ker
     Raises:
         TypeError: If `student` isn't a `keras.Model`.
         ValueError: If it holds layers that can't be quantized this way (all are named) or weights
-            that aren't finite, or `representative_data` doesn't suit it or isn't finite.
+            that aren't finite, `representative_data` doesn't suit it or isn't finite, or there are
+            no zeros to keep.
 
     Example:
 
@@ -99,14 +105,18 @@ def quantize_aware(student: keras.Model, representative_data: Any = None) -> ker
         Jacob et al., "Quantization and Training of Neural Networks for Efficient
         Integer-Arithmetic-Only Inference", CVPR 2018.
     """
+    check_flag("keep_zeros", keep_zeros)
     graph = _graph_of(student)
     nodes = nodes_of(graph)
     consumers = _consumers(nodes)
     _check_supported(student, nodes, consumers)
     check_finite_weights(student)
+    if keep_zeros:
+        kernels = (node.operation for node in nodes if type(node.operation) in _WITH_KERNEL)
+        check_zeros(student, kernels)
     has_data = representative_data is not None
     arrays = _samples(student, representative_data) if has_data else None
-    quantized = _Rewriter(student.name, graph, nodes, consumers).rewrite()
+    quantized = _Rewriter(student.name, graph, nodes, consumers, keep_zeros).rewrite()
     if has_data:
         _calibrate(quantized, arrays)
     return quantized
@@ -195,13 +205,15 @@ class _Rewriter:
         graph: Functional model.
         nodes: Its nodes, each after those that it depends on.
         consumers: Dictionary from a tensor's identity to the operations that take it.
+        keep_zeros: Whether weights that are zero stay zero.
     """
 
-    def __init__(self, name, graph, nodes, consumers):
+    def __init__(self, name, graph, nodes, consumers, keep_zeros):
         self._model_name = name
         self._graph = graph
         self._nodes = nodes
         self._consumers = consumers
+        self._keep_zeros = keep_zeros
         self._outputs = {id(tensor) for tensor in graph.outputs}
         self._layers = []
         self._ranged_inputs = {}
@@ -252,6 +264,8 @@ class _Rewriter:
             kind = SequenceNormalization
         if kind is not type(layer) and _activation(layer) not in _FUSED:
             config["activation"] = "linear"
+        if type(layer) in _WITH_KERNEL:
+            config["keeps_zeros"] = self._keep_zeros
         new = kind.from_config(config)
         self._layers.append((layer, new))
         return new

@@ -6,6 +6,8 @@ import keras
 from keras import ops
 
 from keras_distill._compat import causal_padding
+from keras_distill.arguments import check_flag
+from keras_distill.compression.compressed_kernel import nonzero
 from keras_distill.features.substitute_weights import SubstituteWeights
 
 # Smaller ranges than this would make scales that int8 arithmetic can't represent.
@@ -43,20 +45,39 @@ def round_kernel(kernel, per_channel=True, channel_axes=1):
 
 
 class _RoundedKernel:
-    """Call with the kernel rounded to 8 bits, for a class of Keras that it comes before."""
+    """Call with the kernel rounded to 8 bits, for a class of Keras that it comes before.
+
+    Args:
+        *args: Arguments of the layer's own class.
+        keeps_zeros: Whether weights that are zero stay zero in training.
+        **kwargs: Arguments of the layer's own class.
+    """
 
     _per_channel = True
     _channel_axes = 1
 
+    def __init__(self, *args: Any, keeps_zeros: bool = False, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.keeps_zeros = check_flag("keeps_zeros", keeps_zeros)
+
     def call(self, inputs):
         """Returns what the layer returns, with the rounded kernel."""
-        kernel = round_kernel(self.kernel, self._per_channel, self._channel_axes)
+        kernel = round_kernel(self._kept_kernel(), self._per_channel, self._channel_axes)
         layer_class = super(_RoundedKernel, type(self))
         return layer_class.call(SubstituteWeights(self, kernel, self.bias), inputs)
 
+    def _kept_kernel(self):
+        """Returns the kernel, through which no gradient comes to zeros that are kept."""
+        kernel = ops.convert_to_tensor(self.kernel)
+        return kernel * nonzero(kernel) if self.keeps_zeros else kernel
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "keeps_zeros": self.keeps_zeros}
+
 
 @keras.saving.register_keras_serializable("keras_distill")
-class QuantizedConv1D(keras.layers.Conv1D):
+class QuantizedConv1D(_RoundedKernel, keras.layers.Conv1D):
     """`Conv1D` whose kernel is rounded to 8 bits, each output channel with its own scale."""
 
     def call(self, inputs):
@@ -68,7 +89,7 @@ class QuantizedConv1D(keras.layers.Conv1D):
         # the axis that it would add to the kernel itself.
         outputs = ops.conv(
             ops.expand_dims(inputs, 1),
-            round_kernel(self.kernel[None]),
+            round_kernel(self._kept_kernel()[None]),
             strides=[1, *self.strides],
             padding=padding,
             dilation_rate=[1, *self.dilation_rate],

@@ -69,14 +69,23 @@ def _layers():
         "Conv2D": {"filters": 4, "kernel_size": 2},
     }
     for kind, given in kinds.items():
-        yield _layer(f"Quantized{kind}", given, {})
-        yield _layer(f"Clustered{kind}", {**given, "clusters": 4}, {"clusters": count(low=2)})
+        kept = {**given, "keeps_zeros": False}
+        yield _layer(f"Quantized{kind}", kept, {"keeps_zeros": FLAG})
+        yield _layer(
+            f"Clustered{kind}",
+            {**kept, "clusters": 4},
+            {"clusters": count(low=2), "keeps_zeros": FLAG},
+        )
         yield _layer(
             f"Pruned{kind}",
             {**given, "schedule": compression.PruningSchedule(), "calls_per_step": 1},
             {"calls_per_step": count(), "schedule": _SCHEDULE},
         )
-    yield _layer("QuantizedDepthwiseConv2D", {"kernel_size": 2}, {})
+    yield _layer(
+        "QuantizedDepthwiseConv2D",
+        {"kernel_size": 2, "keeps_zeros": False},
+        {"keeps_zeros": FLAG},
+    )
 
 
 CALLS = [
@@ -105,12 +114,14 @@ CALLS = [
                 "student": place.student(),
                 "clusters": 4,
                 "initialization": "linear",
+                "keep_zeros": False,
                 "layers": ["logits"],
             },
         ),
         {
             "clusters": count(low=2),
             "initialization": one_of("kmeans++", "linear", "density", "random"),
+            "keep_zeros": FLAG,
             "layers": _LAYERS.named("layer"),
         },
         _forward,
@@ -121,9 +132,10 @@ CALLS = [
         "compression.quantize_aware",
         lambda place: (
             compression.quantize_aware,
-            {"student": place.student(), "representative_data": place.x},
+            {"student": place.student(), "representative_data": place.x, "keep_zeros": False},
         ),
         {
+            "keep_zeros": FLAG,
             "representative_data": NONE | _IMAGES,
         },
         _forward,

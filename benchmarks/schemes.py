@@ -2,6 +2,7 @@
 
 Run: python benchmarks/schemes.py digits [--seeds 3]
      python benchmarks/schemes.py mnist14 --data-dir FOLDER [--seeds 3]
+     python benchmarks/schemes.py cifar16 --data-dir FOLDER [--seeds 3]
 
 The tasks of benchmarks/gains.py, with their teachers and labeled training images; accuracy is of
 test images. Nothing is chosen on them: each scheme has its defaults. Schemes without a teacher have
@@ -123,7 +124,7 @@ def page(task, comparison, teachers, seeds):
 
 
 def main():
-    parser = parser_of(__doc__, ("digits", "mnist14"))
+    parser = parser_of(__doc__, ("digits", "mnist14", "cifar16"))
     given = parser.parse_args()
     task = TASKS[given.task](Options(given.data_dir, given.work))
     comparison, teachers = compared(task, given.work, given.seeds)

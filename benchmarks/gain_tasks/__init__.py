@@ -20,6 +20,7 @@ TASKS = {
     "sst2": text.sst2,
     "sst2-heads": text.sst2_heads,
     "cifar": cifar.cifar,
+    "cifar16": cifar.cifar16,
 }
 
 __all__ = [

@@ -1,10 +1,11 @@
-"""CIFAR-10: 5,000 labels, a trained ResNet-56 as the teacher, ResNet-8 as the student."""
+"""CIFAR-10 with 5,000 labels: a trained ResNet-56 to ResNet-8, and small CNNs at 16 x 16."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from gain_tasks.division import divide
+from gain_tasks.small_images import split_of
 from gain_tasks.task import Split, Task, Training
 from keras_distill import TeacherCache, architectures, datasets
 
@@ -72,6 +73,25 @@ def rows_of(batch, chosen, samples):
     """
     rows = np.concatenate([view * samples + chosen for view in range(VIEWS)])
     return tf.nest.map_structure(lambda array: array[rows], batch)
+
+
+def cifar16(options):
+    """CIFAR-10 at 16 x 16 pixels, with a teacher that is trained here."""
+    size = (16, 16)
+    data = datasets.load("cifar10", options.data_dir, image_size=size, validation_split=0)
+
+    def cnn(*filters):
+        return architectures.small_cnn((*size, 3), 10, filters=filters)
+
+    return Task(
+        name="cifar16",
+        title="CIFAR-10 at 16 x 16 pixels, 5,000 labels; CNN of 95,210 parameters to CNN of 1,830",
+        splits=[split_of(data, data.y_train, LABELS, 40_000, VALIDATION)],
+        make_student=lambda: cnn(4, 8, 16),
+        training=Training(updates=2_000, rate=1e-2),
+        make_teacher=lambda: cnn(32, 64, 128),
+        teacher_training=Training(updates=3_000, rate=3e-3, batch_size=64),
+    )
 
 
 def cifar(options):

@@ -25,8 +25,9 @@ def equalize(
     channel is divided by a factor here, and what reads it multiplied by the same, which changes
     nothing in float: of neighboring convolutions, depthwise convolutions and dense layers with
     nothing between but batch normalization, ReLU, leaky ReLU, pooling, padding, dropout or Flatten.
-    A sum or a concatenation ends such a chain. Names, layers and zeros stay. Equalize a trained
-    model, then export it, or give it to `quantize_aware`.
+    A sum or a concatenation ends such a chain. Names, layers and zeros stay; the paper's absorption
+    of biases and its correction of them are left out. Equalize a trained model, then export it, or
+    give it to `quantize_aware`.
 
     Args:
         model: Built Functional or Sequential `keras.Model`, in float32.

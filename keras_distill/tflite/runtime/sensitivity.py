@@ -76,18 +76,19 @@ class Sensitivity:
     accuracy: float | None
 
     def __str__(self):
-        percent = lambda share: "-" if share is None else f"{100 * share:.2f} %"  # noqa: E731
-        head = "layer", "operators", "error", "accuracy", "error without", "accuracy without"
+        has_labels = self.accuracy is not None
+        share = "accuracy" if has_labels else "agreement"
         rows = [
-            head,
-            ("(none in int8)", "", "0", percent(self.accuracy_float), "", ""),
-            ("(all in int8)", "", f"{self.error:.2g}", percent(self.accuracy), "", ""),
+            ("layer", "operators", "error", share, "error without", "accuracy without"),
+            ("(none in int8)", "", "0", _percent(self.accuracy_float if has_labels else 1), "", ""),
+            ("(all in int8)", "", f"{self.error:.2g}", _percent(getattr(self, share)), "", ""),
         ]
         for row in self.layers:
-            shares = percent(row.accuracy), percent(row.accuracy_without)
+            shares = _percent(getattr(row, share)), _percent(row.accuracy_without)
             errors = f"{row.error:.2g}", f"{row.error_without:.2g}"
             operators = ", ".join(dict.fromkeys(row.operators))
             rows.append((row.layer, operators, errors[0], shares[0], errors[1], shares[1]))
+        rows = [row if has_labels else row[:-1] for row in rows]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -127,6 +128,10 @@ class Sensitivity:
             self.error,
             path,
         )
+
+
+def _percent(share):
+    return "" if share is None else f"{100 * share:.2f} %"
 
 
 def _lost_points(accuracy, before):

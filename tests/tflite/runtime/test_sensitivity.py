@@ -8,7 +8,9 @@ import pytest
 
 from keras_distill import datasets
 from keras_distill.compression import quantize_aware
-from keras_distill.tflite import export_tflite
+from keras_distill.tflite import conversion_job, export_tflite
+from keras_distill.tflite.analysis import schema
+from keras_distill.tflite.runtime import litert
 
 layers = keras.layers
 BAD = ("depthwise", "pointwise")
@@ -90,6 +92,17 @@ def test_the_accuracies_are_those_of_keras_and_of_the_file(sensitivity, model, r
     assert sensitivity.accuracy_float > 0.85
 
 
+def test_quantized_with_nothing_left_out_it_is_the_exported_file(model, result, digits):
+    x = digits.x_train[:100]
+    specs = conversion_job.input_specs(model, [x])
+    settings = {"quantization": "int8", "only_calibrated": True}
+    calibrated = conversion_job.convert(model, specs, [x], settings, "arduino", 60)
+    [content] = conversion_job.quantize(calibrated, [[]], "arduino", 60)
+    graph, inputs = schema.parse(content), result.quantize_inputs(digits.x_test[:50])
+    expected = litert.run(result.content, result.graph, inputs)
+    np.testing.assert_array_equal(litert.run(content, graph, inputs), expected)
+
+
 def test_the_bad_layers_in_float_bring_the_accuracy_back(sensitivity, model, digits, tmp_path):
     mended = export_tflite(
         model,
@@ -121,6 +134,9 @@ def test_without_labels_there_are_errors_only(model, result, digits, capsys):
     assert sensitivity.accuracy is None and sensitivity.layers[0].accuracy is None
     assert sensitivity.layers[0].error > 0.1
     assert "5/5" in capsys.readouterr().out
+    head, *rows = str(sensitivity).splitlines()[1:]
+    assert head.split() == ["layer", "operators", "error", "agreement", "error", "without"]
+    assert len(rows) == 7 and "accuracy" not in head
     sensitivity.plot()
 
 

@@ -116,7 +116,8 @@ def check_count(
         TypeError: If it isn't an integer.
         ValueError: If it is out of bounds.
     """
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+    is_integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_integer:
         raise TypeError(f"{name} must be an integer.{hint} Received: {name}={shown(value)}")
     if value < low or (high is not None and value > high):
         upper = "" if high is None else f" and at most {high}"

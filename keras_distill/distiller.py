@@ -1,7 +1,7 @@
 """Distiller: a Keras model that trains a student with a frozen teacher."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
@@ -28,8 +28,8 @@ from keras_distill.training.validation import (
     checked_student_loss_weight,
 )
 
-InputFunction = Callable | str | None
-Weight = float | str | keras.optimizers.schedules.LearningRateSchedule | Balanced
+InputFunction: TypeAlias = Callable | str | None
+Weight: TypeAlias = float | str | keras.optimizers.schedules.LearningRateSchedule | Balanced
 
 
 @keras.saving.register_keras_serializable("keras_distill")

@@ -15,7 +15,7 @@ try:
     import fcntl
 except ImportError:
     # Windows: files still take their place whole, but writers don't wait for each other.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 _TIMEOUT_SECONDS = 60
 _POLL_SECONDS = 0.02
@@ -109,7 +109,8 @@ def locked_folder(folder: pathlib.Path) -> Iterator[None]:
     Raises:
         TimeoutError: If another process has been writing there for a minute.
     """
-    made, descriptor = [], None
+    made: list[pathlib.Path] = []
+    descriptor = None
     try:
         descriptor = _hold_folder(folder, made)
         yield

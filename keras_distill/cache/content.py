@@ -107,7 +107,8 @@ class CacheContent:
         Where it is no longer in its place it warns, and the result knows what the cache held.
         """
         try:
-            return cls(config["directory"], verify=False)
+            # The constructor is that of `TeacherCache`.
+            return cls(config["directory"], verify=False)  # type: ignore[call-arg]
         except FileNotFoundError as error:
             if "content" not in config:
                 raise

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -40,8 +41,8 @@ class Recipe:
         weights: Weights of soft targets and attention transfer, beside 1 for the labels.
     """
 
-    teacher: callable
-    student: callable
+    teacher: Callable
+    student: Callable
     tap: str
     teacher_samples: int | None
     student_samples: int

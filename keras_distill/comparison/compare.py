@@ -212,7 +212,7 @@ def _train_missing(trainer, records, arms, seeds, keep_students, verbose):
             records.add(run, student if keep_students else None)
 
 
-def _checked_seeds(seeds):
+def _checked_seeds(seeds: int | Sequence[int]) -> list[int]:
     if isinstance(seeds, (list, tuple, range, np.ndarray)):
         seeds = [check_count("seeds", seed, 0, _LARGEST_SEED) for seed in seeds]
         if not seeds or len(set(seeds)) != len(seeds):

@@ -11,7 +11,7 @@ class CompressedKernel:
     class's constructor, and `compressed_as` says in errors what it is.
     """
 
-    own_arguments = ()
+    own_arguments: tuple[str, ...] = ()
 
     def save_own_variables(self, store):
         """Saves all variables; the class of Keras would save only the kernel and the bias."""

@@ -3,6 +3,7 @@
 import numbers
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def load(
     source = (
         Digits(image_size) if name == "digits" else Prepared(name, data_dir, download, image_size)
     )
-    parts = {}
+    parts: dict[str, Any] = {}
     for part, (split, indices) in _parts(source, name, validation_split).items():
         y = source.labels_of(split)[indices]
         chosen = proportional(y, limits[part], seed)

@@ -290,7 +290,7 @@ def _common(first: list, second: list) -> list[tuple[int, int]]:
     Returns:
         List of tuples of an index in `first` and one in `second`.
     """
-    longest = [[[]] * (len(second) + 1)]
+    longest: list[list[list[tuple[int, int]]]] = [[[]] * (len(second) + 1)]
     for row, one in enumerate(first):
         longest.append([[]])
         for column, other in enumerate(second):
@@ -361,7 +361,7 @@ def _last(count):
     return -1
 
 
-_RULES = {
+_RULES: dict[str, Any] = {
     "stages": _Stages(),
     "middle_stage": _OneStage(_middle),
     "last_stage": _OneStage(_last),

@@ -1,6 +1,6 @@
 """Batch-norm folding: convolutions that apply the batch normalization after them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import keras
 from keras import ops
@@ -39,14 +39,15 @@ def folded_calls(model: keras.Model, tapped: Iterable[tuple] = ()) -> dict:
     graphs = list(_graphs(model))
     nodes = [node for graph in graphs for node in nodes_of(graph) if not node.is_input]
     hidden = _hidden_layers(nodes)
-    uses, consumers = {}, {}
+    uses: dict[int, int] = {}
+    consumers: dict[int, list] = {}
     for node in nodes:
         uses[id(node.operation)] = uses.get(id(node.operation), 0) + 1
         for tensor in node.input_tensors:
             consumers.setdefault(id(tensor), []).append(node.operation)
     outputs = {id(tensor) for graph in graphs for tensor in graph.outputs}
     taps = {(id(layer), what) for layer, what in tapped}
-    calls = {}
+    calls: dict[keras.layers.Layer, Callable] = {}
     for node in nodes:
         layer, tensor = node.operation, node.output_tensors[0]
         after = consumers.get(id(tensor), [])

@@ -92,11 +92,11 @@ class Branch:
         follows_mode: Whether a branch that isn't trained runs in training mode where the others do.
     """
 
-    model = None
-    shapes = None
-    output_activation = None
-    output_names = None
-    symbolic_inputs = None
+    model: Any = None
+    shapes: Forward | None = None
+    output_activation: str | list | None = None
+    output_names: list[str] | None = None
+    symbolic_inputs: Any = None
     supports_jit = True
     computes = True
     needs_labels = False

@@ -31,7 +31,7 @@ def steps_of(model: keras.Model) -> list[Step]:
     Args:
         model: A `keras.Model`. One without a graph has no steps; nested in another it is a step.
     """
-    steps = []
+    steps: list[Step] = []
     graph = functional_of(model)
     if graph is not None:
         _unfold(graph, "", {}, steps)
@@ -70,15 +70,16 @@ def longest_line(steps: list[Step]) -> list[Step]:
     Args:
         steps: Result of `steps_of`.
     """
-    length, before = {}, {}
+    length: dict[Step | None, int] = {None: 0}
+    before: dict[Step, Step | None] = {}
     for step in steps:
-        before[step] = max(step.inputs, key=length.get, default=None)
-        length[step] = 1 + length.get(before[step], 0)
-    step = max(steps, key=length.get, default=None)
+        before[step] = max(step.inputs, key=length.__getitem__, default=None)
+        length[step] = 1 + length[before[step]]
+    last = max(steps, key=length.__getitem__, default=None)
     line = []
-    while step is not None:
-        line.append(step)
-        step = before[step]
+    while last is not None:
+        line.append(last)
+        last = before[last]
     return line[::-1]
 
 

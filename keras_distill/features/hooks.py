@@ -17,7 +17,7 @@ WEIGHTS = ("kernel", "bias")
 SUFFIXES = ("input", *WEIGHTS, *INNER)
 
 _recorder = threading.local()
-_hooked = {}
+_hooked: dict = {}
 _lock = threading.Lock()
 
 _Pass = collections.namedtuple("_Pass", ["records", "calls", "graph"])
@@ -36,8 +36,8 @@ class Record:
     """
 
     def __init__(self, wanted: Iterable[str]):
-        self.kept = {what: [] for what in wanted}
-        self.masks = {}
+        self.kept: dict[str, list] = {what: [] for what in wanted}
+        self.masks: dict[str, Any] = {}
         self.is_hidden = False
         self._graph = _current_graph()
 
@@ -69,7 +69,7 @@ def recording(taps: Iterable[tuple], calls: dict | None = None) -> Iterator[dict
     Yields:
         Dictionary from layer to its `Record`.
     """
-    wanted = {}
+    wanted: dict[keras.layers.Layer, list[str]] = {}
     for layer, what in taps:
         wanted.setdefault(layer, []).append(what)
     records = {layer: Record(names) for layer, names in wanted.items()}

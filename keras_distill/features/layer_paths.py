@@ -65,7 +65,7 @@ def layers_by_path(model: keras.layers.Layer, prefix: str = "") -> dict[str, ker
         model: A `keras.Model` or layer.
         prefix: Path of the model itself, ending in `/`.
     """
-    found = {}
+    found: dict[str, keras.layers.Layer] = {}
     for name, layer in children(model).items():
         if not isinstance(layer, keras.layers.InputLayer):
             found |= {prefix + name: layer, **layers_by_path(layer, f"{prefix}{name}/")}

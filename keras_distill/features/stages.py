@@ -47,8 +47,9 @@ def spatial_stages(
         ValueError: If the model's layers have no known shapes, or none has a spatial axis.
     """
     chosen = []
-    for space, run in itertools.groupby(features_of(model), key=lambda feature: feature.space):
-        run = list(run)
+    of_space = itertools.groupby(features_of(model), key=lambda feature: feature.space)
+    for space, features in of_space:
+        run = list(features)
         if with_preactivation:
             active = [each.step for each in run if outputs_activation(each.step, True)]
             chosen += [(step.path, space) for step in active[-1:]]
@@ -107,8 +108,9 @@ def features_of(model: keras.Model) -> list[Feature]:
     depends_on = dependencies_of(steps)
     bits = {step: 1 << index for index, step in enumerate(steps)}
     features = []
-    for space, run in itertools.groupby(_spatial(steps, line, model), key=lambda pair: pair[1]):
-        run = [step for step, _ in run]
+    of_space = itertools.groupby(_spatial(steps, line, model), key=lambda pair: pair[1])
+    for space, pairs in of_space:
+        run = [step for step, _ in pairs]
         of_run, end = sum(bits[step] for step in run), position[run[-1]]
 
         def is_bypassed(step, later, of_run=of_run, end=end):

@@ -83,10 +83,12 @@ def _last_sequence(model: keras.Model, attention: str, branch: str) -> str:
     found = None
     for path, layer in after:
         entering, leaving = (_symbolic_shape(layer, what) for what in ("input", "output"))
-        is_sequence = leaving is not None and len(leaving) == 3 and leaving[-1] == shape[-1]
+        if shape is None or leaving is None:
+            continue
+        is_sequence = len(leaving) == 3 and leaving[-1] == shape[-1]
         if is_sequence and not isinstance(layer, keras.layers.Dropout):
             found = path
-        if shape is not None and entering == shape and leaving is not None and len(leaving) == 2:
+        if entering == shape and len(leaving) == 2:
             return f"{path}:input"
     if found is None:
         raise ValueError(

@@ -25,7 +25,7 @@ class LayerPairLoss(DistillationLoss):
     needs_space = False
     # How positions that a Keras mask leaves out are kept from the loss: "zeros" puts zeros there
     # on both sides; "mean" also divides by the positions that count, for means over positions.
-    padding = None
+    padding: str | None = None
 
     def __init__(
         self,

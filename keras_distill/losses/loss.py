@@ -57,7 +57,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
     ```
     """
 
-    automatic_layers = None
+    automatic_layers: str | None = None
     taps = "the output"
     pairs_layers = True
     needs_labels = False

@@ -13,6 +13,8 @@ class SavesArguments:
     an attribute of its own name is saved as it is then.
     """
 
+    _given: dict[str, Any]
+
     def __new__(cls, *args, **kwargs):
         """Remembers what the constructor is given, for `get_config`."""
         made = super().__new__(cls)

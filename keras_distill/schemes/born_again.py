@@ -69,7 +69,7 @@ class BornAgain:
         self._losses = SoftTargets(1.0) if distillation_losses is None else distillation_losses
         self._weights = distillation_loss_weights
         self._student_loss_weight = student_loss_weight
-        self._compiled = None
+        self._compiled: dict[str, Any] | None = None
 
     @property
     def student(self) -> keras.Model:

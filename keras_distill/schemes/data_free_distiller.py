@@ -146,7 +146,8 @@ class DataFreeDistiller(Distiller):
         kinds = ["loss", "one_hot", "entropy"] + ["activation"] * (self.features is not None)
         self.generator_trackers = [keras.metrics.Mean(name=f"generator_{kind}") for kind in kinds]
 
-    def fit(
+    # There is no data, which every other model is fitted to.
+    def fit(  # type: ignore[override]
         self,
         steps_per_epoch: int,
         epochs: int = 1,

@@ -108,7 +108,8 @@ class ProgressiveSelf(SelfTaught):
 
     def end_epoch(self) -> None:
         """Ends an epoch: the student as it is teaches the next one. `fit` calls it."""
-        self.teacher.set_weights(self.student.get_weights())
+        teacher: keras.Model = self.teacher
+        teacher.set_weights(self.student.get_weights())
         self.epochs_done.assign(self.epochs_done + 1)
 
     def get_config(self):

@@ -88,7 +88,11 @@ def sequence_targets(
         check_count(name, value)
     schedule.check_constant("length_penalty", length_penalty, low=0, high=10)
     check_flag("return_scores", return_scores)
-    tokens = {"end_token": end_token, "start_token": start_token, "pad_token": pad_token}
+    tokens: dict[str, Any] = {
+        "end_token": end_token,
+        "start_token": start_token,
+        "pad_token": pad_token,
+    }
     for name, value in tokens.items():
         if name != "start_token" or value is not None:
             check_count(name, value, low=0, high=_LARGEST_TOKEN)
@@ -144,7 +148,7 @@ class _Writer:
         beams: As for `sequence_targets`.
     """
 
-    forbidden = None
+    forbidden: int | None = None
 
     def __init__(self, teacher, sources, begun, max_length, beams):
         self._branch = branch_of(teacher)

@@ -248,8 +248,8 @@ def image_shape(teacher: keras.Model) -> tuple:
     """
     known = keras.tree.flatten(symbolic(teacher, "input"))
     shapes = [tuple(part.shape) if hasattr(part, "shape") else None for part in known]
-    is_image = len(shapes) == 1 and shapes[0] is not None and len(shapes[0]) == 4
-    if not is_image or None in shapes[0][1:]:
+    shape = shapes[0] if len(shapes) == 1 else None
+    if shape is None or len(shape) != 4 or None in shape[1:]:
         raise ValueError(
             "teacher must take one input of images of a known shape (height, width, channels). "
             f"Received: teacher={shown(teacher)} with inputs of shape "
@@ -260,4 +260,4 @@ def image_shape(teacher: keras.Model) -> tuple:
             "teacher must take images of floating point numbers, so that they can be optimized. "
             f"Received: teacher={shown(teacher)} with inputs of {known[0].dtype}"
         )
-    return shapes[0][1:]
+    return shape[1:]

@@ -1,6 +1,7 @@
 """Pictures: crop and scale of a camera's frames."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,8 +46,8 @@ class Camera(Sensor):
     height: int = 96
     width: int = 96
     channels: int = 3
-    mean: float | tuple[float, ...] = 0.0
-    std: float | tuple[float, ...] = 255.0
+    mean: float | Sequence[float] | np.ndarray = 0.0
+    std: float | Sequence[float] | np.ndarray = 255.0
 
     source: ClassVar[str] = "camera"
     tolerance: ClassVar[float] = 0.0
@@ -93,7 +94,7 @@ class Camera(Sensor):
             pixels = self._scaled(picture)
             if self.channels == 1:
                 pixels = (pixels @ np.array(_GRAY)[:, None] + 128) >> 8
-            made[index] = (pixels.astype("float32") - np.float32(self.mean)) * factors
+            made[index] = (pixels.astype("float32") - np.array(self.mean, "float32")) * factors
         return made
 
     def _crop(self, rows, columns):
@@ -128,7 +129,7 @@ class Camera(Sensor):
             "crop_height": height,
             "crop_width": width,
             **{name: getattr(self, name) for name in ("height", "width", "channels")},
-            "means": np.float32(self.mean),
+            "means": np.array(self.mean, "float32"),
             "factors": parameters.inverse(self.std),
         }
 

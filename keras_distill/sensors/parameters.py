@@ -25,7 +25,8 @@ def check_number(name: str, value: Any, low: float, high: float = _LARGEST) -> f
         TypeError: If it isn't a number.
         ValueError: If it is out of bounds.
     """
-    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    if not is_number:
         raise TypeError(f"{name} must be a number. Received: {name}={shown(value)}")
     if not low < value <= high:
         raise ValueError(
@@ -77,13 +78,13 @@ def check_std(value: Any, channels: int) -> tuple:
     return check_channels("std", value, channels, low=_SMALLEST_STD)
 
 
-def inverse(std: tuple) -> np.ndarray:
+def inverse(std: Any) -> np.ndarray:
     """Returns what differences to the mean are multiplied by, float32, here and on the board.
 
     Args:
         std: Numbers as `check_std` returns them.
     """
-    return np.float32(1 / np.array(std))
+    return (1 / np.array(std)).astype("float32")
 
 
 def check_recording(name: str, value: Any, shape: tuple) -> np.ndarray:

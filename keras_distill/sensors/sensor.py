@@ -21,6 +21,8 @@ class Sensor(abc.ABC):
     source: ClassVar[str]
     # Largest difference between a board's input values and these that is rounding.
     tolerance: ClassVar[float]
+    # What makes each subclass a dataclass.
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field]]
 
     def _set(self, name, value):
         """Sets a field to its checked value, which a frozen dataclass refuses."""

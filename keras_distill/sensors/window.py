@@ -1,6 +1,7 @@
 """Motion: sliding windows of an accelerometer and a gyroscope."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,8 +53,8 @@ class Window(Sensor):
     step: int | None = None
     rate: float = 50.0
     gyroscope: bool = False
-    mean: float | tuple[float, ...] = 0.0
-    std: float | tuple[float, ...] = 1.0
+    mean: float | Sequence[float] | np.ndarray = 0.0
+    std: float | Sequence[float] | np.ndarray = 1.0
     acceleration: str = "g"
     rotation: str = "deg/s"
 
@@ -95,7 +96,7 @@ class Window(Sensor):
             ValueError: If it is of another shape, or holds NaN or infinity.
         """
         values = parameters.check_recording("recordings", recordings, ("readings", self.channels))
-        values = values.astype("float32") - np.float32(self.mean)
+        values = values.astype("float32") - np.array(self.mean, "float32")
         values *= parameters.inverse(self.std)
         if len(values) < self.length:
             return np.zeros((0, *self.output_shape), "float32")
@@ -111,7 +112,7 @@ class Window(Sensor):
             "period": round(1e6 / self.rate),
             "acceleration": np.float32(_ACCELERATIONS[self.acceleration]),
             "rotation": np.float32(_ROTATIONS[self.rotation]),
-            "means": np.float32(self.mean),
+            "means": np.array(self.mean, "float32"),
             "factors": parameters.inverse(self.std),
         }
 

@@ -304,15 +304,15 @@ class TFLiteModel(DeviceProjects):
                 "Metadata is for models with one input and one output. Received: a model with "
                 f"{len(self.inputs)} and {len(self.outputs)}"
             )
-        metadata = metadata_module.Metadata(
-            name=self.path.stem if name is None else name,
-            description=description,
-            labels=labels,
-            mean=mean,
-            std=std,
-        )
+        given = {
+            "name": self.path.stem if name is None else name,
+            "description": description,
+            "labels": labels,
+            "mean": mean,
+            "std": std,
+        }
         outputs, shape = self.outputs[0].shape[-1], self.inputs[0].shape
-        content, metadata = metadata_module.add(self.content, outputs, shape, metadata)
+        content, metadata = metadata_module.add(self.content, outputs, shape, given)
         write_whole(self.path, content)
         self.content = content
         return metadata

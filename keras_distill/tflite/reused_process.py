@@ -19,7 +19,7 @@ CAN_FORK = sys.platform == "linux"
 # A process with one thread can be forked without fear for what others hold.
 VARIABLES = {"TF_CPP_MIN_LOG_LEVEL": "2", "OPENBLAS_NUM_THREADS": "1"}
 _SERVER = pathlib.Path(__file__).with_name("job_server.py")
-_all = weakref.WeakSet()
+_all: weakref.WeakSet["ReusedProcess"] = weakref.WeakSet()
 
 
 class EndedError(RuntimeError):

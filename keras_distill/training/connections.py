@@ -5,8 +5,10 @@ from typing import Any
 import keras
 
 from keras_distill.features.batches import spec_of
+from keras_distill.features.branch import Branch
 from keras_distill.losses.loss import flat_shapes
-from keras_distill.training.learner import copies_of
+from keras_distill.training.edge import Edge
+from keras_distill.training.learner import Learner, copies_of
 from keras_distill.training.validation import (
     checked_student_loss_weight,
     warn_about_from_logits,
@@ -19,8 +21,11 @@ class ConnectedModel:
     The branches that run on each batch are `_frozen`, outside the tape, and `_trained`.
     """
 
-    _learners = _edges = _frozen = _trained = ()
-    _student_loss_weight = None
+    _learners: tuple[Learner, ...] = ()
+    _edges: tuple[Edge, ...] = ()
+    _frozen: tuple[Branch, ...] = ()
+    _trained: tuple[Branch, ...] = ()
+    _student_loss_weight: Any = None
     # The shapes of a batch, where the branches learned theirs from one.
     _batch_spec = None
 

@@ -17,6 +17,7 @@ from keras_distill.training.diagnosis import Answers, Diagnosis, Term, findings_
 from keras_distill.training.learner import LABELS, Batch
 
 # Layers that move what is in an image; others, such as Dropout, leave positions as they are.
+_MOVING: tuple[str, ...]
 _MOVING = ("RandomCrop", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom")
 _MOVING += ("RandomShear", "RandomPerspective", "RandomElasticTransform", "AugMix", "CutMix")
 

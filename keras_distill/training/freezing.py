@@ -5,6 +5,7 @@ import threading
 import keras
 
 from keras_distill._compat import set_own_trainable
+from keras_distill.features.branch import Branch
 from keras_distill.features.layer_paths import children, layer_at, layer_paths
 
 _walk = threading.local()
@@ -16,7 +17,7 @@ class WithFrozenModels:
     Their variables belong to the model, and aren't trainable, whatever their own settings are.
     """
 
-    _frozen = ()
+    _frozen: tuple[Branch, ...] = ()
 
     @property
     def trainable_weights(self):

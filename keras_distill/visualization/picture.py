@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from keras_distill.visualization.rendering import png
 
-_unshown = []
+_unshown: list["Picture"] = []
 
 
 class Picture(Figure):
@@ -28,8 +28,8 @@ class Picture(Figure):
         """Shows the figure at the end of the running notebook cell, if nothing did before."""
         # Whoever runs in a notebook has IPython imported; nobody else needs it.
         ipython = sys.modules.get("IPython")
-        shell = ipython and ipython.get_ipython()
-        if hasattr(shell, "kernel"):
+        shell = None if ipython is None else ipython.get_ipython()
+        if shell is not None and hasattr(shell, "kernel"):
             _unshown.append(self)
             shell.events.register("post_execute", _show_the_rest)
 

@@ -2,6 +2,7 @@
 
 import collections.abc
 import numbers
+from typing import Any
 
 import numpy as np
 
@@ -76,7 +77,7 @@ def class_numbers(values, name):
     return values.astype(int)
 
 
-def list_of_names(names, argument):
+def list_of_names(names: Any, argument: str) -> list[str]:
     """Returns the names of the classes as a list of strings.
 
     Args:

@@ -253,7 +253,7 @@ def plot_curves(
             axis.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
     axis.set_xlabel("epoch")
     axis.set_ylabel(metric.replace("_", " "), **LITERAL)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params(axis="x", integer=True)
     axis.grid(alpha=0.3)
     for text in axis.legend(axis.lines, titles, frameon=False).get_texts():
         text.set(**LITERAL)
@@ -355,19 +355,19 @@ def plot_confusion(
         figure = plot_confusion([0, 1, 1], [0, 1, 0], labels=["no", "yes"])
         ```
     """
-    labels = list_of_names(labels, "labels")
+    names = list_of_names(labels, "labels")
     y_true, y_pred = class_numbers(y_true, "y_true"), class_numbers(y_pred, "y_pred")
     if len(y_true) != len(y_pred) or not len(y_true):
         raise ValueError(
             "y_true and y_pred must be one or more samples each, equally many. "
             f"Received: {len(y_true)} and {len(y_pred)} samples"
         )
-    check_named(y_true, "y_true", labels, "labels")
-    check_named(y_pred, "y_pred", labels, "labels")
-    counts = np.zeros((len(labels), len(labels)), dtype=int)
+    check_named(y_true, "y_true", names, "labels")
+    check_named(y_pred, "y_pred", names, "labels")
+    counts = np.zeros((len(names), len(names)), dtype=int)
     np.add.at(counts, (y_true, y_pred), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.2 + 0.38 * len(labels)
+    side = 2.2 + 0.38 * len(names)
     figure = new_figure(side, side)
     axis = figure.subplots()
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -376,9 +376,9 @@ def plot_confusion(
         axis.text(
             column, row, counts[row, column], ha="center", va="center", color=color, fontsize=8
         )
-    rotation = 90 if max(map(len, labels)) > 2 else 0
-    axis.set_xticks(range(len(labels)), labels, rotation=rotation, **LITERAL)
-    axis.set_yticks(range(len(labels)), labels, **LITERAL)
+    rotation = 90 if max(map(len, names)) > 2 else 0
+    axis.set_xticks(range(len(names)), names, rotation=rotation, **LITERAL)
+    axis.set_yticks(range(len(names)), names, **LITERAL)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title(f"accuracy {np.mean(y_true == y_pred):.1%}", fontsize=10)

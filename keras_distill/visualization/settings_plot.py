@@ -69,11 +69,13 @@ def plot_settings(
         axis.grid(alpha=0.3)
     first = figure.axes[0]
     first.set_ylabel(metric.replace("_", " "), **LITERAL)
-    handles = {line.get_label(): line for axis in figure.axes for line in axis.containers}
+    handles: dict[Any, Any] = {
+        line.get_label(): line for axis in figure.axes for line in axis.containers
+    }
     if baseline is not None:
         handles["student alone"] = first.lines[-1]
     for text in figure.legend(
-        handles.values(), handles, frameon=False, loc="outside right upper", fontsize=8
+        list(handles.values()), list(handles), frameon=False, loc="outside right upper", fontsize=8
     ).get_texts():
         text.set(**LITERAL)
     return finished(figure, path)

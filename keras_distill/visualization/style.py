@@ -1,22 +1,22 @@
 """What the plots share: colors, texts as they are, a new figure, the end of a plot."""
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_distill.arguments import check_path
 from keras_distill.files import write_whole
 from keras_distill.visualization.rendering import png, require
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from keras_distill.visualization.picture import Picture
 
 # Colors that people with any color vision tell apart (Okabe & Ito).
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 # A dollar sign in a user's name is a dollar sign, not the start of a formula.
-LITERAL = {"parse_math": False, "usetex": False}
+LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}
 
 
-def new_figure(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Picture":
     """Returns an empty figure that notebooks show.
 
     Args:
@@ -33,7 +33,7 @@ def new_figure(width: float, height: float) -> "Figure":
     return Picture(figsize=(width, height), layout="constrained")
 
 
-def finished(figure: "Figure", path: str | os.PathLike | None) -> "Figure":
+def finished(figure: "Picture", path: str | os.PathLike | None) -> "Picture":
     """Writes a figure, where there is a path for it, and has notebooks show it.
 
     Args:

@@ -50,13 +50,13 @@ def plot_tradeoff(
     """
     check_text("metric", metric)
     points = [_checked(point) for point in points]
-    names = {tuple(point["costs"]) for point in points}
-    if len(names) != 1:
+    all_names = {tuple(point["costs"]) for point in points}
+    if len(all_names) != 1:
         raise ValueError(
             "points must hold at least one model, all with the same costs. "
             f"Received: points={shown(points)}"
         )
-    (names,) = names
+    (names,) = all_names
     figure = new_figure(1.0 + 3.6 * len(names), 3.6)
     panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
     for axis, name in zip(panels, names, strict=True):

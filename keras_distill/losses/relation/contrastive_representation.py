@@ -116,7 +116,7 @@ class ContrastiveRepresentation(DistillationLoss):
     def __init__(
         self,
         samples: int | None = None,
-        negatives: int | None = 16384,
+        negatives: int = 16384,
         temperature: Number = 0.07,
         momentum: float = 0.5,
         size: int = 128,

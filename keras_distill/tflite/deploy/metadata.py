@@ -42,14 +42,15 @@ class Metadata:
     std: tuple[float, ...]
 
 
-def add(content, outputs, shape, metadata):
+def add(content, outputs, shape, given):
     """Adds metadata to a file, in place of any it has.
 
     Args:
         content: The file's bytes.
         outputs: Number of values of the output.
         shape: Shape of the input, the batch included.
-        metadata: `Metadata`; its labels may be any list of names, its scaling a single number.
+        given: Dictionary of the arguments of `Metadata`; the labels may be any list of names, the
+            scaling a single number.
 
     Returns:
         Tuple of the new file's bytes and the `Metadata` that it has.
@@ -59,7 +60,7 @@ def add(content, outputs, shape, metadata):
         ValueError: If the numbers of labels or of channels don't suit the model, or a label isn't
             one line of text.
     """
-    metadata = _checked(outputs, shape, metadata)
+    metadata = _checked(outputs, shape, given)
     described = schema.with_metadata(content, _ENTRY, _encode(shape, metadata))
     if not metadata.labels:
         return described, metadata
@@ -108,17 +109,17 @@ def read(content):
 def _checked(outputs, shape, given):
     """Returns metadata as it is stored, if it suits the model."""
     labels = ()
-    is_unnamed = isinstance(given.labels, (list, tuple, type(None))) and not given.labels
+    is_unnamed = isinstance(given["labels"], (list, tuple, type(None))) and not given["labels"]
     if not is_unnamed:
-        labels = labels_module.checked(given.labels, outputs)
+        labels = labels_module.checked(given["labels"], outputs)
         labels_module.check_lines(labels)
-    mean, std = (_numbers(name, getattr(given, name), shape[-1]) for name in ("mean", "std"))
+    mean, std = (_numbers(name, given[name], shape[-1]) for name in ("mean", "std"))
     if len(mean) != len(std):
         raise ValueError(f"mean and std must be equally long. Received: {len(mean)} and {len(std)}")
     if not all(value > 0 for value in std):
         raise ValueError(f"std must be above 0. Received: std={list(std)}")
-    check_text("name", given.name)
-    name, description = (_text(name, getattr(given, name)) for name in ("name", "description"))
+    check_text("name", given["name"])
+    name, description = (_text(name, given[name]) for name in ("name", "description"))
     return Metadata(name, description, labels=labels, mean=mean, std=std)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+import re
 
 import numpy as np
 
@@ -127,6 +128,8 @@ def _check_acts(settings, source):
         kind, taken = "a folder of .wav files", ("log_mel", "split_seed")
     elif source.is_dir():
         kind, taken = "a folder of images", ("image_size", "scale", "split_seed")
+    elif settings.data == "digits":
+        kind, taken = "digits", ("image_size", "scale")
     else:
         kind, taken = "a data set by name", ("data_dir", "image_size", "scale")
     for option in OPTIONS:
@@ -154,7 +157,7 @@ def load(settings, input_shape=None):
     elif source.is_dir() and _has_sounds(source):
         data = _of_sounds(source, settings)
     else:
-        data = _of_images(source, settings, input_shape)
+        data = _with_flags(_of_images, source, settings, input_shape)
     shape = data.input_shape
     if input_shape is not None and not _suits(shape, input_shape):
         hint = " --log-mel sets rate, samples, frame, hop and bands." if data.sensor else ""
@@ -163,6 +166,15 @@ def load(settings, input_shape=None):
             f"model takes {tuple(input_shape)}.{hint} Received: --data {settings.data}"
         )
     return data
+
+
+def _with_flags(load_images, *given):
+    """Loads images; where their size is wrong, the error names the flag, not the argument."""
+    try:
+        return load_images(*given)
+    except ValueError as error:
+        words = re.sub(r"`?image_size=\(height, width\)`?", "--image-size HEIGHT WIDTH", str(error))
+        raise ValueError(words) from error
 
 
 def _suits(shape, wanted):

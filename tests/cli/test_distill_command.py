@@ -205,7 +205,7 @@ def test_sounds_by_class_become_an_arduino_library_that_listens(tmp_path, capsys
         ({"data": "digits"}, "its output has the shape (3,), and the data has 10 classes (0, 1"),
         ({"image_size": (8, 8)}, "--image-size has nothing to do for an .npz file"),
         ({"teacher": "constant.keras"}, "The teacher is right on 33.3 % of the data"),
-        ({"data": "digits", "split_seed": 3}, "--split-seed has nothing to do for a data set by"),
+        ({"data": "digits", "split_seed": 3}, "--split-seed has nothing to do for digits"),
         ({"scale": (1, 0)}, "--scale takes a number and a larger one"),
         ({"log_mel": "rate=8000"}, "--log-mel has nothing to do for an .npz file"),
         ({"recipe": "kd", "weights": 3}, "leave --weights or --recipe out"),
@@ -278,9 +278,12 @@ def test_options_given_beside_a_file_count_and_json_is_read_too(place, tmp_path,
 
 
 def test_a_folder_of_images_takes_the_size_of_the_models(place, tmp_path, capsys):
-    folder = write_images(tmp_path / "images", {"a": 6, "b": 6, "c": 6}, size=(12, 10), channels=3)
+    sizes = {"a": (12, 10), "b": (12, 10), "c": (9, 9)}
+    for name, size in sizes.items():
+        folder = write_images(tmp_path / "images", {name: 6}, size, channels=3)
     # Noise, of which the teacher knows nothing: the data got as far as that.
     assert cli.main(words(place, tmp_path / "run", data=folder)) in (0, 2)
     assert "right on" in capsys.readouterr().err or (tmp_path / "run" / "student.keras").exists()
-    assert cli.main(words(place, tmp_path / "run", data=tmp_path)) == 2
-    assert "two or more folders" in capsys.readouterr().err
+    by_name = {"teacher": "digits_teacher", "teacher_epochs": 1, "student": "digits_student"}
+    assert cli.main(words(place, tmp_path / "other", data=folder, **by_name)) == 2
+    assert "differ in size: give --image-size HEIGHT WIDTH to resize" in capsys.readouterr().err

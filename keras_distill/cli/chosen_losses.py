@@ -9,12 +9,14 @@ OPTIONS = [
     Option(
         "--recipe",
         "a published configuration of `keras-distill inspect --recipes`, with its weights",
+        replaces=("losses", "weights", "student_loss_weight"),
     ),
     Option(
         "--losses",
         "distillation losses of `keras-distill inspect --losses`, with commas between; in a file "
         "also {loss: kd, temperature: 2.0}; default: auto",
         settings={"nargs": "+", "metavar": "LOSS"},
+        replaces=("recipe", "weights", "student_loss_weight"),
     ),
     Option(
         "--weights",

@@ -17,12 +17,14 @@ class Option:
         help: What it is.
         default: Value where neither the command line nor a file gives one.
         settings: Dictionary of further arguments of `argparse.ArgumentParser.add_argument`.
+        replaces: Names of options that don't count in a file where this one is given beside it.
     """
 
     flag: str
     help: str
     default: object = None
     settings: dict = dataclasses.field(default_factory=dict)
+    replaces: tuple = ()
 
     @property
     def name(self):
@@ -73,6 +75,9 @@ class RunOptions:
         defaults = {name: option.default for name, option in self._options.items()}
         of_file = self._of_file(given["config"]) if "config" in given else {}
         chosen = {name: value for name, value in given.items() if name in self._options}
+        for name in chosen:
+            for other in self._options[name].replaces:
+                of_file.pop(other, None)
         return argparse.Namespace(**{**defaults, **of_file, **chosen})
 
     def _of_file(self, path):

@@ -17,6 +17,7 @@ OPTIONS = [
         "digits, a tensorflow-datasets name, an .npz file (x_train and y_train; maybe x_test, "
         "y_test, x_val, y_val and labels), or a folder with a folder of images or .wav files per "
         "class",
+        replaces=("data_dir", "image_size", "log_mel", "scale", "split_seed"),
     ),
     Option("--data-dir", "folder of tensorflow-datasets", settings={"metavar": "FOLDER"}),
     Option(

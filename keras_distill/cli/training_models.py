@@ -12,6 +12,7 @@ OPTIONS = [
         "--teacher",
         "a trained .keras or .h5 file, or the folder of a SavedModel; or the name of an "
         "architecture, which --teacher-epochs trains first",
+        replaces=("teacher_epochs",),
     ),
     Option(
         "--teacher-epochs",

@@ -1,5 +1,6 @@
 """The command distill: what it writes, how it goes on, what it refuses."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 from keras_distill import cli, datasets, sensors
+from keras_distill.cli import distill_command
 from keras_distill.cli.epoch_backup import EpochBackup
 from tests.datasets.test_folders import write_images, write_sounds
 
@@ -275,6 +277,21 @@ def test_options_given_beside_a_file_count_and_json_is_read_too(place, tmp_path,
     assert "wasn't compared" in capsys.readouterr().out.replace("\n", " ")
     arguments = content["arms"]["student distilled"]
     assert "0.5" in json.dumps(arguments) and '"temperature": 2.0' in json.dumps(arguments)
+
+
+def test_options_beside_a_file_replace_what_belongs_to_them(tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        "teacher: resnet20\nteacher_epochs: 3\nlosses: [kd]\nweights: [2]\nscale: [0, 9]"
+    )
+    given = argparse.Namespace(config=file, teacher="t.keras", recipe="at", data="digits")
+    settings = distill_command.OPTIONS.completed(given)
+    left = ("teacher_epochs", "losses", "weights", "scale")
+    assert [getattr(settings, name) for name in left] == [None] * 4
+    given = argparse.Namespace(config=file, teacher_epochs=5)
+    settings = distill_command.OPTIONS.completed(given)
+    assert (settings.teacher, settings.teacher_epochs) == ("resnet20", 5)
+    assert (settings.losses, settings.scale) == (["kd"], [0.0, 9.0])
 
 
 def test_a_folder_of_images_takes_the_size_of_the_models(place, tmp_path, capsys):

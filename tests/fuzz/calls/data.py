@@ -124,7 +124,7 @@ def _load(place):
     return datasets.load, arguments
 
 
-def _images(place):
+def images(place):
     """A folder of images of two classes."""
     folder = place.folder / "images"
     for name in ("no", "yes"):
@@ -142,7 +142,7 @@ def _images(place):
     return datasets.images_from_directory, arguments
 
 
-def _sounds(place):
+def sounds(place):
     """A folder of recordings of two classes."""
     folder = place.folder / "sounds"
     for name in ("no", "yes"):
@@ -222,7 +222,7 @@ CALLS = [
     ),
     Call(
         "datasets.images_from_directory",
-        _images,
+        images,
         {
             "directory": Rule(lambda value: False).named("folder"),
             "image_size": NONE | sequence_of(count(high=64), 2, 2),
@@ -233,7 +233,7 @@ CALLS = [
     ),
     Call(
         "datasets.sounds_from_directory",
-        _sounds,
+        sounds,
         {"directory": Rule(lambda value: False).named("folder"), "features": NONE, **_PARTS},
         module="datasets",
     ),

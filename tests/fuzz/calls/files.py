@@ -6,7 +6,8 @@ import io
 import keras
 import numpy as np
 
-from keras_distill import Distiller, TeacherCache, cli
+from keras_distill import Distiller, TeacherCache, cli, datasets
+from tests.fuzz.calls import data
 from tests.fuzz.cases import Call
 from tests.fuzz.damage import damage, names, restored_copy
 from tests.fuzz.rules import ANYTHING, NOTHING
@@ -77,6 +78,21 @@ def _open_cache(pattern):
     return make
 
 
+def _open_folder(write, load, pattern):
+    """A folder of images or sounds of which one file is damaged."""
+
+    def make(place):
+        def read(damage_of_file):
+            _, arguments = write(place)
+            if damage_of_file is not None:
+                damage(sorted(arguments["directory"].rglob(pattern))[0], damage_of_file)
+            load(**arguments)
+
+        return read, {"damage_of_file": None}
+
+    return make
+
+
 def _load_distiller(place):
     def read(damage_of_file):
         path = place.folder / "distiller.keras"
@@ -131,6 +147,18 @@ CALLS = [
         2,
         ANYTHING,
         seconds=60,
+    ),
+    _damaged(
+        "image of a folder",
+        _open_folder(data.images, datasets.images_from_directory, "*.png"),
+        5,
+        ANYTHING.named("image", "png"),
+    ),
+    _damaged(
+        "recording of a folder",
+        _open_folder(data.sounds, datasets.sounds_from_directory, "*.wav"),
+        5,
+        ANYTHING.named("recording", "wav"),
     ),
     # Numbers and spaces in it are part of what it says, so nothing may go through.
     _damaged("manifest", _open_cache("manifest.json"), 12, NOTHING.named("manifest", "cache")),

@@ -2,6 +2,8 @@
 
 from keras_distill.visualization.style import COLORS, LITERAL, finished, new_figure
 
+# Fewer are a sample or two of a hundred.
+_TOLD_POINTS = 1.0
 _USUAL, _WORST = COLORS[0], COLORS[1]
 
 
@@ -35,7 +37,7 @@ def draw(names, errors, errors_without, points, error_of_all, path):
     )
     axis.axvline(error_of_all, color="0.3", linestyle="--", linewidth=1, label="all layers in int8")
     axis.set_yticks(rows, names, fontsize=8, **LITERAL)
-    axis.invert_yaxis()
+    axis.set_ylim(len(names) - 0.4, -0.6)
     _write_points(axis, errors, points)
     axis.set_xlim(left=0)
     axis.margins(x=0.12)
@@ -49,7 +51,7 @@ def draw(names, errors, errors_without, points, error_of_all, path):
 
 def _write_points(axis, errors, points):
     for row, (error, lost) in enumerate(zip(errors, points, strict=True)):
-        if lost is not None and abs(lost) >= 0.05:
+        if lost is not None and abs(lost) >= _TOLD_POINTS:
             axis.annotate(
                 f"{lost:+.1f} points",
                 (error, row),
@@ -57,4 +59,5 @@ def _write_points(axis, errors, points):
                 textcoords="offset points",
                 va="center",
                 fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
             )

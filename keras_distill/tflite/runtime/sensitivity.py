@@ -106,7 +106,8 @@ class Sensitivity:
         """Draws the error of each layer, in the order of the network.
 
         A bar is the error where the layer alone is in int8, a dot what remains where all but it
-        are, and the line the error where all are.
+        are, and the line the error where all are. Changes of the accuracy by a point or more are
+        written beside the bars.
 
         Args:
             path: File to write as PNG. Defaults to none.

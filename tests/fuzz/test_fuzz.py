@@ -63,8 +63,13 @@ MODULES = {
         visualization,
         (
             "attention_map",
+            "calibration_error",
+            "plot_agreement",
             "plot_attention",
+            "plot_calibration",
+            "plot_class_gains",
             "plot_curves",
+            "plot_embeddings",
             "plot_gains",
             "plot_confusion",
             "plot_images",

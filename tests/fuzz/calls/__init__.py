@@ -7,6 +7,7 @@ from tests.fuzz.calls import (
     data,
     files,
     losses,
+    pictures,
     schemes,
     sensors,
     tflite,
@@ -14,4 +15,5 @@ from tests.fuzz.calls import (
 )
 
 MODULES = (losses, training, cache, comparison, compression, tflite, data, files, schemes, sensors)
+MODULES += (pictures,)
 CALLS = {call.name: call for module in MODULES for call in module.CALLS}

@@ -1,0 +1,123 @@
+"""Calls of the plots of several models' predictions and features."""
+
+import numpy as np
+
+from keras_distill import visualization
+from tests.fuzz.calls.data import _PATH, _is_class_names
+from tests.fuzz.cases import Call
+from tests.fuzz.rules import FLAG, NONE, Rule, array, count, one_of
+
+_LABELS = np.array([0, 1, 1, 0])
+_PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
+
+
+def _has_the_samples(made):
+    return made.shape in ((4,), (4, 2)) and np.isfinite(made).all() and made.min() >= 0
+
+
+def _are_probabilities(made):
+    return made.shape == (4, 2) and np.isfinite(made).all()
+
+
+_CLASSES = array(_has_the_samples)
+# Their keys are the models' names, as the user likes them.
+_MODELS = Rule(lambda value: isinstance(value, dict) and len(value) >= 2)
+_ANY_MODELS = Rule(lambda value: isinstance(value, dict) and len(value) >= 1)
+_NAMES = NONE | Rule(_is_class_names)
+
+
+def _two(place, name):
+    answers = {"first": _PROBABILITIES, "second": _PROBABILITIES[::-1]}
+    return {"labels": _LABELS, "predictions": answers, "path": place.folder / name}
+
+
+def _calibration(place):
+    arguments = {**_two(place, "calibration.png"), "bins": 5, "from_logits": False}
+    return visualization.plot_calibration, arguments
+
+
+def _error(place):
+    arguments = {
+        "labels": _LABELS,
+        "predictions": _PROBABILITIES,
+        "bins": 5,
+        "from_logits": False,
+    }
+    return visualization.calibration_error, arguments
+
+
+def _class_gains(place):
+    return visualization.plot_class_gains, {
+        **_two(place, "class_gains.png"),
+        "class_names": ["no", "yes"],
+    }
+
+
+def _embeddings(place):
+    arguments = {
+        "features": {"teacher": np.random.rand(4, 3)},
+        "labels": _LABELS,
+        "method": "pca",
+        "class_names": ["no", "yes"],
+        "path": place.folder / "embeddings.png",
+    }
+    return visualization.plot_embeddings, arguments
+
+
+def _draw(place, figure, arguments):
+    visualization.png(figure)
+
+
+CALLS = [
+    Call(
+        "visualization.calibration_error",
+        _error,
+        {
+            "labels": _CLASSES,
+            "predictions": array(_are_probabilities),
+            "bins": count(high=1000),
+            "from_logits": FLAG,
+        },
+        module="visualization",
+    ),
+    Call(
+        "visualization.plot_calibration",
+        _calibration,
+        {
+            "labels": _CLASSES,
+            "predictions": _ANY_MODELS,
+            "bins": count(high=1000),
+            "from_logits": FLAG,
+            "path": _PATH,
+        },
+        _draw,
+        module="visualization",
+    ),
+    Call(
+        "visualization.plot_agreement",
+        lambda place: (visualization.plot_agreement, _two(place, "agreement.png")),
+        {"labels": _CLASSES, "predictions": _MODELS, "path": _PATH},
+        _draw,
+        module="visualization",
+    ),
+    Call(
+        "visualization.plot_class_gains",
+        _class_gains,
+        {"labels": _CLASSES, "predictions": _MODELS, "class_names": _NAMES, "path": _PATH},
+        _draw,
+        module="visualization",
+    ),
+    Call(
+        "visualization.plot_embeddings",
+        _embeddings,
+        {
+            "features": _ANY_MODELS,
+            "labels": _CLASSES,
+            "method": one_of("pca", "tsne"),
+            "class_names": _NAMES,
+            "path": _PATH,
+        },
+        _draw,
+        module="visualization",
+    ),
+]

@@ -5,6 +5,7 @@ that are known to run, so that what fails is that layer.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 layers = keras.layers
@@ -334,7 +335,7 @@ MODELS = {
     "TimeDistributed Conv2D": lambda: clips(
         layers.TimeDistributed(layers.Conv2D(3, 3, activation="relu"), name="middle")
     ),
-    "EinsumDense": lambda: series(layers.EinsumDense("abc,cd->abd", (None, 5), name="middle")),
+    "EinsumDense": lambda: series(layers.EinsumDense("abc,cd->abd", (14, 5), name="middle")),
     "Attention": lambda: attended(lambda x: layers.Attention(name="middle")([x, x])),
     "AdditiveAttention": lambda: attended(
         lambda x: layers.AdditiveAttention(name="middle")([x, x])
@@ -344,6 +345,11 @@ MODELS = {
     ),
     "MultiHeadAttention, causal": lambda: attended(
         lambda x: layers.MultiHeadAttention(2, 4, name="middle")(x, x, use_causal_mask=True)
+    ),
+    "MultiHeadAttention, mask": lambda: attended(
+        lambda x: layers.MultiHeadAttention(2, 4, name="middle")(
+            x, x, attention_mask=np.tri(16, 16, 5, dtype=bool)[None]
+        )
     ),
     "GroupQueryAttention": lambda: attended(
         lambda x: layers.GroupQueryAttention(4, 4, 2, name="middle")(x, x)
@@ -385,7 +391,11 @@ MODELS = {
     "ops.stack": lambda: reduced(lambda x: ops.reshape(ops.stack([x[:, 0], x[:, 1]], 1), (-1, 12))),
     "ops.slice, flip": lambda: reduced(lambda x: ops.flip(x, axis=1)[:, 2]),
     "ops.argmax": lambda: keras.Sequential(
-        [keras.Input((12,)), layers.Dense(5), layers.Lambda(lambda x: ops.argmax(x, -1))]
+        [
+            keras.Input((12,)),
+            layers.Dense(5),
+            layers.Lambda(lambda x: ops.argmax(x, -1), name="middle"),
+        ]
     ),
     "ops.top_k": lambda: computed(lambda x: ops.top_k(x, 3)[0]),
     "ops.matmul": lambda: reduced(

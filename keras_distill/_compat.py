@@ -227,7 +227,7 @@ def set_attention(layer, function):
 
 
 @contextlib.contextmanager
-def set_forward(layer, function):
+def set_forward(layer, function, name="call"):
     """A layer computes by another function while this is open.
 
     Stands on `Layer.__call__`, which looks `call` up in the layer itself.
@@ -235,13 +235,16 @@ def set_forward(layer, function):
     Args:
         layer: A Keras layer.
         function: Function with the arguments and results of `layer.call`.
+        name: `"call"`, or `"_compute_attention"` as in `set_attention`.
     """
+    before = dict(vars(layer))
     # Past Keras's attribute tracking.
-    layer.__dict__["call"] = function
+    layer.__dict__[name] = function
     try:
         yield
     finally:
-        del layer.__dict__["call"]
+        del layer.__dict__[name]
+        layer.__dict__.update({key: before[key] for key in (name,) if key in before})
 
 
 def return_scores(layer):

@@ -145,13 +145,21 @@ def _run(folder, model, time_limit):
             f"{_places_of(lacking[1], folder, time_limit)}: replace that layer, or use 'int8', "
             "'float16', 'dynamic' or None."
         )
-    foreign = re.search(r"TF Select ops: (.*)", log)
+    foreign = _foreign_operations(log)
     if foreign:
         raise ValueError(
             f"The model {model.name!r} uses operations that TensorFlow Lite doesn't have: "
-            f"{foreign[1]}. Replace the layers that need them."
+            f"{', '.join(foreign)}. Replace the layers that need them."
         )
     raise RuntimeError(f"The TensorFlow Lite converter failed: {_reason(log)}")
+
+
+def _foreign_operations(log):
+    """Returns the names of operations that TensorFlow alone has, with the layers' where known."""
+    places = re.findall(r"fused\[\"\w+:\", \"([^\"@]+)@.*'tf\.(\w+)' op is neither", log)
+    listed = re.search(r"TF Select ops: (.*)", log)
+    named = dict.fromkeys(f"{name} in {place!r}" for place, name in places)
+    return list(named) or (listed and [listed[1]])
 
 
 def _places_of(operator, folder, time_limit):

@@ -23,7 +23,7 @@ from keras_distill.tflite.analysis import lint as lint_module
 from keras_distill.tflite.analysis import memory_plan, schema
 from keras_distill.tflite.model import TFLiteModel
 from keras_distill.tflite.operator_layers import check_float, operators_of_layers
-from keras_distill.tflite.runtime import sample_notes, trial
+from keras_distill.tflite.runtime import keras_check, sample_notes, trial
 
 _LONGEST = 24 * 3600.0
 
@@ -42,7 +42,8 @@ def export_tflite(
 
     The batch is fixed to 1, only builtin operators are allowed, and the result is checked before it
     is written: by the rules of `lint`, and for microcontrollers by running it once on TensorFlow
-    Lite Micro where that is installed (extra `micro`). For microcontrollers it carries a memory
+    Lite Micro where that is installed (extra `micro`). A file in integers that doesn't compute what
+    the model does, on the first 100 samples, is warned about. For microcontrollers it carries a memory
     plan where that makes the arena smaller.
     Conversion runs in a subprocess, because some models crash the converter; the subprocess is
     reused for 10 s.
@@ -121,7 +122,8 @@ def export_tflite(
     write_whole(path, content)
     result = TFLiteModel(path, quantization, target)
     if samples is not None:
-        for note in sample_notes.of_forced_scales(result, samples):
+        forced = sample_notes.of_forced_scales(result, samples)
+        for note in forced or keras_check.notes(result, model, samples):
             warnings.warn(note, stacklevel=2)
     return result
 

@@ -2,11 +2,12 @@
 
 import contextlib
 import functools
+import inspect
 
 import keras
 import tensorflow as tf
 
-from keras_distill._compat import all_layers, set_forward
+from keras_distill._compat import all_layers, attention_of, set_forward
 
 # Each step of an unrolled layer is ten to thirty operators, for each of which the interpreter keeps
 # about a hundred bytes of the arena.
@@ -17,8 +18,10 @@ MOST_STEPS = 64
 def for_target(model, target, quantization):
     """Layers of a model compute by operators that a target has, while this is open.
 
-    - `LSTM`, `GRU`, `SimpleRNN` and `RNN` of up to 64 steps are unrolled in integers, in which
-      loops end the converter, and on boards where they return sequences, which are wrong there.
+    - Recurrent layers of up to 64 steps are unrolled in integers, in which loops end the converter,
+      and on boards where they return sequences, which are wrong there.
+    - In int8, masks of softmax and attention are multiplied, since a huge negative number takes the
+      whole range.
     - For boards, nearest `UpSampling2D` becomes RESIZE_NEAREST_NEIGHBOR, since TILE isn't there.
     - For boards, `Embedding` becomes GATHER; Keras lets negative ids count from the end, by SELECT.
     - For boards, `RepeatVector` and `UpSampling1D` become PACK, since TILE isn't there.
@@ -36,6 +39,9 @@ def for_target(model, target, quantization):
     """
     with contextlib.ExitStack() as changes:
         for layer in all_layers(model):
+            if type(layer) in _ATTENTION and quantization == "int8":
+                attention = functools.partial(_by_softmax, layer, attention_of(layer))
+                changes.enter_context(set_forward(layer, attention, "_compute_attention"))
             forward = _forward_of(layer, target, quantization)
             if forward is not None:
                 call = functools.partial(forward, layer, layer.call)
@@ -45,6 +51,8 @@ def for_target(model, target, quantization):
 
 def _forward_of(layer, target, quantization):
     """Returns the function by which a layer computes on a target; `None` for its own."""
+    if type(layer) is keras.layers.Softmax:
+        return _masked if quantization == "int8" else None
     if type(layer) not in _RECURRENT:
         return None if target == "mobile" else _ON_BOARDS.get(type(layer))
     in_order = not (layer.return_sequences or layer.go_backwards)
@@ -91,6 +99,26 @@ def _centered(layer, call, inputs):
     return outputs + keras.ops.reshape(layer.beta, shape) if layer.center else outputs
 
 
+def _masked(layer, call, inputs, mask=None):
+    if mask is None:
+        return call(inputs, mask=mask)
+    # Keras puts a huge negative number under the mask, next to which 8 bits hold nothing else.
+    shown = keras.ops.cast(mask, inputs.dtype)
+    inputs = inputs * shown
+    largest = keras.ops.max(inputs, axis=layer.axis, keepdims=True)
+    exponentials = keras.ops.exp(inputs - largest) * shown
+    return exponentials / keras.ops.sum(exponentials, axis=layer.axis, keepdims=True)
+
+
+def _by_softmax(layer, attention, *args, **kwargs):
+    call = inspect.signature(attention).bind(*args, **kwargs)
+    is_masked = call.arguments.get("attention_mask") is not None
+    if is_masked or call.arguments.get("use_causal_mask"):
+        # Only this way is by the layer's softmax.
+        call.arguments["return_attention_scores"] = True
+    return attention(*call.args, **call.kwargs)
+
+
 def _gathered(layer, call, inputs):
     rows = tf.gather(layer.embeddings, keras.ops.cast(inputs, "int32"))
     return keras.ops.cast(rows, layer.compute_dtype)
@@ -110,7 +138,10 @@ _RECURRENT = (
     keras.layers.GRU,
     keras.layers.SimpleRNN,
     keras.layers.RNN,
+    keras.layers.ConvLSTM1D,
+    keras.layers.ConvLSTM2D,
 )
+_ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 _ON_BOARDS = {
     keras.layers.Embedding: _gathered,
     keras.layers.LayerNormalization: _centered,

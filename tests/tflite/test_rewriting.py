@@ -77,6 +77,27 @@ def test_layers_that_become_others_compute_the_same():
         np.testing.assert_allclose(model(x), expected, atol=1e-5)
 
 
+def attending():
+    inputs = keras.Input((STEPS, FEATURES))
+    causal = layers.MultiHeadAttention(2, 4)(inputs, inputs, use_causal_mask=True)
+    some = layers.MultiHeadAttention(2, 4)(inputs, inputs, attention_mask=np.eye(STEPS)[None] + 1)
+    x = layers.Dense(2)(layers.Flatten()(layers.Concatenate()([causal, some])))
+    return keras.Model(inputs, x)
+
+
+@on_tflm
+def test_masks_of_attention_keep_the_range_in_int8(tmp_path):
+    keras.utils.set_random_seed(0)
+    model, x = attending(), values(80, STEPS, FEATURES)
+    expected = model(x)
+    with rewriting.for_target(model, "mobile", "int8"):
+        np.testing.assert_allclose(model(x), expected, atol=1e-5)
+    assert not any("_compute_attention" in vars(layer) for layer in model._flatten_layers())
+    result = export_tflite(model, tmp_path / "attention.tflite", "int8", x, target="mcu")
+    verification = result.verify(model, x[:20])
+    assert verification.agrees_with_keras and verification.agreement_tflm >= 0.9
+
+
 def test_long_series_and_loops_that_run_stay_loops():
     long = keras.Sequential([keras.Input((rewriting.MOST_STEPS + 1, 1)), layers.GRU(1)])
     unrolled = []

@@ -240,3 +240,10 @@ def test_the_interpreters_own_account_of_the_arena_is_too_small(tmp_path):
     assert not micro.runs_in_arena(result.content, told)
     # A board has shorter pointers and plans in less.
     assert report.expected_arenas["cmsis-nn"] < report.arena_bytes
+
+
+def test_operations_that_tensorflow_alone_has_are_named_with_their_layer(tmp_path):
+    layers = [keras.layers.MaxPooling3D(2, name="pooled"), keras.layers.Flatten()]
+    model = keras.Sequential([keras.Input((2, 2, 2, 1)), *layers])
+    with pytest.raises(ValueError, match=r"doesn't have: MaxPool3D in '.*pooled.*'\. Replace"):
+        export_tflite(model, tmp_path / "m.tflite")

@@ -13,6 +13,14 @@ _MASKING = ("ADD", "MAXIMUM", "MINIMUM", "PADV2", "SELECT", "SELECT_V2")
 # What has kernels for integers, in place of what doesn't.
 _SMOOTH = "Use relu, silu or hard_silu in place of softplus, mish, exp and log"
 _WITH_INTEGER_KERNELS = {"EXP": _SMOOTH, "LOG": _SMOOTH}
+_IN_PLACE_OF = {
+    "BUCKETIZE": "Discretize the inputs before the model",
+    "CONV_3D": "Use Conv2D with the depth among the channels",
+    "CONV_3D_TRANSPOSE": "Use Conv2DTranspose with the depth among the channels",
+    "REDUCE_PROD": "Multiply the parts one by one",
+    "TILE": "Concatenate a tensor with itself in place of repeating it; use MultiHeadAttention",
+    "TOPK_V2": "Sort after the model, or use max",
+}
 # What the converter writes in int16x8 although no runtime computes it right, or LiteRT at all.
 _IN_SIXTEEN_BITS = {
     "SUM": (
@@ -170,7 +178,7 @@ def _unsupported(graph, target):
                 "error",
                 f"{title} can't run {operator.name}",
                 place_of(operator),
-                'Use another layer, or target="mobile".'
+                f'{_IN_PLACE_OF.get(operator.name, "Use another layer")}, or target="mobile".'
                 if operator.name not in operators.MICRO
                 else 'Use another layer, or target="mcu" on a board with current TFLM.',
             )

@@ -1,6 +1,7 @@
 """Verification: Keras, LiteRT and TensorFlow Lite Micro on the same samples."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -9,15 +10,12 @@ from keras_distill.arguments import check_finite, check_model, shown
 from keras_distill.tflite.analysis import schema
 from keras_distill.tflite.analysis.tensor_info import info_of
 from keras_distill.tflite.inputs import arrays_of
-from keras_distill.tflite.runtime import answers, litert, measures, micro, sample_notes
+from keras_distill.tflite.runtime import answers, keras_check, litert, measures, micro, sample_notes
 
 # Where many layers or time steps follow each other, single roundings add up to this.
 _MOST_STEPS = 3
 _MOST_BEYOND = 0.01
 _FLOAT_ROUNDING = 1e-4
-# Share of values that a few samples beyond the representative data may put off.
-_MOST_OFF = 0.002
-_FEW_OFF = 2
 _LOST_POINTS = 0.01
 
 
@@ -184,7 +182,7 @@ class _Comparison:
             steps = measures.steps(on_board, litert_answers, outputs)
         off = measures.off(self._expected, values, [info.scale for info in outputs])
         at_logits = (None, None)
-        if not (_are_few(off) and (steps[0] is None or _is_rounding(*steps))):
+        if not (keras_check.are_few(off) and (steps[0] is None or _is_rounding(*steps))):
             off, at_logits = self._at_the_logits(off, on_board is not None)
         verification = Verification(
             samples=len(self._inputs[0]),
@@ -201,8 +199,8 @@ class _Comparison:
             share_beyond_tflm=steps[1],
             notes=(),
             kernels=answers.KERNELS[self._litert],
-            alone=self._alone(is_right=_are_few(off)),
-            agrees_with_keras=_are_few(off) or self._is_as_right(values),
+            alone=self._alone(is_right=keras_check.are_few(off)),
+            agrees_with_keras=keras_check.are_few(off) or self._is_as_right(values),
             share_off_keras=float(off.mean()),
             max_steps_logits=at_logits[0],
             share_beyond_logits=at_logits[1],
@@ -243,30 +241,25 @@ class _Comparison:
 
     def _at_the_logits(self, off, has_tflm):
         """Returns which values are off and the steps, before a last softmax or sigmoid."""
-        ended = schema.before_probabilities(self._model.content)
-        if ended is None:
-            return off, (None, None)
-        content, operator = ended
-        graph = schema.parse(content)
-        outputs = [info_of(tensor) for tensor in graph.outputs]
-        logits = litert.run(content, graph, self._inputs, answers.KERNELS[self._litert])
-        values = measures.dequantized(logits, outputs)[0]
-        off = measures.off(
-            [measures.logits_of(self._expected[0], operator, is_logits=False)],
-            [measures.logits_of(values, operator, is_logits=True)],
-            [info.scale for info in outputs],
+        kernels = answers.KERNELS[self._litert]
+        at_logits = keras_check.off_at_logits(
+            self._model.content,
+            self._inputs,
+            self._expected,
+            functools.partial(litert.run, kernels=kernels),
         )
+        if at_logits is None:
+            return off, (None, None)
+        off, content, logits = at_logits
         if not has_tflm:
             return off, (None, None)
+        graph = schema.parse(content)
+        outputs = [info_of(tensor) for tensor in graph.outputs]
         return off, measures.steps(micro.run(content, graph, self._inputs), logits, outputs)
 
 
 def _is_rounding(steps, share_beyond):
     return steps <= _MOST_STEPS and share_beyond <= _MOST_BEYOND
-
-
-def _are_few(off):
-    return bool(off.sum() <= max(_FEW_OFF, _MOST_OFF * off.size))
 
 
 def _notes_on(verification):

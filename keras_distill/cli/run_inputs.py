@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import hashlib
 import json
 import pathlib
 
@@ -52,7 +53,21 @@ def made_of(settings, free):
         free: Names of options that may change when a run goes on.
     """
     chosen = vars(with_whole_paths(settings))
-    return {name: value for name, value in chosen.items() if name not in free}
+    made_of = {name: value for name, value in chosen.items() if name not in free}
+    for name in ("teacher", "student"):
+        if training_models.is_file(chosen[name]):
+            made_of[f"the content of {name}"] = _checksum(pathlib.Path(chosen[name]))
+    return made_of
+
+
+def _checksum(path):
+    """Returns a checksum of a file, or of all files in a folder."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def with_whole_paths(settings):

@@ -74,9 +74,14 @@ def plot_agreement(
     axis.set_xlim(0, 1)
     axis.set_xlabel(f"share of {len(labels):,} samples, compared with: {teacher}", **LITERAL)
     axis.spines[["top", "right"]].set_visible(False)
-    handles = dict(zip(_COLORS, axis.containers, strict=False))
+    handles: dict[str, Any] = dict(zip(_COLORS, axis.containers, strict=False))
     figure.legend(
-        handles.values(), handles, loc="outside upper center", ncols=3, frameon=False, fontsize=8
+        list(handles.values()),
+        list(handles),
+        loc="outside upper center",
+        ncols=3,
+        frameon=False,
+        fontsize=8,
     )
     return finished(figure, path)
 

@@ -45,7 +45,7 @@ class RunFolder:
             ValueError: If it holds another run, or other files.
         """
         if not self._file.is_file():
-            others = sorted(path.name for path in self.path.glob("*") if path.name != "training")
+            others = sorted(path.name for path in self.path.glob("*") if not self._is_begun(path))
             if others:
                 raise ValueError(
                     f"The folder {str(self.path)!r} holds other files ({', '.join(others[:3])}): "
@@ -74,6 +74,10 @@ class RunFolder:
                 f"The folder {str(self.path)!r} is of another run: {'; '.join(differing)}. Give a "
                 "new one by --output, or the same options to go on."
             )
+
+    def _is_begun(self, path):
+        """Says whether a path is the empty folder that a run leaves that was killed at once."""
+        return path == self.training and path.is_dir() and not any(path.iterdir())
 
     def _has_trained(self):
         """Says whether there is more than settings: a run that failed before is in no one's way."""

@@ -43,8 +43,8 @@ def export_tflite(
     The batch is fixed to 1, only builtin operators are allowed, and the result is checked before it
     is written: by the rules of `lint`, and for microcontrollers by running it once on TensorFlow
     Lite Micro where that is installed (extra `micro`). A file in integers that doesn't compute what
-    the model does, on the first 100 samples, is warned about. For microcontrollers it carries a memory
-    plan where that makes the arena smaller.
+    the model does, on the first 100 samples, is warned about. For microcontrollers it carries a
+    memory plan where that makes the arena smaller.
     Conversion runs in a subprocess, because some models crash the converter; the subprocess is
     reused for 10 s.
 

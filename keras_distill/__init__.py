@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import typing
 
 from keras_distill.version import __version__ as __version__
 
@@ -13,8 +14,11 @@ if "keras_distill_command" not in sys.modules:
     from keras_distill.api import __all__ as __all__
 
 
-def __getattr__(name):
-    api = importlib.import_module("keras_distill.api")
-    if name in api.__all__:
-        return getattr(api, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# To a type checker, which knows the names by the import, it would make any other name right too.
+if not typing.TYPE_CHECKING:
+
+    def __getattr__(name):
+        api = importlib.import_module("keras_distill.api")
+        if name in api.__all__:
+            return getattr(api, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -163,7 +163,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         return self._edges[0]
 
     @property
-    def distillation_losses(self):
+    def distillation_losses(self) -> Any:
         """List of the distillation losses, which are set when the distiller is made."""
         return self._edge.losses
 
@@ -176,7 +176,7 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         )
 
     @property
-    def distillation_loss_weights(self):
+    def distillation_loss_weights(self) -> Any:
         """List of the weights, a number, schedule or `Balanced` per distillation loss.
 
         What is assigned counts from the next step that is made ready, as of the next `fit`.
@@ -252,6 +252,6 @@ class Distiller(SavesItsModels, WithFrozenTeacher, StepModel):
         self.temperature = settings["temperature"]
         return settings
 
-    def call(self, inputs, training=None, **kwargs):
+    def call(self, inputs: Any, training: Any = None, **kwargs: Any) -> Any:
         """Returns the student's predictions."""
         return self.student(self._edge.target.inputs_of(inputs), training=training, **kwargs)

@@ -61,7 +61,7 @@ class CacheContent:
         masks = self._targets.get((target.path, MASK), [])
         return next((mask for mask in masks if mask.leaf == target.leaf), None)
 
-    def targets_for(self, path, reduction, loss=None):
+    def targets_for(self, path: str | None, reduction: str, loss: Any = None) -> list[Target]:
         """Returns the targets that serve a loss.
 
         Args:

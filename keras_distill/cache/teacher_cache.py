@@ -380,7 +380,7 @@ class TeacherCache(CacheContent):
             if name.startswith(shards.view_prefix(view))
         }
 
-    def make_branch(self, name="teacher", input_function=None):
+    def make_branch(self, name: str = "teacher", input_function: Any = None) -> Any:
         """Returns the branch that reads the cache in the place of a teacher that runs.
 
         Args:

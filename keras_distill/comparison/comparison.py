@@ -3,6 +3,7 @@
 import io
 import math
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +55,15 @@ class Comparison:
         failures: Dictionary from arm to a dictionary from seed to the reason.
     """
 
-    def __init__(self, metric, seeds, runs, teacher=None, notes=(), students=None):
+    def __init__(
+        self,
+        metric: Any,
+        seeds: Sequence[int],
+        runs: dict[str, list],
+        teacher: Any = None,
+        notes: Sequence[str] = (),
+        students: dict[str, list] | None = None,
+    ):
         self.metric, self.higher_is_better = metric.name, metric.higher_is_better
         self._metric, self.seeds, self.notes = metric, list(seeds), list(notes)
         self.teacher, self.students = teacher, students or {}

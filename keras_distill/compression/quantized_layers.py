@@ -80,7 +80,7 @@ class _RoundedKernel:
 class QuantizedConv1D(_RoundedKernel, keras.layers.Conv1D):
     """`Conv1D` whose kernel is rounded to 8 bits, each output channel with its own scale."""
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Returns what the layer returns, with the rounded kernel."""
         padding = self.padding
         if padding == "causal":
@@ -157,7 +157,7 @@ class ActivationRange(keras.layers.Layer):
         self.supports_masking = True
         self.is_calibrating = False
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Creates the range."""
         for name, start in (("minimum", -6.0), ("maximum", 6.0), ("updates", 0.0)):
             weight = self.add_weight(
@@ -170,15 +170,15 @@ class ActivationRange(keras.layers.Layer):
             )
             setattr(self, name, weight)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: Any = None) -> Any:
         """Returns the rounded inputs."""
-        ends = self.minimum, self.maximum
+        ends = (self.minimum, self.maximum)
         if self.is_calibrating:
             ends = self._widen(inputs)
         elif training:
             ends = self._learn(inputs)
-        ends = [ops.stop_gradient(ops.convert_to_tensor(end)) for end in ends]
-        return keras.quantizers.fake_quant_with_min_max_vars(inputs, *ends, num_bits=8)
+        low, high = (ops.stop_gradient(ops.convert_to_tensor(end)) for end in ends)
+        return keras.quantizers.fake_quant_with_min_max_vars(inputs, low, high, num_bits=8)
 
     def _learn(self, inputs):
         """Moves the range towards that of a batch."""
@@ -202,7 +202,7 @@ class ActivationRange(keras.layers.Layer):
         self.updates.assign(updates)
         return minimum, maximum
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of the inputs."""
         return input_shape
 

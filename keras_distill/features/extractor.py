@@ -227,7 +227,7 @@ class FeatureModel(keras.Model):
         """Returns a dictionary from path to feature."""
         return self.extractor(inputs, training=bool(training))[1]
 
-    def build(self, input_shape: Any):
+    def build(self, input_shape: Any) -> None:
         """Builds the other model."""
         if not self.model.built:
             self.model.build(input_shape)

@@ -1,5 +1,7 @@
 """A weight that follows the gradients: a distillation loss gets a share of the labels' gradient."""
 
+from typing import Any, Self
+
 import keras
 
 from keras_distill.losses import schedule
@@ -53,12 +55,12 @@ class Balanced:
     def __init__(self, share: Number = 0.5):
         self.share = schedule.check_number("share", share, low=0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {"share": schedule.serialize(self.share)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Returns the weight that `get_config` described."""
         return cls(schedule.deserialize(config["share"]))
 

@@ -51,11 +51,11 @@ class LossContext:
     student_input_gradient: Any = None
 
     @property
-    def positions(self):
+    def positions(self) -> Any:
         """Mask of the positions that count on both sides, or `None`."""
         return both(self.mask, self.teacher_mask, self.student_mask)
 
-    def one_hot(self, logits, loss):
+    def one_hot(self, logits: Any, loss: Any) -> Any:
         """Returns the labels as 0 and 1, in the shape of `logits`.
 
         Args:
@@ -82,7 +82,7 @@ class LossContext:
         check_known_classes(self.labels, logits, type(loss).__name__)
         return labels_as_one_hot(self.labels, logits)
 
-    def input_gradients(self, weigh, loss):
+    def input_gradients(self, weigh: Any, loss: Any) -> Any:
         """Returns the gradients of both models' weighted logits with respect to their inputs.
 
         Args:

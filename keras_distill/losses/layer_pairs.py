@@ -2,11 +2,14 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
+import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss, as_pairs
 from keras_distill.losses.masks import both, fits, zeroed
 from keras_distill.losses.projector import FeatureProjector
@@ -25,7 +28,7 @@ class LayerPairLoss(DistillationLoss):
     needs_space = False
     # How positions that a Keras mask leaves out are kept from the loss: "zeros" puts zeros there
     # on both sides; "mean" also divides by the positions that count, for means over positions.
-    padding: str | None = None
+    padding: Any = None
 
     def __init__(
         self,
@@ -35,7 +38,7 @@ class LayerPairLoss(DistillationLoss):
     ):
         super().__init__(teacher_layer_name, student_layer_name, name)
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the loss of one pair.
 
         Args:
@@ -48,7 +51,7 @@ class LayerPairLoss(DistillationLoss):
         """
         raise NotImplementedError(f"{type(self).__name__} must override `compare`.")
 
-    def check_pair(self, teacher_shape, student_shape):
+    def check_pair(self, teacher_shape: tuple, student_shape: tuple) -> None:
         """Checks the shapes of one pair.
 
         Args:
@@ -66,21 +69,21 @@ class LayerPairLoss(DistillationLoss):
                 "before the pooling or flattening that removes it.",
             )
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks the shapes of each pair."""
         for teacher_shape, student_shape in as_pairs(teacher_shapes, student_shapes):
             self.check_pair(tuple(teacher_shape), tuple(student_shape))
 
     @property
-    def takes_masks(self):
+    def takes_masks(self) -> bool:
         """Whether masked positions are kept from the loss."""
         return self.padding is not None
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the pairs' losses."""
         return self.sum_over(as_pairs(teacher, student), context)
 
-    def sum_over(self, pairs, context):
+    def sum_over(self, pairs: Any, context: LossContext) -> Any:
         """Sums the losses of pairs of tensors, without the positions that their masks leave out.
 
         Args:
@@ -162,11 +165,11 @@ class ProjectedLoss(LayerPairLoss):
         ]
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the projectors, one per pair."""
         return self._projectors
 
-    def check_pair(self, teacher_shape, student_shape):
+    def check_pair(self, teacher_shape: tuple, student_shape: tuple) -> None:
         """Checks that the features can be brought to one shape."""
         super().check_pair(teacher_shape, student_shape)
         ranks = len(teacher_shape), len(student_shape)
@@ -191,7 +194,7 @@ class ProjectedLoss(LayerPairLoss):
                 'projector="auto", or tap layers of the same shape.',
             )
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks the shapes of each pair and builds its projector."""
         super().build(teacher_shapes, student_shapes)
         pairs = as_pairs(teacher_shapes, student_shapes)
@@ -202,7 +205,7 @@ class ProjectedLoss(LayerPairLoss):
                 (*student_shape[: rank - 1], student_shape[-1]),
             )
 
-    def project(self, teacher, student, context):
+    def project(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Brings the student's features to the teacher's shapes.
 
         Args:
@@ -225,7 +228,7 @@ class ProjectedLoss(LayerPairLoss):
             pairs.append((teacher_features, projected))
         return pairs
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the losses of the pairs, the student's features projected."""
         return self.sum_over(self.project(teacher, student, context), context)
 
@@ -256,7 +259,7 @@ class SuccessiveLayersLoss(ProjectedLoss):
         """
         raise NotImplementedError(f"{type(self).__name__} must override `between`.")
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that there are two layers or more, and builds their projectors."""
         if not isinstance(student_shapes, list) or len(student_shapes) < 2:
             raise self.shape_error(
@@ -267,7 +270,7 @@ class SuccessiveLayersLoss(ProjectedLoss):
             )
         super().build(teacher_shapes, student_shapes)
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the distances between successive layers."""
         pairs = itertools.pairwise(self.project(teacher, student, context))
         return sum(

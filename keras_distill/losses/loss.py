@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -60,14 +60,15 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
     automatic_layers: str | None = None
     taps = "the output"
     pairs_layers = True
-    needs_labels = False
     weighs_positions = False
-    takes_masks = False
-    needs_indices = False
     needs_teacher = True
-    needs_input_gradient = False
     needs_teacher_model = False
-    compares_outputs = False
+    # A subclass may have a property in the place of these.
+    needs_labels: Any = False
+    takes_masks: Any = False
+    needs_indices: Any = False
+    needs_input_gradient: Any = False
+    compares_outputs: Any = False
     built = False
     outputs = None
     make_feature_model = None
@@ -88,7 +89,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
         self.name = name or to_snake_case(type(self).__name__)
         self.check_layer_names()
 
-    def check_layer_names(self):
+    def check_layer_names(self) -> None:
         """Checks that the layer names of the two sides go together.
 
         Raises:
@@ -122,7 +123,11 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
         """Whether the layers are still to be chosen."""
         return self.teacher_layer_name == "auto"
 
-    def with_layers(self, teacher_layer_name, student_layer_name):
+    def with_layers(
+        self,
+        teacher_layer_name: str | Sequence[str] | None,
+        student_layer_name: str | Sequence[str] | None,
+    ) -> Self:
         """Returns a new loss with the same settings and the given layers.
 
         Args:
@@ -136,11 +141,11 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
         return type(self).from_config({**self.get_config(), **names})
 
     @property
-    def original(self):
+    def original(self) -> Any:
         """The loss as the user gave it."""
         return self
 
-    def check_models(self, teacher, student):
+    def check_models(self, teacher: Any, student: Any) -> None:
         """Checks the two models, once their shapes are known.
 
         Args:
@@ -151,7 +156,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
             ValueError: If they can't be paired.
         """
 
-    def adapt_student(self, teacher, student):
+    def adapt_student(self, teacher: Any, student: Any) -> Any:
         """Returns the student to train, and the loss for it, for losses that change the student.
 
         Args:
@@ -163,7 +168,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
         """
         return student.model, self
 
-    def shape_error(self, teacher_shape, student_shape, why):
+    def shape_error(self, teacher_shape: Any, student_shape: Any, why: str) -> ValueError:
         """Returns an error that names what was tapped of both sides, and its shapes.
 
         Args:
@@ -177,7 +182,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
             f"Student {shown(self.student_layer_name)}: {student_shape}."
         )
 
-    def teacher_reduction(self, output_activation=None):
+    def teacher_reduction(self, output_activation: Any = None) -> str:
         """Names how `reduce_teacher` reduces; losses that give the same name reduce alike.
 
         Args:
@@ -188,7 +193,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
         """
         return ""
 
-    def reduce_teacher(self, teacher, output_activation=None):
+    def reduce_teacher(self, teacher: Any, output_activation: Any = None) -> Any:
         """Returns a smaller tensor that this loss can't tell from what was tapped of the teacher.
 
         The loss of the result is the loss of `teacher`, whatever the student. It is what a
@@ -215,7 +220,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
         """
         raise NotImplementedError(f"{type(self).__name__} must override `call`.")
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks the shapes of what is compared, and creates variables where there are any.
 
         Args:
@@ -226,7 +231,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
             ValueError: If they can't be compared; the error names both sides' shapes.
         """
 
-    def prepare(self, teacher_shapes, student_shapes):
+    def prepare(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Builds the loss for its owner, who trains and saves its `layers`.
 
         Args:
@@ -236,7 +241,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
         self.build(teacher_shapes, student_shapes)
         self.built = True
 
-    def check_activations(self, teacher_activation, student_activation):
+    def check_activations(self, teacher_activation: Any, student_activation: Any) -> None:
         """Checks that the loss suits what the models output, where that is known.
 
         Args:
@@ -276,7 +281,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
             check_mask(argument, known.get(argument), student_outputs)
         return ops.mean(self.call(teacher_outputs, student_outputs, LossContext(**known)))
 
-    def validate_outputs(self, teacher_outputs, student_outputs):
+    def validate_outputs(self, teacher_outputs: Any, student_outputs: Any) -> None:
         """Checks that the tapped tensors can be compared.
 
         Args:
@@ -304,7 +309,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
             )
         self.built = bool(self.own_layers)
 
-    def check_batches(self, teacher_shapes, student_shapes):
+    def check_batches(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that both sides hold as many samples, where that is known.
 
         Args:
@@ -325,7 +330,7 @@ class DistillationLoss(SavesArguments, keras.distillation.DistillationLoss):
                 f"Teacher: {teacher_shapes}, Student: {student_shapes}."
             )
 
-    def validate_model_compatibility(self, teacher, student):
+    def validate_model_compatibility(self, teacher: Any, student: Any) -> None:
         """Called by `keras.distillation.Distiller` with the two models, before training.
 
         Args:

@@ -1,6 +1,7 @@
 """The trained adapter that gives the student's features the shape of the teacher's."""
 
 import numbers
+from typing import Any
 
 import keras
 
@@ -36,18 +37,24 @@ class FeatureProjector(keras.layers.Layer):
     """
 
     def __init__(
-        self, target_shape=None, normalize: bool = False, name: str | None = None, **kwargs
+        self,
+        target_shape: tuple | None = None,
+        normalize: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
     ):
         kwargs.setdefault("dtype", "float32")
         super().__init__(name=name, **kwargs)
-        self.target_shape = None if target_shape is None else _checked_shape(target_shape)
+        self.target_shape: Any = None
+        if target_shape is not None:
+            self.target_shape = _checked_shape(target_shape)
         self.normalize = check_flag("normalize", normalize)
         # The loss leaves masked positions out by itself.
         self.supports_masking = True
-        self.channels = None
-        self.normalization = None
+        self.channels: Any = None
+        self.normalization: Any = None
 
-    def match(self, target_shape, source_shape):
+    def match(self, target_shape: tuple, source_shape: tuple) -> None:
         """Builds the layer from both sides' shapes, batch included.
 
         Args:
@@ -58,7 +65,7 @@ class FeatureProjector(keras.layers.Layer):
         if not self.built:
             self.build(tuple(source_shape))
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Creates the channel map if the channels differ, and the normalization if asked."""
         channels = self.target_shape[-1]
         if input_shape[-1] != channels or self.normalize:
@@ -71,7 +78,7 @@ class FeatureProjector(keras.layers.Layer):
             self.normalization.build((*input_shape[:-1], channels))
         self.built = True
 
-    def call(self, features, training=None):
+    def call(self, features: Any, training: Any = None) -> Any:
         """Returns the features in the teacher's shape."""
         space = self.target_shape[1:-1]
         features = resize_space(features, space) if space else features
@@ -80,11 +87,11 @@ class FeatureProjector(keras.layers.Layer):
             return features
         return self.normalization(features, training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the target shape with the batch size of the input."""
         return (input_shape[0], *self.target_shape[1:])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         own = {"target_shape": self.target_shape, "normalize": self.normalize}
         return {**super().get_config(), **own}

@@ -69,12 +69,12 @@ class CurriculumTemperature(schedule.LearnedNumber):
         self.growth_steps = check_count("growth_steps", growth_steps, low=0, high=2**31)
         self.strength = schedule.check_number("strength", strength, low=0)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         """Creates θ."""
         self.theta = self.add_weight(shape=(), initializer="ones", name="theta")
         self.built = True
 
-    def at(self, step):
+    def at(self, step: Any) -> Any:
         """Returns the temperature at a training step, a scalar whose gradient is reversed.
 
         Args:
@@ -85,7 +85,7 @@ class CurriculumTemperature(schedule.LearnedNumber):
         theta = reverse_gradient(ops.convert_to_tensor(self.theta), self.strength_at(step))
         return self.lowest + self.span * ops.sigmoid(theta)
 
-    def strength_at(self, step):
+    def strength_at(self, step: Any) -> Any:
         """Returns what the reversed gradient is multiplied by at a training step.
 
         Args:

@@ -194,7 +194,7 @@ class AdversariallyRobust(Distiller):
 
         return of_labels if self.objective == "labels" else of_teacher
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, both models among them."""
         own = ("epsilon", "step_size", "steps", "random_start", "bounds", "objective", "seed")
         config = {**super().get_config(), **{name: getattr(self, name) for name in own}}

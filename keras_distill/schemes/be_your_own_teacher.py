@@ -1,7 +1,7 @@
 """BeYourOwnTeacher: exits inside one network, which its deepest classifier teaches."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -143,7 +143,7 @@ class BeYourOwnTeacher(SeveralLearners):
         name = f"{self.student.name}_exit_{index}"
         return keras.Model(symbolic(self.student, "input"), output, name=name)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the model and the heads among them."""
         serialize = keras.saving.serialize_keras_object
         losses, weights = serialize_losses(self.distillation_losses, self.distillation_loss_weights)
@@ -158,11 +158,13 @@ class BeYourOwnTeacher(SeveralLearners):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         """Returns the model that `get_config` described."""
         deserialize = keras.saving.deserialize_keras_object
         names = ("distillation_losses", "distillation_loss_weights")
-        losses = deserialize_losses(*(config[name] for name in names), custom_objects)
+        losses = deserialize_losses(config[names[0]], config[names[1]], custom_objects)
         own = {
             "model": deserialize(config["model"], custom_objects),
             "exits": {

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -237,7 +237,7 @@ class DataFreeDistiller(Distiller):
             self.generate(batches * _AT_ONCE) if data is None else data, batches
         )
 
-    def call(self, inputs, training=None, **kwargs):
+    def call(self, inputs: Any, training: Any = None, **kwargs: Any) -> Any:
         """Returns the student's predictions."""
         if _is_noise(inputs):
             # Keras runs the model on a batch of `fit` to learn its shapes.
@@ -298,11 +298,11 @@ class DataFreeDistiller(Distiller):
         return super()._logs(batch, forwards, parts)
 
     @property
-    def watched_trackers(self):
+    def watched_trackers(self) -> list:
         """Metrics of all losses, whose values must be finite."""
         return [*super().watched_trackers, *self.generator_trackers]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the three models among them."""
         own = ("one_hot_weight", "entropy_weight", "activation_weight", "seed")
         config = {**super().get_config(), **{name: getattr(self, name) for name in own}}
@@ -311,7 +311,9 @@ class DataFreeDistiller(Distiller):
         return {name: value for name, value in config.items() if name not in _NOT_TAKEN}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         """Returns the distiller that `get_config` described."""
         generator = config["generator"]
         if isinstance(generator, dict):

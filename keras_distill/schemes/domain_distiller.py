@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from typing import Any
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -133,7 +133,9 @@ class DomainDistiller(Distiller):
         )
         self.confidence_threshold, self.alignment = threshold, alignment
 
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+    def fit(
+        self, x: Any = None, y: Any = None, batch_size: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Trains the student, as `keras.Model.fit`.
 
         Args:
@@ -198,7 +200,7 @@ class DomainDistiller(Distiller):
         rank = max(len(counts.shape), len(given.shape))
         return with_rank(counts, rank) * with_rank(ops.cast(given, "float32"), rank)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, both models among them."""
         config = super().get_config()
         own = {"confidence_threshold": self.confidence_threshold, "alignment": self.alignment}
@@ -209,7 +211,9 @@ class DomainDistiller(Distiller):
         return {**config, **own}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         """Returns the distiller that `get_config` described."""
         weight = schedule.deserialize(config.get("alignment_weight"))
         return super().from_config({**config, "alignment_weight": weight}, custom_objects)

@@ -1,6 +1,6 @@
 """LearningWithoutForgetting: a trained classifier learns new classes and keeps its old ones."""
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -107,13 +107,15 @@ class LearningWithoutForgetting(Distiller):
         )
         self.new_classes = new_classes
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the model among them."""
         config = {name: value for name, value in super().get_config().items() if name not in _MADE}
         return {**config, "model": serialized(self.teacher), "new_classes": self.new_classes}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         """Returns the model that `get_config` described."""
         model = keras.saving.deserialize_keras_object(config["model"], custom_objects)
         return super().from_config({**config, "model": model}, custom_objects)

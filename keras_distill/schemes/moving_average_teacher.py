@@ -108,6 +108,6 @@ class MovingAverageTeacher(SelfTaught):
         # written by each of them.
         tf.distribute.get_replica_context().merge_call(update)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the student among them."""
         return {**super().get_config(), "decay": self.decay}

@@ -1,7 +1,7 @@
 """MutualDistiller: students that are trained together and teach each other."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -116,7 +116,7 @@ class MutualDistiller(Peers):
         """Dictionary from pair `(teacher, student)` to the list of its losses' weights."""
         return {pair: edge.weights for pair, edge in zip(self._pairs, self._edges, strict=True)}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the students among them."""
         edges = zip(self._pairs, self._edges, strict=True)
         losses = [[*pair, *serialize_losses(edge.losses, edge.weights)] for pair, edge in edges]
@@ -125,7 +125,9 @@ class MutualDistiller(Peers):
         return {**super().get_config(), **own}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         """Returns the model that `get_config` described."""
         losses, weights = {}, {}
         for *pair, of_losses, of_weights in config["distillation_losses"]:

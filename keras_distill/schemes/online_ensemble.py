@@ -1,7 +1,7 @@
 """OnlineEnsemble: students that are trained together, and taught by the mean of their answers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 
@@ -113,7 +113,7 @@ class OnlineEnsemble(Peers):
         """List of the weights, a number, schedule or `Balanced` per distillation loss."""
         return self._edges[0].weights
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the students among them."""
         losses, weights = serialize_losses(self.distillation_losses, self.distillation_loss_weights)
         return {
@@ -125,8 +125,10 @@ class OnlineEnsemble(Peers):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         """Returns the model that `get_config` described."""
         names = ("distillation_losses", "distillation_loss_weights")
-        own = deserialize_losses(*(config[name] for name in names), custom_objects)
+        own = deserialize_losses(config[names[0]], config[names[1]], custom_objects)
         return super().from_config({**config, **dict(zip(names, own, strict=True))}, custom_objects)

@@ -94,7 +94,9 @@ class ProgressiveSelf(SelfTaught):
         self._student_loss_weight = _WeightOfLabels(self)
         self._edge.source.follows_mode = True
 
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+    def fit(
+        self, x: Any = None, y: Any = None, batch_size: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Trains the student, as `keras.Model.fit`."""
         arguments = inspect.signature(keras.Model.fit).bind(self, x, y, batch_size, *args, **kwargs)
         given = arguments.arguments.pop("callbacks", None)
@@ -112,7 +114,7 @@ class ProgressiveSelf(SelfTaught):
         teacher.set_weights(self.student.get_weights())
         self.epochs_done.assign(self.epochs_done + 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the student among them."""
         config = {**super().get_config(), "epochs": self.epochs, "alpha": self.alpha}
         del config["student_loss_weight"]

@@ -68,7 +68,7 @@ class SeveralLearners(SavesItsSettings, WithFrozenModels, StepModel):
         check_loss_is_given(loss, None if is_alone else self.student_loss_weight)
         self._compile_step(optimizer, loss, metrics, {}, **kwargs)
 
-    def call(self, inputs, training=None, **kwargs):
+    def call(self, inputs: Any, training: Any = None, **kwargs: Any) -> Any:
         """Returns the predictions of `student`."""
         return self.student(inputs, training=training, **kwargs)
 

@@ -1,7 +1,7 @@
 """TeacherEnsemble: several teachers in the place of one."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -98,20 +98,20 @@ class TeacherEnsemble(keras.Model):
         """
         return EnsembleBranch(self, name, input_function)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: Any = None) -> Any:
         """Returns the mixture of the teachers' outputs, which run in inference mode."""
         if not hasattr(self._branch.members[0], "extractor"):
             self._branch.tap([])
         return self._branch.forward(inputs, training=False).output
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         """Builds the teachers."""
         for teacher in self.teachers:
             if isinstance(teacher, keras.Model) and not teacher.built:
                 teacher.build(input_shape)
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the teachers among them."""
         return {
             **super().get_config(),
@@ -121,7 +121,9 @@ class TeacherEnsemble(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> Self:
         """Returns the ensemble that `get_config` described."""
         deserialize = keras.saving.deserialize_keras_object
         config = dict(config)

@@ -6,6 +6,7 @@ out, and the host reads the metrics of the losses once in a while.
 
 import itertools
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -88,7 +89,8 @@ class WatchedModel(keras.Model):
     steps and at the end of each epoch.
     """
 
-    watched_trackers = ()
+    # A subclass has a property in its place.
+    watched_trackers: Any = ()
 
     @property
     def is_under_xla(self):

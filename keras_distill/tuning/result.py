@@ -4,6 +4,7 @@ import dataclasses
 import io
 import math
 import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -69,7 +70,16 @@ class TuningResult:
         notes: List of sentences that the user should read.
     """
 
-    def __init__(self, trials, alone, metric, space, rule="best", inputs=None, notes=()):
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        alone: Trial,
+        metric: Metric,
+        space: Callable,
+        rule: str = "best",
+        inputs: dict[str, Any] | None = None,
+        notes: Sequence[str] = (),
+    ):
         sign = -1.0 if metric.higher_is_better else 1.0
         self.alone: Trial = alone
         self.metric: Metric = metric

@@ -1,11 +1,15 @@
 """Attention capture: one map per model, accumulated over several layers."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice, shown
 from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.attention_maps import attention_distance, normalize_map
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.space import resize_space, smallest_space
 from keras_distill.losses.tensors import as_float
@@ -135,21 +139,25 @@ class AttentionCapture(DistillationLoss):
         super().__init__(sides["teacher"], sides["student"], name)
 
     @property
-    def needs_labels(self):
+    def needs_labels(self) -> bool:
         """Whether the labels are needed: in saliency mode."""
         return self.mode == "sals"
 
     @property
-    def needs_input_gradient(self):
+    def needs_input_gradient(self) -> bool:
         """Whether the gradients with respect to the input are needed: in saliency mode."""
         return self.mode == "sals"
 
-    def with_layers(self, teacher_layer_name, student_layer_name):
+    def with_layers(
+        self,
+        teacher_layer_name: str | Sequence[str] | None,
+        student_layer_name: str | Sequence[str] | None,
+    ) -> Self:
         """Returns a new loss with the same settings and the given layers."""
         layers = {"teacher": teacher_layer_name, "student": student_layer_name}
         return type(self)(self.mode, layers, self.name)
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that all layers have as many spatial axes, at least one."""
         if self.mode == "sals":
             return
@@ -161,17 +169,17 @@ class AttentionCapture(DistillationLoss):
                 "all layers must have the same number of spatial axes, at least one.",
             )
 
-    def teacher_reduction(self, output_activation=None):
+    def teacher_reduction(self, output_activation: Any = None) -> str:
         """Names what is taken over the channels: the sum or the mean."""
         return {"mips": "channel_sum", "sals": ""}.get(self.mode, "channel_mean")
 
-    def reduce_teacher(self, teacher, output_activation=None):
+    def reduce_teacher(self, teacher: Any, output_activation: Any = None) -> Any:
         """Returns the sum or the mean over the channels, as one channel."""
         if self.mode == "sals":
             return teacher
         return over_channels(teacher, self.mode)
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the distance of the two models' maps."""
         if self.mode == "sals":
             teacher, student = context.input_gradients(

@@ -1,11 +1,14 @@
 """Alignment of attention heads between transformers with different numbers of heads."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice
 from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.attention.scores import check_scores
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.tensors import as_floats, size_or_unknown, unit
 
@@ -153,10 +156,10 @@ class AttentionMapAlignment(LayerPairLoss):
         self.divergence = check_choice("divergence", divergence, ("mse", "kl", "cosine"))
         self.form = check_choice("form", form, ("aggregate", "pairwise"))
 
-    def check_pair(self, teacher_shape, student_shape):
+    def check_pair(self, teacher_shape: tuple, student_shape: tuple) -> None:
         """Checks that both are scores over the same queries and keys."""
         check_scores(self, teacher_shape, student_shape)
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the distance of the aligned heads."""
         return attention_map_alignment(teacher, student, self.weighting, self.divergence, self.form)

@@ -1,5 +1,7 @@
 """Activation-based attention transfer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_distill.arguments import check_choice
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.attention_maps import activation_map, attention_distance, normalize_map
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.space import match_space
 from keras_distill.losses.tensors import as_float, scaled
@@ -115,18 +118,18 @@ class AttentionTransfer(LayerPairLoss):
         self.form = check_choice("form", form, ("mean", "norm"))
 
     @property
-    def padding(self):
+    def padding(self) -> str | None:
         """How masked positions are left out: the norm of a difference is no mean over them."""
         return "mean" if self.form == "mean" else "zeros"
 
-    def teacher_reduction(self, output_activation=None):
+    def teacher_reduction(self, output_activation: Any = None) -> str:
         """Names the attention map, which depends on p."""
         return f"attention_p{self.p:g}"
 
-    def reduce_teacher(self, teacher, output_activation=None):
+    def reduce_teacher(self, teacher: Any, output_activation: Any = None) -> Any:
         """Returns one channel with the same attention map."""
         return one_channel_of_equal_attention(teacher, self.p)
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the distance of the attention maps."""
         return attention_transfer(teacher, student, self.p, self.form)

@@ -1,5 +1,7 @@
 """Class attention transfer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_distill.arguments import check_count
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.class_maps import fits_classifier, maps_of, shape_of_maps
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.space import match_rank, resize_space
 from keras_distill.losses.tensors import flatten, unit
@@ -94,7 +97,7 @@ class ClassAttentionTransfer(DistillationLoss):
         self.size = check_count("size", size)
         self.normalize = schedule.check_switch("normalize", normalize)
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that both sides have maps over space of the same classes."""
         for side in (teacher_shapes, student_shapes):
             if not fits_classifier(side):
@@ -113,12 +116,12 @@ class ClassAttentionTransfer(DistillationLoss):
                 "class maps must be over space, and over the same classes on both sides.",
             )
 
-    def check_batches(self, teacher_shapes, student_shapes):
+    def check_batches(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that both sides hold as many samples; a kernel holds none."""
         sides = (teacher_shapes, student_shapes)
         super().check_batches(*(side[0] if isinstance(side, list) else side for side in sides))
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the distance of the pooled maps."""
         maps = maps_of(teacher), maps_of(student)
         return class_attention(*maps, self.size, self.normalize)

@@ -1,8 +1,11 @@
 """Gradient-based attention transfer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.tensors import as_float, as_floats, flatten, length
 
@@ -60,10 +63,10 @@ class GradientAttentionTransfer(DistillationLoss):
     needs_labels = True
     needs_input_gradient = True
 
-    def __init__(self, *, name=None):
+    def __init__(self, *, name: str | None = None):
         super().__init__(name=name)
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the distance of the two models' input gradients."""
 
         def cross_entropy_gradient(logits):

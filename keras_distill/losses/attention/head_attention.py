@@ -1,9 +1,12 @@
 """One-to-one distillation of attention heads."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses.attention.scores import check_scores
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.tensors import as_floats
 
@@ -64,7 +67,7 @@ class HeadAttention(LayerPairLoss):
     # Scores of padded queries are 0 on both sides.
     takes_masks = True
 
-    def check_pair(self, teacher_shape, student_shape):
+    def check_pair(self, teacher_shape: tuple, student_shape: tuple) -> None:
         """Checks that both are scores of as many heads over the same queries and keys."""
         check_scores(self, teacher_shape, student_shape)
         if teacher_shape[1] != student_shape[1]:
@@ -74,6 +77,6 @@ class HeadAttention(LayerPairLoss):
                 "the numbers of heads must agree. AttentionMapAlignment takes any numbers.",
             )
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the mean squared difference of the matrices."""
         return head_attention(teacher, student)

@@ -1,12 +1,14 @@
 """Relations among queries, keys and values."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_distill.arguments import check_count
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.masks import fits
@@ -113,13 +115,13 @@ class SelfAttentionRelation(LayerPairLoss):
             relation_heads = check_count("relation_heads", relation_heads)
         self.relation_heads = relation_heads
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks the shapes, and that the relation heads divide both widths."""
         super().build(teacher_shapes, student_shapes)
         for teacher_shape, student_shape in as_pairs(teacher_shapes, student_shapes):
             self._heads_for(teacher_shape, student_shape)
 
-    def check_pair(self, teacher_shape, student_shape):
+    def check_pair(self, teacher_shape: tuple, student_shape: tuple) -> None:
         """Checks that both are vectors of as many positions."""
         if len(teacher_shape) != 4 or len(student_shape) != 4:
             raise self.shape_error(
@@ -146,7 +148,7 @@ class SelfAttentionRelation(LayerPairLoss):
             )
         return heads
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the divergence of the relations among one kind of vectors."""
         heads = self._heads_for(teacher.shape, student.shape)
         mask = context.positions

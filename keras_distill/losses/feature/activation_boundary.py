@@ -1,10 +1,13 @@
 """Activation boundaries."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.tensors import as_floats, flatten
 
@@ -83,6 +86,6 @@ class ActivationBoundary(ProjectedLoss):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self.margin = schedule.check_constant("margin", margin, low=0, low_is_allowed=False)
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the mean squared hinge."""
         return activation_boundary(teacher, student, self.margin)

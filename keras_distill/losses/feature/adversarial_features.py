@@ -1,5 +1,7 @@
 """Adversarial features: a discriminator tells the teacher's from the student's."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_distill.arguments import check_count
 from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
 from keras_distill.losses.argument_types import LayerNames, Number
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.gradient_reversal import reverse_gradient
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.tensors import as_floats, flatten
@@ -97,17 +100,17 @@ class AdversarialFeatures(ProjectedLoss):
         ]
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the projectors and of the discriminators."""
         return [*super().own_layers, *self._discriminators]
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Builds the projectors and the discriminators."""
         super().build(teacher_shapes, student_shapes)
         for projector, discriminator in zip(self._projectors, self._discriminators, strict=True):
             discriminator.match([self.units, self.units, 1], projector.target_shape)
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the discriminators' cross-entropies."""
         strength = schedule.value_at(self.strength, context.step)
         total = 0.0

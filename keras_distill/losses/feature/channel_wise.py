@@ -1,10 +1,13 @@
 """Channel-wise distillation."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.space import positions_by_channels
 from keras_distill.losses.tensors import as_floats
@@ -84,7 +87,7 @@ class ChannelWise(ProjectedLoss):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self.temperature = schedule.check_temperature(temperature)
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes T² times the mean divergence of the channels."""
         temperature = schedule.value_at(self.temperature, context.step)
         return channel_wise(teacher, student, temperature)

@@ -1,5 +1,7 @@
 """Factor transfer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_distill.arguments import check_count, check_model, shown
 from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.space import match_space
 from keras_distill.losses.tensors import as_floats, flatten, mean_squared_error, unit
@@ -93,11 +96,11 @@ class FactorTransfer(LayerPairLoss):
         self._translator = _stack(f"{self.name}_translator")
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the paraphraser and of the translator."""
         return [self._paraphraser, self._translator]
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Builds the paraphraser and the translator."""
         super().build(teacher_shapes, student_shapes)
         if len(teacher_shapes) != len(student_shapes):
@@ -109,7 +112,7 @@ class FactorTransfer(LayerPairLoss):
         self._paraphraser.trainable = not self.pretrained
         self._translator.match(self._paraphraser.encoder.channels, student_shapes)
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the distance of the factors."""
         factors, error = self._paraphraser(teacher)
         if not self.pretrained:
@@ -117,7 +120,15 @@ class FactorTransfer(LayerPairLoss):
         translated = self._translator(student)
         return factor_distance(*match_space(ops.stop_gradient(factors), translated))
 
-    def pretrain(self, teacher, x, epochs=5, batch_size=32, optimizer="adam", verbose="auto"):
+    def pretrain(
+        self,
+        teacher: Any,
+        x: Any,
+        epochs: int = 5,
+        batch_size: int = 32,
+        optimizer: Any = "adam",
+        verbose: Any = "auto",
+    ) -> Any:
         """Trains the paraphraser on the teacher's features, and then leaves it as it is.
 
         Call it once the distiller is made, before its `compile`:

@@ -1,5 +1,7 @@
 """The flow of the solution procedure."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -77,6 +79,6 @@ class FlowOfSolution(SuccessiveLayersLoss):
         and Transfer Learning", CVPR 2017.
     """
 
-    def between(self, teacher, student):
+    def between(self, teacher: Any, student: Any) -> Any:
         """Computes the distance of the flows between two layers."""
         return flow_of_solution(teacher, student)

@@ -1,10 +1,13 @@
 """Hidden states of transformers."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.tensors import cosine_distance, mean_squared_error
 
@@ -62,7 +65,7 @@ class HiddenStates(ProjectedLoss):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self.form = check_choice("form", form, ("mse", "cosine"))
 
-    def check_pair(self, teacher_shape, student_shape):
+    def check_pair(self, teacher_shape: tuple, student_shape: tuple) -> None:
         """Checks that both are sequences of as many positions."""
         super().check_pair(teacher_shape, student_shape)
         ranks, lengths = {len(teacher_shape), len(student_shape)}, set()
@@ -76,7 +79,7 @@ class HiddenStates(ProjectedLoss):
                 "sides: tap layers before the pooling, and give both models the same sequences.",
             )
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the mean squared difference, or the mean of one minus the cosine."""
         if self.form == "mse":
             return mean_squared_error(teacher, student)

@@ -1,7 +1,10 @@
 """Hint learning."""
 
+from typing import Any
+
 import keras
 
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.tensors import mean_squared_error
 
@@ -45,6 +48,6 @@ class HintLearning(ProjectedLoss):
     taps = "any layers"
     padding = "mean"
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the mean squared error."""
         return mean_squared_error(teacher, student)

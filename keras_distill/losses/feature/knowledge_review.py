@@ -1,10 +1,13 @@
 """Knowledge review."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses.adapters import convolution, normalization
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.space import resize_space
@@ -91,11 +94,11 @@ class KnowledgeReview(LayerPairLoss):
         ]
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the fusions, one per pair."""
         return self._fusions
 
-    def check_pair(self, teacher_shape, student_shape):
+    def check_pair(self, teacher_shape: tuple, student_shape: tuple) -> None:
         """Checks that both features have as many spatial axes."""
         super().check_pair(teacher_shape, student_shape)
         if len(teacher_shape) != len(student_shape):
@@ -103,15 +106,15 @@ class KnowledgeReview(LayerPairLoss):
                 teacher_shape, student_shape, "both features must have as many spatial axes."
             )
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Builds the fusions."""
         super().build(teacher_shapes, student_shapes)
         pairs = as_pairs(teacher_shapes, student_shapes)
         middle = min(_MOST_CHANNELS, pairs[-1][1][-1])
         for index, (fusion, pair) in enumerate(zip(self._fusions, pairs, strict=True)):
-            fusion.match(*pair, middle, is_deepest=index + 1 == len(pairs))
+            fusion.match(pair[0], pair[1], middle, is_deepest=index + 1 == len(pairs))
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the hierarchical context losses of the fused features."""
         total, below = 0.0, None
         pairs = list(zip(self._fusions, as_pairs(teacher, student), strict=True))

@@ -1,5 +1,7 @@
 """Masked generative distillation."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_distill.arguments import check_choice
 from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.tensors import mean_squared_error
@@ -79,11 +82,11 @@ class MaskedGenerative(ProjectedLoss):
         self._masks = RandomMask(mask_ratio, self.seed, masked, name=f"{self.name}_mask")
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the projectors, of the generators, and of the source of the masks."""
         return [*super().own_layers, *self._generators, self._masks]
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Builds the projectors and the generators."""
         super().build(teacher_shapes, student_shapes)
         pairs = as_pairs(teacher_shapes, student_shapes)
@@ -92,7 +95,7 @@ class MaskedGenerative(ProjectedLoss):
             shape = (*teacher_shape[: rank - 1], teacher_shape[-1])
             generator.match([shape[-1]] * 2, shape)
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the mean squared errors of the generated features."""
         total = 0.0
         pairs = self.project(teacher, student, context)

@@ -1,8 +1,11 @@
 """Neuron selectivity transfer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.space import match_space, positions_by_channels
 from keras_distill.losses.tensors import unit
@@ -71,6 +74,6 @@ class NeuronSelectivity(LayerPairLoss):
     padding = "zeros"
     needs_space = True
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the squared maximum mean discrepancy."""
         return neuron_selectivity(teacher, student)

@@ -1,5 +1,7 @@
 """One-for-all distillation between unlike architectures."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_distill.arguments import check_choice
 from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack, normalization
 from keras_distill.losses.argument_types import LayerNames, Number
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.logits import logits_of
 from keras_distill.losses.loss import DistillationLoss, flat_shapes, same_shapes
 from keras_distill.losses.response.response_loss import output_reduction, reduced_output
@@ -111,19 +114,19 @@ class OneForAll(DistillationLoss):
         ]
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the heads, one per tapped layer of the student."""
         return self._heads
 
-    def teacher_reduction(self, output_activation=None):
+    def teacher_reduction(self, output_activation: Any = None) -> str:
         """Names what is kept of the teacher's output: its logits, or itself if told to be those."""
         return output_reduction(self.from_logits, output_activation)
 
-    def reduce_teacher(self, teacher, output_activation=None):
+    def reduce_teacher(self, teacher: Any, output_activation: Any = None) -> Any:
         """Returns the logits of the teacher's output."""
         return reduced_output(teacher, self.from_logits, output_activation)
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that the teacher gives rows of logits, and builds the heads."""
         shapes = flat_shapes(student_shapes)
         is_rows = not isinstance(teacher_shapes, list) and len(teacher_shapes) == 2
@@ -142,7 +145,7 @@ class OneForAll(DistillationLoss):
         for head, shape in zip(self._heads, shapes, strict=False):
             head.match(teacher_shapes[-1], shape)
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the cross-entropies of the exits."""
         teacher = logits_of(teacher, self.from_logits, context.teacher_activation)
         features = student if isinstance(student, (list, tuple)) else [student]

@@ -1,9 +1,12 @@
 """The overhaul of feature distillation."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.tensors import as_floats, flatten
@@ -96,11 +99,11 @@ class OverhaulFeature(ProjectedLoss):
         ]
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the adapters and of the running margins."""
         return [*super().own_layers, *self._margins]
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Builds the adapters and the margins."""
         super().build(teacher_shapes, student_shapes)
         pairs = as_pairs(teacher_shapes, student_shapes)
@@ -108,7 +111,7 @@ class OverhaulFeature(ProjectedLoss):
             if not margin.built:
                 margin.build(tuple(teacher_shape))
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the partial distances of the pairs."""
         total = 0.0
         pairs = self.project(teacher, student, context)

@@ -1,8 +1,11 @@
 """Pearson correlation of feature maps."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.tensors import as_float, mean_squared_error, square_root
 
@@ -85,6 +88,6 @@ class PearsonFeatures(ProjectedLoss):
     automatic_layers = "stages"
     taps = "any layers"
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes half the mean squared difference of the standardized channels."""
         return pearson_features(teacher, student)

@@ -1,10 +1,13 @@
 """SimKD: the student with the teacher's classifier."""
 
+from typing import Any
+
 import keras
 
 from keras_distill.arguments import check_count, shown
 from keras_distill.losses.adapters import normalization
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.space import match_space
 from keras_distill.losses.tensors import mean_squared_error
@@ -76,7 +79,7 @@ class SimpleKD(LayerPairLoss):
             )
         self.reduction = check_count("reduction", reduction)
 
-    def check_pair(self, teacher_shape, student_shape):
+    def check_pair(self, teacher_shape: tuple, student_shape: tuple) -> None:
         """Checks that the features have as many channels and spatial axes."""
         super().check_pair(teacher_shape, student_shape)
         ranks_differ = len(teacher_shape) != len(student_shape)
@@ -88,7 +91,7 @@ class SimpleKD(LayerPairLoss):
                 "keras_distill.Distiller makes the projector.",
             )
 
-    def adapt_student(self, teacher, student):
+    def adapt_student(self, teacher: Any, student: Any) -> Any:
         """Returns the student with a projector and the teacher's classifier.
 
         Args:
@@ -119,7 +122,7 @@ class SimpleKD(LayerPairLoss):
         classifier.trainable = False
         return adapted, loss
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the mean squared error of the features that enter the classifier."""
         return mean_squared_error(*match_space(teacher, student))
 

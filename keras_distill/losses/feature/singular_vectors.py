@@ -1,5 +1,7 @@
 """Singular vectors of feature maps."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -159,6 +161,6 @@ class SingularVectors(SuccessiveLayersLoss):
         super().__init__(teacher_layer_name, student_layer_name, projector, name)
         self.count = check_count("count", count, high=2**31 - 1)
 
-    def between(self, teacher, student):
+    def between(self, teacher: Any, student: Any) -> Any:
         """Computes the distance of the relations between two layers."""
         return singular_flow(teacher, student, self.count)

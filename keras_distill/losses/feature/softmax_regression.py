@@ -1,9 +1,12 @@
 """Softmax regression representation learning."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.projector import FeatureProjector
 from keras_distill.losses.tensors import as_floats
@@ -78,11 +81,11 @@ class SoftmaxRegression(DistillationLoss):
         self._projector = FeatureProjector(name=f"{self.name}_projector", normalize=True)
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the projector."""
         return [self._projector]
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks the teacher's classifier, and builds the projector."""
         is_pair = isinstance(teacher_shapes, list) and len(teacher_shapes) == 2
         fits = is_pair and teacher_shapes[0][-1] == teacher_shapes[1][-2]
@@ -96,12 +99,12 @@ class SoftmaxRegression(DistillationLoss):
         channels = teacher_shapes[0][-1]
         self._projector.match((*student_shapes[:-1], channels), student_shapes)
 
-    def check_batches(self, teacher_shapes, student_shapes):
+    def check_batches(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that both sides hold as many samples; a kernel holds none."""
         is_list = isinstance(teacher_shapes, list)
         super().check_batches(teacher_shapes[0] if is_list else teacher_shapes, student_shapes)
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the two mean squared errors."""
         features, kernel = teacher
         projected = ops.relu(self._projector(student, training=context.training))

@@ -1,6 +1,7 @@
 """Variational information distillation."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,6 +9,7 @@ from keras import ops
 from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
 from keras_distill.losses.argument_types import LayerNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import LayerPairLoss
 from keras_distill.losses.loss import as_pairs
 from keras_distill.losses.space import match_space
@@ -94,18 +96,18 @@ class VariationalInformation(LayerPairLoss):
         ]
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the regressors and of the variances."""
         return [*self._regressors, *self._variances]
 
-    def check_pair(self, teacher_shape, student_shape):
+    def check_pair(self, teacher_shape: tuple, student_shape: tuple) -> None:
         """Checks that both features have as many axes."""
         if len(teacher_shape) != len(student_shape):
             raise self.shape_error(
                 teacher_shape, student_shape, "both features must have as many axes."
             )
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Builds the regressors and the variances."""
         super().build(teacher_shapes, student_shapes)
         pairs = as_pairs(teacher_shapes, student_shapes)
@@ -114,7 +116,7 @@ class VariationalInformation(LayerPairLoss):
             if not self._variances[index].built:
                 self._variances[index].build(tuple(teacher_shape))
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the negative log-likelihoods of the pairs."""
         total = 0.0
         for index, pair in enumerate(as_pairs(teacher, student)):

@@ -1,6 +1,7 @@
 """Contrastive representation distillation."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -9,6 +10,7 @@ from keras_distill.arguments import check_count
 from keras_distill.losses import schedule
 from keras_distill.losses.adapters import ConvolutionStack
 from keras_distill.losses.argument_types import LayerNames, Number
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.tensors import as_floats, flatten, size_or_unknown, unit
 
@@ -143,16 +145,16 @@ class ContrastiveRepresentation(DistillationLoss):
             )
 
     @property
-    def needs_indices(self):
+    def needs_indices(self) -> bool:
         """Whether sample indices are needed: with a memory bank."""
         return self._bank is not None
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the two linear maps, and of the memory bank if there is one."""
         return self._heads + ([] if self._bank is None else [self._bank])
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Builds the linear maps and the memory bank."""
         for head, shape in zip(self._heads, (teacher_shapes, student_shapes), strict=True):
             if isinstance(shape, list) or None in shape[1:]:
@@ -163,7 +165,7 @@ class ContrastiveRepresentation(DistillationLoss):
         if self._bank is not None and not self._bank.built:
             self._bank.build()
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the contrastive loss of both directions."""
         teacher, student = (
             unit(head(flatten(side)))

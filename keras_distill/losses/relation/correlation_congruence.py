@@ -1,6 +1,7 @@
 """Correlation congruence."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -9,6 +10,7 @@ from keras_distill.arguments import check_count
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames
 from keras_distill.losses.batch_relations import gram
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
 from keras_distill.losses.tensors import as_floats, flatten, unit
 
@@ -99,6 +101,6 @@ class CorrelationCongruence(EmbeddingLoss):
         self.gamma = schedule.check_constant("gamma", gamma, low=0, low_is_allowed=False)
         self.order = check_count("order", order, high=50)
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the distance of the kernels."""
         return correlation_congruence(teacher, student, self.gamma, self.order)

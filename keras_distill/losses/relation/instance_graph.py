@@ -1,11 +1,14 @@
 """Instance relationship graphs."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number
 from keras_distill.losses.batch_relations import pairwise_differences
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.space import match_space, resize_axis
 from keras_distill.losses.tensors import as_floats, flatten, mean_squared_error, scaled
@@ -134,7 +137,7 @@ class InstanceGraph(DistillationLoss):
             "transformation_weight", transformation_weight, low=0
         )
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that there are embeddings and vertices, and that the vertices agree."""
         if not isinstance(student_shapes, list) or len(student_shapes) < 2:
             raise self.shape_error(
@@ -149,7 +152,7 @@ class InstanceGraph(DistillationLoss):
                 "the last layers, the vertices, must have the same shape.",
             )
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the weighted sum of the three distances."""
         weights = (self.vertex_weight, self.edge_weight, self.transformation_weight)
         return instance_graph(

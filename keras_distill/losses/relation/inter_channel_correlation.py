@@ -1,8 +1,11 @@
 """Inter-channel correlation."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.layer_pairs import ProjectedLoss
 from keras_distill.losses.space import positions_by_channels
 from keras_distill.losses.tensors import mean_squared_error, unit
@@ -79,6 +82,6 @@ class InterChannelCorrelation(ProjectedLoss):
     padding = "zeros"
     needs_space = True
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the mean squared difference of the correlation matrices."""
         return inter_channel_correlation(teacher, student)

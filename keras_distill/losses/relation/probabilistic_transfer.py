@@ -1,9 +1,12 @@
 """Probabilistic knowledge transfer."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses.batch_relations import pairwise_differences
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
 from keras_distill.losses.tensors import TINY, as_floats, flatten, unit
 
@@ -72,6 +75,6 @@ class ProbabilisticTransfer(EmbeddingLoss):
         ECCV 2018.
     """
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the divergence of the neighbor probabilities."""
         return probabilistic_transfer(teacher, student)

@@ -1,11 +1,14 @@
 """Relational knowledge distillation."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number
 from keras_distill.losses.batch_relations import pairwise_differences
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
 from keras_distill.losses.tensors import as_floats, flatten, huber, length, scaled, unit
 
@@ -108,7 +111,7 @@ class RelationalKD(EmbeddingLoss):
         self.distance_weight = schedule.check_number("distance_weight", distance_weight, low=0)
         self.angle_weight = schedule.check_number("angle_weight", angle_weight, low=0)
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the weighted sum of the two Huber losses."""
         weights = (self.distance_weight, self.angle_weight)
         return relational(

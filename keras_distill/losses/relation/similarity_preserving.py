@@ -1,9 +1,12 @@
 """Similarity-preserving distillation."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses.batch_relations import gram
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.relation.embedding_loss import EmbeddingLoss
 from keras_distill.losses.tensors import as_floats, flatten, scaled, unit
 
@@ -56,6 +59,6 @@ class SimilarityPreserving(EmbeddingLoss):
     automatic_layers = "last_stage_or_embedding"
     taps = "any layers, any shapes"
 
-    def compare(self, teacher, student, context):
+    def compare(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the distance of the similarity matrices."""
         return similarity_preserving(teacher, student)

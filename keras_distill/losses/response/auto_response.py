@@ -1,8 +1,11 @@
 """The response loss for those who name none."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.response.logit_matching import LogitMatching
 from keras_distill.losses.response.response_loss import ResponseLoss
 from keras_distill.losses.response.soft_targets import SoftTargets
@@ -49,7 +52,7 @@ class AutoResponse(ResponseLoss):
         - Ba & Caruana, "Do Deep Nets Really Need to be Deep?", NeurIPS 2014.
     """
 
-    def chosen(self, kind, values):
+    def chosen(self, kind: Any, values: Any) -> Any:
         """Returns the loss that an output has, and how many labels its value is divided by.
 
         Args:
@@ -60,17 +63,17 @@ class AutoResponse(ResponseLoss):
             return _NUMBERS, 1
         return _SOFT_TARGETS, values if kind == "sigmoid" else 1
 
-    def check_outputs(self, kinds, shapes, names):
+    def check_outputs(self, kinds: Any, shapes: Any, names: Any) -> None:
         """Checks that each output's loss suits it."""
         for kind, shape, name in zip(kinds, shapes, names, strict=True):
             loss, _ = self.chosen(kind, shape[-1])
             loss.check_outputs([kind], [shape], [name])
 
-    def check_activations(self, teacher_activation, student_activation):
+    def check_activations(self, teacher_activation: Any, student_activation: Any) -> None:
         """Checks that the two sides don't differ in what they are distributions over."""
         _SOFT_TARGETS.check_activations(teacher_activation, student_activation)
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes the loss of one output."""
         kind = None if context.kinds is None else context.kinds[0]
         loss, labels = self.chosen(kind, student_logits.shape[-1])

@@ -1,10 +1,13 @@
 """Decoupled knowledge distillation."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.distributions import split_at_target
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, checked_temperature
 from keras_distill.losses.response.soft_targets import standardize_logits
@@ -105,12 +108,12 @@ class DecoupledKD(ExclusiveClassesLoss):
         self.temperature = checked_temperature(temperature)
         self.standardize = schedule.check_switch("standardize", standardize)
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes T² times the weighted sum of the two divergences."""
         settings = (self.alpha, self.beta, self.temperature)
-        sides = [teacher_logits, student_logits]
-        return decoupled(
-            *(map(standardize_logits, sides) if self.standardize else sides),
-            context.one_hot(student_logits, self),
-            *(schedule.value_at(value, context.step) for value in settings),
-        )
+        alpha, beta, temperature = (schedule.value_at(value, context.step) for value in settings)
+        one_hot = context.one_hot(student_logits, self)
+        if self.standardize:
+            teacher_logits = standardize_logits(teacher_logits)
+            student_logits = standardize_logits(student_logits)
+        return decoupled(teacher_logits, student_logits, one_hot, alpha, beta, temperature)

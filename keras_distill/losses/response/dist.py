@@ -1,10 +1,13 @@
 """DIST: correlation of predictions."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.response.response_loss import (
     ExclusiveClassesLoss,
     check_rows,
@@ -113,12 +116,12 @@ class DIST(ExclusiveClassesLoss):
         self.gamma = schedule.check_number("gamma", gamma, low=0)
         self.temperature = checked_temperature(temperature)
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that both sides output rows over the same classes."""
         super().build(teacher_shapes, student_shapes)
         check_rows(self, student_shapes)
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes T² times the weighted sum of the two correlation distances."""
         settings = (self.beta, self.gamma, self.temperature)
         return dist(

@@ -1,8 +1,11 @@
 """Hard labels: the teacher's decisions."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss
 from keras_distill.losses.tensors import as_floats
 
@@ -63,6 +66,6 @@ class HardLabels(ExclusiveClassesLoss):
         Attention" (DeiT), ICML 2021.
     """
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes the cross-entropy with the teacher's decisions."""
         return hard_labels(teacher_logits, student_logits)

@@ -1,8 +1,11 @@
 """Logit matching."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.response.response_loss import ResponseLoss
 from keras_distill.losses.tensors import as_floats
 
@@ -35,7 +38,7 @@ class LogitMatching(ResponseLoss):
         Ba & Caruana, "Do Deep Nets Really Need to be Deep?", NeurIPS 2014.
     """
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes the mean squared difference over the classes."""
         teacher_logits, student_logits = as_floats(teacher_logits, student_logits)
         return ops.mean(ops.square(teacher_logits - student_logits), axis=-1)

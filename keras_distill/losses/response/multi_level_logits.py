@@ -1,6 +1,7 @@
 """Multi-level logit distillation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,6 +9,7 @@ from keras import ops
 from keras_distill.arguments import shown
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.response.response_loss import (
     ExclusiveClassesLoss,
     check_rows,
@@ -130,18 +132,21 @@ class MultiLevelLogits(ExclusiveClassesLoss):
         self.class_weight = schedule.check_number("class_weight", class_weight, low=0)
         self.standardize = schedule.check_switch("standardize", standardize)
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that both sides output rows over the same classes."""
         super().build(teacher_shapes, student_shapes)
         check_rows(self, student_shapes)
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes the weighted sum of the three levels."""
         weights = (self.instance_weight, self.batch_weight, self.class_weight)
+        instance, batch, classes = (schedule.value_at(each, context.step) for each in weights)
         return multi_level(
             teacher_logits,
             student_logits,
             [schedule.value_at(value, context.step) for value in self.temperatures],
-            *(schedule.value_at(weight, context.step) for weight in weights),
+            instance,
+            batch,
+            classes,
             standardize=self.standardize,
         )

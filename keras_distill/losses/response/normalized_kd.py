@@ -1,10 +1,13 @@
 """Normalized knowledge distillation."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.distributions import split_at_target
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, checked_temperature
 from keras_distill.losses.tensors import as_floats
@@ -91,7 +94,7 @@ class NormalizedKD(ExclusiveClassesLoss):
         self.gamma = schedule.check_number("gamma", gamma, low=0)
         self.temperature = checked_temperature(temperature)
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes the two cross-entropies."""
         return normalized_targets(
             teacher_logits,

@@ -1,12 +1,14 @@
 """The base class of the response losses: logits of both models, whatever they output."""
 
 import dataclasses
+from typing import Any
 
 import keras
 
 from keras_distill.arguments import check_choice, shown
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, OutputNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.logits import logits_of
 from keras_distill.losses.loss import DistillationLoss, flat_shapes, same_shapes
 from keras_distill.losses.masks import both, mean_over_positions, with_rank
@@ -47,7 +49,7 @@ class ResponseLoss(DistillationLoss):
         self.from_logits = check_choice("from_logits", from_logits, (True, False, "auto"), hint)
 
     @property
-    def compares_outputs(self):
+    def compares_outputs(self) -> bool:
         """Whether the loss compares outputs of the models, and not layers."""
         return self.student_layer_name is None
 
@@ -64,7 +66,7 @@ class ResponseLoss(DistillationLoss):
         """
         raise NotImplementedError(f"{type(self).__name__} must override `compare`.")
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums `compare` over the outputs, each averaged over its unmasked positions."""
         keras.tree.assert_same_structure(teacher, student)
         outputs = list(zip(keras.tree.flatten(teacher), keras.tree.flatten(student), strict=True))
@@ -79,7 +81,7 @@ class ResponseLoss(DistillationLoss):
             total = total + _mean(values, of_output)
         return total
 
-    def check_outputs(self, kinds, shapes, names):
+    def check_outputs(self, kinds: Any, shapes: Any, names: Any) -> None:
         """Checks that the loss suits each of the outputs that take part.
 
         Args:
@@ -91,21 +93,21 @@ class ResponseLoss(DistillationLoss):
             ValueError: If it doesn't suit one.
         """
 
-    def teacher_reduction(self, output_activation=None):
+    def teacher_reduction(self, output_activation: Any = None) -> str:
         """Names what is kept of an output: its logits, or itself where it is told to be them."""
         return output_reduction(self.from_logits, output_activation)
 
-    def reduce_teacher(self, teacher, output_activation=None):
+    def reduce_teacher(self, teacher: Any, output_activation: Any = None) -> Any:
         """Returns the logits of an output."""
         return reduced_output(teacher, self.from_logits, output_activation)
 
     @property
-    def own_layers(self):
+    def own_layers(self) -> list[keras.Layer]:
         """List of the temperatures that are learned."""
         several = [getattr(self, "temperature", None), *getattr(self, "temperatures", ())]
         return [value for value in several if isinstance(value, schedule.LearnedNumber)]
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that both sides have as many outputs, of equal shapes."""
         for layer in self.own_layers:
             if not layer.built:
@@ -124,13 +126,13 @@ class ExclusiveClassesLoss(ResponseLoss):
 
     takes_independent_labels = False
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that both sides have as many outputs, of equal shapes, over several classes."""
         super().build(teacher_shapes, student_shapes)
         if any(shape[-1] == 1 for shape in flat_shapes(student_shapes)):
             raise self._one_value_error(student_shapes)
 
-    def check_activations(self, teacher_activation, student_activation):
+    def check_activations(self, teacher_activation: Any, student_activation: Any) -> None:
         """Checks that neither output is probabilities of independent labels."""
         taps_output = self.teacher_layer_name is None and self.student_layer_name is None
         if taps_output and "sigmoid" in keras.tree.flatten(
@@ -143,7 +145,7 @@ class ExclusiveClassesLoss(ResponseLoss):
                 "outputs=."
             )
 
-    def check_outputs(self, kinds, shapes, names):
+    def check_outputs(self, kinds: Any, shapes: Any, names: Any) -> None:
         """Checks that each output is a distribution over classes."""
         for kind, shape, name in zip(kinds, shapes, names, strict=True):
             if kind == "numbers" and self.from_logits == "auto":

@@ -1,6 +1,7 @@
 """Scale-decoupled distillation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -9,6 +10,7 @@ from keras_distill.arguments import check_count, shown
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number
 from keras_distill.losses.class_maps import fits_classifier, maps_of, shape_of_maps
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.loss import DistillationLoss
 from keras_distill.losses.response.soft_targets import soft_targets
 from keras_distill.losses.space import match_space, positions_by_channels, resize_space
@@ -130,7 +132,7 @@ class ScaleDecoupled(DistillationLoss):
             "complementary_weight", complementary_weight, low=0
         )
 
-    def check_activations(self, teacher_activation, student_activation):
+    def check_activations(self, teacher_activation: Any, student_activation: Any) -> None:
         """Checks that maps of a layer's own are logits."""
         if {"softmax", "sigmoid"} & {teacher_activation, student_activation}:
             raise ValueError(
@@ -139,7 +141,7 @@ class ScaleDecoupled(DistillationLoss):
                 f"{student_activation}."
             )
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that both sides have maps over space of the same classes."""
         sides = (teacher_shapes, student_shapes)
         if not all(map(fits_classifier, sides)):
@@ -155,12 +157,12 @@ class ScaleDecoupled(DistillationLoss):
                 "class maps must be over space, and over the same classes on both sides.",
             )
 
-    def check_batches(self, teacher_shapes, student_shapes):
+    def check_batches(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that both sides hold as many samples; weights hold none."""
         sides = (teacher_shapes, student_shapes)
         super().check_batches(*(side[0] if isinstance(side, list) else side for side in sides))
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Computes the soft targets of the regions."""
         maps = maps_of(teacher), maps_of(student)
         whole = maps[1][(slice(None), *[0] * (len(maps[1].shape) - 2))]

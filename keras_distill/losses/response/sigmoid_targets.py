@@ -1,12 +1,14 @@
 """Soft targets for independent labels."""
 
 import dataclasses
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.response.response_loss import ResponseLoss, checked_temperature
 from keras_distill.losses.tensors import as_floats
 
@@ -77,7 +79,7 @@ class SigmoidTargets(ResponseLoss):
         super().__init__(from_logits, teacher_layer_name, student_layer_name, name, outputs)
         self.temperature = checked_temperature(temperature)
 
-    def check_activations(self, teacher_activation, student_activation):
+    def check_activations(self, teacher_activation: Any, student_activation: Any) -> None:
         """Checks that neither output is a distribution over exclusive classes."""
         taps_output = self.teacher_layer_name is None and self.student_layer_name is None
         if taps_output and "softmax" in (teacher_activation, student_activation):
@@ -86,7 +88,7 @@ class SigmoidTargets(ResponseLoss):
                 f"Teacher: {teacher_activation}, Student: {student_activation}. Use SoftTargets."
             )
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the divergences of the outputs, taking probabilities for those of a sigmoid."""
         if self.from_logits is False:
             context = dataclasses.replace(
@@ -94,7 +96,7 @@ class SigmoidTargets(ResponseLoss):
             )
         return super().call(teacher, student, context)
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes T² times the sum of the labels' divergences."""
         temperature = schedule.value_at(self.temperature, context.step)
         return sigmoid_targets(teacher_logits, student_logits, temperature)

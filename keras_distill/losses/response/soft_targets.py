@@ -1,11 +1,14 @@
 """Soft targets."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.arguments import check_choice, shown
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.response.response_loss import (
     ExclusiveClassesLoss,
     ResponseLoss,
@@ -183,12 +186,12 @@ class SoftTargets(ExclusiveClassesLoss):
         self.standardize = schedule.check_switch("standardize", standardize)
         self.beta = None if beta is None else _checked_share(beta, divergence)
 
-    def prepare(self, teacher_shapes, student_shapes):
+    def prepare(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks the shapes; whether outputs of one value suit is known when compiled."""
         ResponseLoss.build(self, teacher_shapes, student_shapes)
         self.built = True
 
-    def check_activations(self, teacher_activation, student_activation):
+    def check_activations(self, teacher_activation: Any, student_activation: Any) -> None:
         """Checks that the two sides don't differ in what they are distributions over."""
         sides = [
             ends if isinstance(ends, (list, tuple)) else [ends]
@@ -202,7 +205,7 @@ class SoftTargets(ExclusiveClassesLoss):
                 "Use LogitMatching, or models that end alike."
             )
 
-    def check_outputs(self, kinds, shapes, names):
+    def check_outputs(self, kinds: Any, shapes: Any, names: Any) -> None:
         """Checks that each output is a distribution over classes or independent labels."""
         super().check_outputs(kinds, shapes, names)
         if self.standardize and "sigmoid" in kinds:
@@ -212,7 +215,7 @@ class SoftTargets(ExclusiveClassesLoss):
                 "it out."
             )
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes T² times the divergence of the softened distributions."""
         temperature = schedule.value_at(self.temperature, context.step)
         settings = (temperature, self.divergence, schedule.value_at(self.beta, context.step))
@@ -220,11 +223,11 @@ class SoftTargets(ExclusiveClassesLoss):
         if context.kinds is not None and context.kinds[0] == "sigmoid":
             # A sigmoid is a softmax over the logit and 0.
             sides = [ops.stack([side, ops.zeros_like(side)], axis=-1) for side in sides]
-            values = soft_targets(*sides, *settings)
+            values = soft_targets(sides[0], sides[1], *settings)
             return ops.sum(values, axis=-1)
         if self.standardize:
             sides = [standardize_logits(side) for side in sides]
-        return soft_targets(*sides, *settings)
+        return soft_targets(sides[0], sides[1], *settings)
 
 
 def _checked_share(beta, divergence):

@@ -1,7 +1,7 @@
 """Any Keras loss between softened probabilities."""
 
 import inspect
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
@@ -9,6 +9,7 @@ from keras import ops
 from keras_distill.arguments import shown
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import Number, OutputNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.response.response_loss import ResponseLoss, checked_temperature
 from keras_distill.losses.tensors import as_float
 
@@ -52,7 +53,7 @@ class SoftenedLoss(ResponseLoss):
         self.loss = _keras_loss(loss)
         self.temperature = checked_temperature(temperature)
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes T² times the given loss of the softened probabilities."""
         temperature = schedule.value_at(self.temperature, context.step)
         softened = [
@@ -62,12 +63,12 @@ class SoftenedLoss(ResponseLoss):
         compare = getattr(self.loss, "call", self.loss)
         return compare(*softened) * temperature**2
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "loss": keras.losses.serialize(self.loss)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Returns the loss that `get_config` described."""
         return super().from_config({**config, "loss": keras.losses.deserialize(config["loss"])})
 

@@ -1,10 +1,13 @@
 """Transformed teacher matching."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, checked_temperature
 from keras_distill.losses.tensors import as_floats
 
@@ -92,7 +95,7 @@ class TransformedTeacher(ExclusiveClassesLoss):
         self.temperature = checked_temperature(temperature)
         self.weighted = schedule.check_switch("weighted", weighted)
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes the divergence, weighed by the teacher's doubt if that is asked for."""
         temperature = schedule.value_at(self.temperature, context.step)
         return transformed_teacher(teacher_logits, student_logits, temperature, self.weighted)

@@ -1,10 +1,13 @@
 """A teacher that is designed, not trained."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_distill.losses import schedule
 from keras_distill.losses.argument_types import LayerNames, Number, OutputNames
+from keras_distill.losses.context import LossContext
 from keras_distill.losses.response.response_loss import ExclusiveClassesLoss, checked_temperature
 from keras_distill.losses.response.soft_targets import soft_targets
 from keras_distill.losses.tensors import as_float
@@ -90,23 +93,23 @@ class VirtualTeacher(ExclusiveClassesLoss):
         self.correct_prob = schedule.check_constant("correct_prob", correct_prob, low=0, high=1)
         self.temperature = checked_temperature(temperature)
 
-    def build(self, teacher_shapes, student_shapes):
+    def build(self, teacher_shapes: Any, student_shapes: Any) -> None:
         """Checks that the student outputs several classes."""
         super().build(student_shapes, student_shapes)
 
-    def check_activations(self, teacher_activation, student_activation):
+    def check_activations(self, teacher_activation: Any, student_activation: Any) -> None:
         """Checks that the student's output is no probabilities of independent labels."""
         super().check_activations(student_activation, student_activation)
 
-    def validate_outputs(self, teacher_outputs, student_outputs):
+    def validate_outputs(self, teacher_outputs: Any, student_outputs: Any) -> None:
         """Checks the student's output."""
         super().validate_outputs(student_outputs, student_outputs)
 
-    def call(self, teacher, student, context):
+    def call(self, teacher: Any, student: Any, context: LossContext) -> Any:
         """Sums the divergences of the student's outputs."""
         return super().call(student, student, context)
 
-    def compare(self, teacher_logits, student_logits, context):
+    def compare(self, teacher_logits: Any, student_logits: Any, context: LossContext) -> Any:
         """Computes T² times the divergence from the designed distribution."""
         return virtual_teacher(
             student_logits,

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -74,11 +75,18 @@ class StudentSearchResult:
         ValueError: If no candidate fits, or none was trained to its end.
     """
 
-    def __init__(self, candidates, metric, board, make_student, load):
+    def __init__(
+        self,
+        candidates: Sequence[Candidate],
+        metric: Metric,
+        board: str,
+        make_student: Callable,
+        load: Callable,
+    ):
         sign = -1.0 if metric.higher_is_better else 1.0
         self.metric: Metric = metric
         self.board: str = board
-        scored = [each for each in candidates if each.score is not None]
+        scored: list[Any] = [each for each in candidates if each.score is not None]
         others = [each for each in candidates if each.score is None]
         scored.sort(key=lambda each: (sign * each.score, each.arena_bytes))
         others.sort(key=lambda each: (not each.fits, each.parameters))

@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "tflite": {"features", "sensors", "visualization"},
     "recipes": {"losses"},
     "losses": set(),
-    "visualization": set(),
+    "visualization": {"features", "losses"},
     "architectures": set(),
     "datasets": {"sensors"},
     "sensors": set(),

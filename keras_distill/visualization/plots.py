@@ -1,4 +1,4 @@
-"""Plots: attention maps, training curves, gains by seed, confusion matrices, images.
+"""Plots: training curves, losses, gains by seed, confusion matrices.
 
 In a notebook each figure is shown once: where it is displayed, or when its cell ends.
 """
@@ -9,196 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_distill.arguments import check_count, check_flag, check_text, shown
+from keras_distill.arguments import check_flag, check_text, shown
 from keras_distill.visualization.plot_data import (
-    attention_arguments,
     check_named,
     class_numbers,
-    finite_array,
-    image_array,
     list_of_names,
     values_of_arms,
     values_of_runs,
 )
+from keras_distill.visualization.rendering import require
 from keras_distill.visualization.style import COLORS, LITERAL, finished, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_RIGHT, _WRONG = "#1a7f37", "#c62828"
 _SEED = {"marker": "o", "markersize": 4, "linewidth": 1, "alpha": 0.6}
-
-
-def attention_map(features: Any) -> np.ndarray:
-    """Attention map of a feature map: the mean of squares over channels.
-
-    Each sample's map is divided by its L2 norm, as in attention transfer. A sample without any
-    activation has a map of zeros.
-
-    Args:
-        features: Array or tensor (batch, height, width, channels).
-
-    Returns:
-        A float32 array (batch, height, width), not negative, each sample of L2 norm 1.
-
-    Raises:
-        ValueError: If `features` has another rank, or holds NaN, infinity or no numbers.
-
-    Example:
-        ```python
-        import numpy as np
-
-        from keras_distill.visualization import attention_map
-
-        attention_map(np.ones((2, 4, 4, 8))).shape  # (2, 4, 4)
-        ```
-
-    Reference:
-        - [Zagoruyko & Komodakis, 2017](https://arxiv.org/abs/1612.03928)
-    """
-    # In float64, since the square of a square leaves the range of float16 and strains float32.
-    values = finite_array(features, "features", rank=4).astype("float64")
-    maps = np.square(values).mean(axis=-1)
-    norms = np.sqrt(np.square(maps).sum(axis=(1, 2), keepdims=True))
-    return np.divide(maps, norms, out=np.zeros_like(maps), where=norms > 0).astype("float32")
-
-
-def plot_attention(
-    images: Any,
-    maps: dict[str, Any],
-    path: str | os.PathLike | None = None,
-    predictions: dict[str, Any] | None = None,
-    labels: Any = None,
-    class_names: Sequence[str | int] | None = None,
-) -> "Figure":
-    """Attention maps of several models: a row per sample, a column per model.
-
-    The first column is the input. Every map is stretched to its image's size and scaled to its own
-    largest value, so the plot says where a model looks, not how strongly.
-
-    Args:
-        images: Array (samples, height, width, channels) of 1 or 3 channels, or without the
-            channels; scaled to its own range.
-        maps: Dict of model name to array (samples, map height, map width), e.g. from
-            `attention_map`. Models may differ in the size of their maps.
-        path: File to write as PNG. Defaults to none.
-        predictions: Dict of model name to predicted classes (samples,) or scores
-            (samples, classes); written above that model's map. Defaults to none.
-        labels: True classes (samples,) or scores (samples, classes), with which right
-            predictions are green and wrong ones red. Defaults to none.
-        class_names: List of names of the classes, strings or integers in their order, that
-            replace the class numbers; written as they are. Defaults to numbers.
-
-    Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        TypeError: If `class_names` is no list of names, or `predictions` isn't a dictionary.
-        ValueError: If the numbers of samples differ or are above 250, a shape is not as described,
-            `predictions` names a model that has no map, or a class has no name.
-        ImportError: If matplotlib is not installed.
-
-    Example:
-        ```python
-        import numpy as np
-
-        from keras_distill.visualization import attention_map, plot_attention
-
-        images = np.random.rand(3, 8, 8, 1)
-        figure = plot_attention(images, {"teacher": attention_map(np.random.rand(3, 4, 4, 16))})
-        ```
-    """
-    images, maps, predictions, labels = attention_arguments(images, maps, predictions, labels)
-    if class_names is not None:
-        class_names = list_of_names(class_names, "class_names")
-        for name, values in {"labels": labels, **predictions}.items():
-            if values is not None:
-                check_named(values, name, class_names, "class_names")
-    figure = new_figure(1.5 * (1 + len(maps)) + 0.2, 1.65 * len(images) + 0.3)
-    axes = figure.subplots(len(images), 1 + len(maps), squeeze=False)
-    for axis, name in zip(axes[0], ["input", *maps], strict=True):
-        # Not as the title, where the class is written.
-        position = {"transform": axis.transAxes, "ha": "center"}
-        axis.text(0.5, 1.22, name, fontsize=9, weight="bold", **position, **LITERAL)
-    for row, image in enumerate(images):
-        label = None if labels is None else labels[row]
-        _draw_image(axes[row, 0], image)
-        if labels is not None:
-            axes[row, 0].set_title(_class_name(label, class_names), fontsize=9, **LITERAL)
-        for axis, (name, values) in zip(axes[row, 1:], maps.items(), strict=True):
-            _draw_map(axis, values[row], image.shape)
-            if name in predictions:
-                predicted = predictions[name][row]
-                color = "black" if label is None else _RIGHT if predicted == label else _WRONG
-                title = _class_name(predicted, class_names)
-                axis.set_title(title, color=color, fontsize=9, **LITERAL)
-    for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
-    return finished(figure, path)
-
-
-def plot_images(
-    images: Any,
-    labels: Any = None,
-    class_names: Sequence[str | int] | None = None,
-    columns: int = 10,
-    path: str | os.PathLike | None = None,
-) -> "Figure":
-    """Images side by side, such as those that `schemes.synthesize` made.
-
-    Args:
-        images: Array (samples, height, width, channels) of 1 or 3 channels, or without the
-            channels; each scaled to its own range.
-        labels: Classes (samples,) or scores (samples, classes), written above the images. Defaults
-            to none.
-        class_names: List of names of the classes, strings or integers in their order, that
-            replace the class numbers; written as they are. Defaults to numbers.
-        columns: Number of images in a row.
-        path: File to write as PNG. Defaults to none.
-
-    Returns:
-        A `matplotlib.figure.Figure`.
-
-    Raises:
-        TypeError: If `class_names` is no list of names, or `columns` no integer.
-        ValueError: If there are more than 250 images, a shape is not as described, or a class has
-            no name.
-        ImportError: If matplotlib is not installed.
-
-    Example:
-        ```python
-        import numpy as np
-
-        from keras_distill.visualization import plot_images
-
-        figure = plot_images(np.random.rand(6, 8, 8, 1), labels=[0, 1, 2, 0, 1, 2], columns=3)
-        ```
-    """
-    images = image_array(images)
-    columns = min(check_count("columns", columns), len(images))
-    if labels is not None:
-        labels = class_numbers(labels, "labels")
-        if len(labels) != len(images):
-            raise ValueError(
-                f"labels has {len(labels)} samples, but images has {len(images)}. "
-                f"Received: labels={shown(labels)}"
-            )
-    if class_names is not None:
-        class_names = list_of_names(class_names, "class_names")
-        if labels is not None:
-            check_named(labels, "labels", class_names, "class_names")
-    rows = -(-len(images) // columns)
-    height = 1.0 if labels is None else 1.25
-    figure = new_figure(1.0 * columns + 0.2, height * rows + 0.2)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for index, axis in enumerate(axes.flat):
-        axis.set_axis_off()
-        if index < len(images):
-            _draw_image(axis, images[index])
-            if labels is not None:
-                axis.set_title(_class_name(labels[index], class_names), fontsize=9, **LITERAL)
-    return finished(figure, path)
 
 
 def plot_curves(
@@ -242,15 +67,9 @@ def plot_curves(
     axis = figure.subplots()
     titles = []
     for number, (name, values) in enumerate(curves.items()):
-        epochs = np.arange(1, values.shape[1] + 1)
-        color = COLORS[number % len(COLORS)]
+        _draw_curve(axis, values, number)
         runs = len(values)
-        marker = "." * (len(epochs) == 1)
-        axis.plot(epochs, values.mean(axis=0), color=color, marker=marker)
         titles.append(name if runs == 1 else f"{name} (mean of {runs} runs)")
-        if runs > 1:
-            low, high = values.min(axis=0), values.max(axis=0)
-            axis.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
     axis.set_xlabel("epoch")
     axis.set_ylabel(metric.replace("_", " "), **LITERAL)
     axis.locator_params(axis="x", integer=True)
@@ -258,6 +77,113 @@ def plot_curves(
     for text in axis.legend(axis.lines, titles, frameon=False).get_texts():
         text.set(**LITERAL)
     return finished(figure, path)
+
+
+def _draw_curve(axis, values, number, style="-"):
+    """Draws the mean of an array (runs, epochs), and the band from its lowest to its highest."""
+    epochs = np.arange(1, values.shape[1] + 1)
+    color = COLORS[number % len(COLORS)]
+    marker = "." * (len(epochs) == 1)
+    axis.plot(epochs, values.mean(axis=0), color=color, marker=marker, linestyle=style)
+    if len(values) > 1:
+        low, high = values.min(axis=0), values.max(axis=0)
+        axis.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)
+
+
+def plot_losses(
+    history: Any,
+    names: Sequence[str] | None = None,
+    path: str | os.PathLike | None = None,
+) -> "Figure":
+    """Loss curves of a distillation: a panel per loss, with the validation's dashed.
+
+    Each panel has its own scale, since losses differ by orders of magnitude. The distillation
+    losses are unweighted, as in the history; `distiller.diagnose()` compares their gradients.
+
+    Args:
+        history: A run or a list of runs, whose mean is drawn with a band from the lowest to the
+            highest. A run is what `fit` returns, or its `history`.
+        names: Keys of the history to draw, without `"val_"`. Defaults to all: the total, the
+            student's loss, each distillation loss, and the metrics.
+        path: File to write as PNG. Defaults to none.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError: If `names` isn't a list of strings.
+        ValueError: If there is nothing to draw, or a run lacks a loss.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        from keras_distill.visualization import plot_losses
+
+        history = {"student_loss": [1.2, 0.8], "soft_targets": [0.5, 0.2]}
+        figure = plot_losses({**history, "val_student_loss": [1.3, 0.9]})
+        ```
+    """
+    require()
+    from matplotlib.lines import Line2D
+
+    runs = history if isinstance(history, list | tuple) else [history]
+    known = _keys_of(runs)
+    names = _drawn_losses(names, known)
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure = new_figure(3.3 * columns, 2.4 * rows + 0.3)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for number, (axis, name) in enumerate(zip(axes, names, strict=False)):
+        for key, style in ((name, "-"), (f"val_{name}", "--")):
+            if key == name or key in known:
+                _draw_curve(axis, values_of_runs("history", runs, key), number, style)
+        axis.set_title(name.replace("_", " "), fontsize=10, **LITERAL)
+        axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid(alpha=0.3)
+    for axis in axes[len(names) :]:
+        axis.set_axis_off()
+    if any(f"val_{name}" in known for name in names):
+        styles = [Line2D([], [], color="0.3", linestyle=style) for style in ("-", "--")]
+        figure.legend(
+            styles,
+            ["training", "validation"],
+            loc="outside upper center",
+            ncols=2,
+            frameon=False,
+            fontsize=8,
+        )
+    return finished(figure, path)
+
+
+def _keys_of(runs):
+    """Returns the keys that all runs have, in the order of the first one."""
+    histories = [getattr(run, "history", run) for run in runs]
+    is_known = [isinstance(each, dict) and all(map(_is_series, each.items())) for each in histories]
+    if not histories or not all(is_known):
+        raise ValueError(
+            "history must be what fit returns, its history, or a list of them. "
+            f"Received: history={shown(runs)}"
+        )
+    return [key for key in histories[0] if all(key in each for each in histories)]
+
+
+def _is_series(item):
+    return isinstance(item[0], str) and isinstance(item[1], list | tuple | np.ndarray)
+
+
+def _drawn_losses(names, known):
+    if names is None:
+        # The total stands in the history twice, and "loss" is the key that any model has.
+        names = [key for key in known if not key.startswith("val_") and key != "total_loss"]
+    elif not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"names must be a list of strings. Received: names={shown(names)}")
+    if not names or any(name not in known for name in names):
+        raise ValueError(
+            f"names must be one or more keys of the history: {', '.join(known) or 'it has none'}. "
+            f"Received: names={shown(names)}"
+        )
+    return list(names)
 
 
 def plot_gains(
@@ -383,28 +309,3 @@ def plot_confusion(
     axis.set_ylabel("true")
     axis.set_title(f"accuracy {np.mean(y_true == y_pred):.1%}", fontsize=10)
     return finished(figure, path)
-
-
-def _draw_image(axis, image):
-    low, high = float(image.min()), float(image.max())
-    scaled = (image - low) / ((high - low) or 1)
-    if scaled.shape[-1] == 1:
-        scaled = scaled[..., 0]
-    axis.imshow(scaled, cmap="gray", vmin=0, vmax=1)
-
-
-def _draw_map(axis, values, image_shape):
-    """Draws a map on the whole of an image's size, without the image: colors would mix."""
-    height, width = image_shape[:2]
-    axis.imshow(
-        values,
-        cmap="inferno",
-        interpolation="bilinear",
-        vmin=0,
-        vmax=values.max() or 1,
-        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
-    )
-
-
-def _class_name(number, class_names):
-    return str(number) if class_names is None else str(class_names[number])

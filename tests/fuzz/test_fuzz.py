@@ -63,6 +63,7 @@ MODULES = {
         visualization,
         (
             "attention_map",
+            "attention_maps",
             "calibration_error",
             "plot_agreement",
             "plot_attention",
@@ -73,6 +74,7 @@ MODULES = {
             "plot_gains",
             "plot_confusion",
             "plot_images",
+            "plot_losses",
             "png",
         ),
     ),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_distill import visualization
-from keras_distill.visualization import plots
+from keras_distill.visualization import image_plots
 
 pytest.importorskip("matplotlib")
 
@@ -56,6 +56,21 @@ def test_attention_grid_has_a_row_per_sample_and_a_column_per_model(rng):
     assert [axis.texts[0].get_text() for axis in grid[0]] == ["input", "teacher", "student"]
 
 
+def test_an_overlay_is_the_gray_image_with_the_map_over_it(rng):
+    images, maps = rng.random((1, 8, 8, 3)), {"teacher": rng.random((1, 4, 4))}
+    plain, over = (
+        panels(visualization.plot_attention(images, maps, overlay=overlay))[0, 1].images
+        for overlay in (False, True)
+    )
+    assert len(plain) == 1 and plain[0].get_alpha() is None
+    below, drawn = over
+    gray = images[0].mean(axis=-1)
+    scaled = (gray - gray.min()) / (gray.max() - gray.min())
+    np.testing.assert_allclose(below.get_array(), scaled)
+    np.testing.assert_array_equal(drawn.get_array(), maps["teacher"][0])
+    assert 0 < drawn.get_alpha() < 1
+
+
 def test_right_predictions_are_green_and_wrong_ones_red(rng):
     grid = panels(
         visualization.plot_attention(
@@ -67,7 +82,7 @@ def test_right_predictions_are_green_and_wrong_ones_red(rng):
         )
     )
     titles = [(axis.get_title(), axis.title.get_color()) for axis in grid[:, 1]]
-    assert titles == [("yes", plots._RIGHT), ("yes", plots._WRONG)]
+    assert titles == [("yes", image_plots._RIGHT), ("yes", image_plots._WRONG)]
     assert [axis.get_title() for axis in grid[:, 0]] == ["yes", "no"]
 
 
@@ -117,6 +132,38 @@ def test_what_fit_returns_can_be_drawn(images, make_cnn):
     axis = visualization.plot_curves({"one": history}, metric="loss").axes[0]
     np.testing.assert_allclose(axis.lines[0].get_ydata(), history.history["loss"])
     assert not axis.collections
+
+
+def test_each_loss_has_its_panel_with_the_validation_dashed(tmp_path):
+    history = {
+        "loss": [3.0, 2.0],
+        "total_loss": [3.0, 2.0],
+        "$kd": [0.2, 0.1],
+        "val_$kd": [0.4, 0.3],
+    }
+    path = tmp_path / "losses.png"
+    figure = visualization.plot_losses(history, path=path)
+    first, second = figure.axes
+    assert [axis.get_title() for axis in figure.axes] == ["loss", "$kd"]
+    np.testing.assert_allclose(first.lines[0].get_ydata(), [3, 2])
+    assert len(first.lines) == 1
+    drawn = {line.get_linestyle(): line.get_ydata() for line in second.lines}
+    np.testing.assert_allclose(drawn["-"], [0.2, 0.1])
+    np.testing.assert_allclose(drawn["--"], [0.4, 0.3])
+    assert path.read_bytes()[1:4] == b"PNG"
+
+
+def test_losses_of_several_runs_have_a_band_and_unknown_ones_are_refused():
+    runs = [{"kd": [0.2, 0.4]}, {"kd": [0.4, 0.8]}]
+    axis = visualization.plot_losses(runs, ["kd"]).axes[0]
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), [0.3, 0.6])
+    assert len(axis.collections) == 1
+    with pytest.raises(ValueError, match="names must be one or more keys of the history: kd"):
+        visualization.plot_losses(runs, ["at"])
+    with pytest.raises(TypeError, match="names must be a list of strings"):
+        visualization.plot_losses(runs, "kd")
+    with pytest.raises(ValueError, match="history must be what fit returns"):
+        visualization.plot_losses([])
 
 
 @pytest.mark.filterwarnings("error")

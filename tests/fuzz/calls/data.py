@@ -85,6 +85,7 @@ def _attention(place):
         "predictions": {"student": np.array([0, 1])},
         "labels": np.array([0, 1]),
         "class_names": ["no", "yes"],
+        "overlay": True,
     }
     return visualization.plot_attention, arguments
 
@@ -311,6 +312,7 @@ CALLS = [
         _attention,
         {
             "path": _PATH,
+            "overlay": FLAG,
             "predictions": NONE | Rule(lambda value: value == {}),
             # Scaled to its own range, so any finite numbers do.
             "images": array(lambda made: made.shape == (2, 8, 8, 1) and np.isfinite(made).all()),

@@ -2,13 +2,16 @@
 
 import numpy as np
 
-from keras_distill import visualization
+from keras_distill import architectures, visualization
 from tests.fuzz.calls.data import _PATH, _is_class_names
 from tests.fuzz.cases import Call
-from tests.fuzz.rules import FLAG, NONE, Rule, array, count, one_of
+from tests.fuzz.rules import FLAG, NONE, Rule, array, count, one_of, sequence_of
 
 _LABELS = np.array([0, 1, 1, 0])
 _PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
+
+
+_KEYS = sequence_of(one_of("loss", "kd", "val_kd"))
 
 
 def _has_the_samples(made):
@@ -64,11 +67,52 @@ def _embeddings(place):
     return visualization.plot_embeddings, arguments
 
 
+def _maps(place):
+    arguments = {
+        "model": architectures.digits_student((8, 8, 1), 3),
+        "images": place.x[:2],
+        "classes": np.array([0, 2]),
+    }
+    return visualization.attention_maps, arguments
+
+
+def _losses(place):
+    arguments = {
+        "history": {"loss": [0.5, 0.4], "kd": [0.3, 0.2], "val_kd": [0.3, 0.25]},
+        "names": ["loss", "kd"],
+        "path": place.folder / "losses.png",
+    }
+    return visualization.plot_losses, arguments
+
+
 def _draw(place, figure, arguments):
     visualization.png(figure)
 
 
 CALLS = [
+    Call(
+        "visualization.attention_maps",
+        _maps,
+        {
+            "images": array(lambda made: made.shape[1:] == (8, 8, 1) and np.isfinite(made).all()),
+            "layer": NONE,
+            "head": NONE,
+            "query": one_of("mean"),
+            "classes": array(lambda made: made.ndim < 3),
+        },
+        module="visualization",
+    ),
+    Call(
+        "visualization.plot_losses",
+        _losses,
+        {
+            "history": Rule(lambda value: isinstance(value, dict)),
+            "names": NONE | _KEYS,
+            "path": _PATH,
+        },
+        _draw,
+        module="visualization",
+    ),
     Call(
         "visualization.calibration_error",
         _error,

@@ -1,0 +1,192 @@
+"""Plots of images, and of where models look in them."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from keras_distill.arguments import check_count, check_flag, shown
+from keras_distill.visualization.plot_data import (
+    attention_arguments,
+    check_named,
+    class_numbers,
+    image_array,
+    list_of_names,
+)
+from keras_distill.visualization.style import LITERAL, finished, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_RIGHT, _WRONG = "#1a7f37", "#c62828"
+_OVERLAY = 0.65
+
+
+def plot_attention(
+    images: Any,
+    maps: dict[str, Any],
+    path: str | os.PathLike | None = None,
+    predictions: dict[str, Any] | None = None,
+    labels: Any = None,
+    class_names: Sequence[str | int] | None = None,
+    overlay: bool = False,
+) -> "Figure":
+    """Attention maps of several models: a row per sample, a column per model.
+
+    The first column is the input. Every map is stretched to its image's size and scaled to its own
+    largest value, so the plot says where a model looks, not how strongly.
+
+    Args:
+        images: Array (samples, height, width, channels) of 1 or 3 channels, or without the
+            channels; scaled to its own range.
+        maps: Dict of model name to array (samples, map height, map width), e.g. from
+            `attention_maps`. Models may differ in the size of their maps.
+        path: File to write as PNG. Defaults to none.
+        predictions: Dict of model name to predicted classes (samples,) or scores
+            (samples, classes); written above that model's map. Defaults to none.
+        labels: True classes (samples,) or scores (samples, classes), with which right
+            predictions are green and wrong ones red. Defaults to none.
+        class_names: List of names of the classes, strings or integers in their order, that
+            replace the class numbers; written as they are. Defaults to numbers.
+        overlay: Whether the maps lie over their images, which are gray there: colors are the
+            map's.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError: If `class_names` is no list of names, `predictions` isn't a dictionary, or
+            `overlay` isn't a boolean.
+        ValueError: If the numbers of samples differ or are above 250, a shape is not as described,
+            `predictions` names a model that has no map, or a class has no name.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        import numpy as np
+
+        from keras_distill.visualization import attention_map, plot_attention
+
+        images = np.random.rand(3, 8, 8, 1)
+        figure = plot_attention(images, {"teacher": attention_map(np.random.rand(3, 4, 4, 16))})
+        ```
+    """
+    images, maps, predictions, labels = attention_arguments(images, maps, predictions, labels)
+    check_flag("overlay", overlay)
+    if class_names is not None:
+        class_names = list_of_names(class_names, "class_names")
+        for name, values in {"labels": labels, **predictions}.items():
+            if values is not None:
+                check_named(values, name, class_names, "class_names")
+    figure = new_figure(1.5 * (1 + len(maps)) + 0.2, 1.65 * len(images) + 0.3)
+    axes = figure.subplots(len(images), 1 + len(maps), squeeze=False)
+    for axis, name in zip(axes[0], ["input", *maps], strict=True):
+        # Not as the title, where the class is written.
+        position = {"transform": axis.transAxes, "ha": "center"}
+        axis.text(0.5, 1.22, name, fontsize=9, weight="bold", **position, **LITERAL)
+    for row, image in enumerate(images):
+        label = None if labels is None else labels[row]
+        _draw_image(axes[row, 0], image)
+        if labels is not None:
+            axes[row, 0].set_title(_class_name(label, class_names), fontsize=9, **LITERAL)
+        for axis, (name, values) in zip(axes[row, 1:], maps.items(), strict=True):
+            _draw_map(axis, values[row], image, overlay)
+            if name in predictions:
+                predicted = predictions[name][row]
+                color = "black" if label is None else _RIGHT if predicted == label else _WRONG
+                title = _class_name(predicted, class_names)
+                axis.set_title(title, color=color, fontsize=9, **LITERAL)
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    return finished(figure, path)
+
+
+def plot_images(
+    images: Any,
+    labels: Any = None,
+    class_names: Sequence[str | int] | None = None,
+    columns: int = 10,
+    path: str | os.PathLike | None = None,
+) -> "Figure":
+    """Images side by side, such as those that `schemes.synthesize` made.
+
+    Args:
+        images: Array (samples, height, width, channels) of 1 or 3 channels, or without the
+            channels; each scaled to its own range.
+        labels: Classes (samples,) or scores (samples, classes), written above the images. Defaults
+            to none.
+        class_names: List of names of the classes, strings or integers in their order, that
+            replace the class numbers; written as they are. Defaults to numbers.
+        columns: Number of images in a row.
+        path: File to write as PNG. Defaults to none.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        TypeError: If `class_names` is no list of names, or `columns` no integer.
+        ValueError: If there are more than 250 images, a shape is not as described, or a class has
+            no name.
+        ImportError: If matplotlib is not installed.
+
+    Example:
+        ```python
+        import numpy as np
+
+        from keras_distill.visualization import plot_images
+
+        figure = plot_images(np.random.rand(6, 8, 8, 1), labels=[0, 1, 2, 0, 1, 2], columns=3)
+        ```
+    """
+    images = image_array(images)
+    columns = min(check_count("columns", columns), len(images))
+    if labels is not None:
+        labels = class_numbers(labels, "labels")
+        if len(labels) != len(images):
+            raise ValueError(
+                f"labels has {len(labels)} samples, but images has {len(images)}. "
+                f"Received: labels={shown(labels)}"
+            )
+    if class_names is not None:
+        class_names = list_of_names(class_names, "class_names")
+        if labels is not None:
+            check_named(labels, "labels", class_names, "class_names")
+    rows = -(-len(images) // columns)
+    height = 1.0 if labels is None else 1.25
+    figure = new_figure(1.0 * columns + 0.2, height * rows + 0.2)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for index, axis in enumerate(axes.flat):
+        axis.set_axis_off()
+        if index < len(images):
+            _draw_image(axis, images[index])
+            if labels is not None:
+                axis.set_title(_class_name(labels[index], class_names), fontsize=9, **LITERAL)
+    return finished(figure, path)
+
+
+def _draw_image(axis, image):
+    low, high = float(image.min()), float(image.max())
+    scaled = (image - low) / ((high - low) or 1)
+    if scaled.shape[-1] == 1:
+        scaled = scaled[..., 0]
+    axis.imshow(scaled, cmap="gray", vmin=0, vmax=1)
+
+
+def _draw_map(axis, values, image, overlay):
+    """Draws a map on the whole of an image's size, and under it the image, if wanted."""
+    height, width = image.shape[:2]
+    if overlay:
+        _draw_image(axis, image.mean(axis=-1, keepdims=True))
+    axis.imshow(
+        values,
+        cmap="inferno",
+        interpolation="bilinear",
+        vmin=0,
+        vmax=values.max() or 1,
+        alpha=_OVERLAY if overlay else None,
+        extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+    )
+
+
+def _class_name(number, class_names):
+    return str(number) if class_names is None else str(class_names[number])

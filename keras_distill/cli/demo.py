@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from keras_distill import architectures, datasets, visualization
-from keras_distill.cli import report_page
 from keras_distill.comparison import Comparison, compare
 from keras_distill.features import FeatureModel
 from keras_distill.losses import AttentionTransfer, SoftTargets
@@ -17,6 +16,7 @@ from keras_distill.tflite import BOARDS, TFLiteModel, export_tflite
 from keras_distill.tflite.deploy import project_folder
 from keras_distill.tflite.runtime import micro
 from keras_distill.training.tracing import without_variables
+from keras_distill.visualization import report_page
 
 TEACHER, ALONE, DISTILLED = "teacher", "student alone", "student distilled"
 _LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

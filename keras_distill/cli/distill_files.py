@@ -1,9 +1,9 @@
 """What `distill` writes and prints: the student, pictures, the report page and the table."""
 
 from keras_distill import visualization
-from keras_distill.cli import report_page
 from keras_distill.cli.student_training import DISTILLED
 from keras_distill.comparison.candidates import ALONE
+from keras_distill.visualization import report_page
 
 
 def require():

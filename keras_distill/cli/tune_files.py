@@ -1,7 +1,7 @@
 """What `tune` writes and prints: the table, the picture, the report page and run.yaml."""
 
 from keras_distill import tuning, visualization
-from keras_distill.cli import report_page
+from keras_distill.visualization import report_page
 
 
 def require():

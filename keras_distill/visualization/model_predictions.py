@@ -28,20 +28,21 @@ def named(predictions, least=1):
     return {str(name): values for name, values in predictions.items()}
 
 
-def true_classes(labels):
+def true_classes(labels, name="labels"):
     """Returns the true classes, one per sample.
 
     Args:
         labels: Array (samples,) of classes, or (samples, classes) of scores.
+        name: The argument.
 
     Raises:
         ValueError: If it is neither, is empty, or a sample has no label.
     """
-    labels = class_numbers(labels, "labels")
+    labels = class_numbers(labels, name)
     if not len(labels) or labels.min() < 0:
         raise ValueError(
-            "labels must be one or more classes from 0 on: leave samples without a label out. "
-            f"Received: labels={shown(labels)}"
+            f"{name} must be one or more classes from 0 on: leave samples without a label out. "
+            f"Received: {name}={shown(labels)}"
         )
     return labels
 
@@ -76,6 +77,23 @@ def probabilities(values, name, labels, from_logits=False):
             f"Received: {name}={shown(values)}"
         )
     return values
+
+
+def as_probabilities(values, name, labels):
+    """Returns the probabilities of a model, whether it gives these or logits.
+
+    Args:
+        values: Array (samples, classes).
+        name: What gave it.
+        labels: True classes, as `true_classes` returns them.
+
+    Raises:
+        ValueError: As for `probabilities`.
+    """
+    values = np.asarray(values)
+    is_rows = values.ndim == 2 and values.min(initial=0) >= 0
+    are_probabilities = is_rows and np.abs(values.sum(axis=1) - 1).max(initial=0) <= _ROUNDING
+    return probabilities(values, name, labels, from_logits=not are_probabilities)
 
 
 def predicted_classes(values, name, labels):

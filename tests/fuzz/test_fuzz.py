@@ -62,6 +62,7 @@ MODULES = {
     "visualization.": (
         visualization,
         (
+            "DistillationReport",
             "attention_map",
             "attention_maps",
             "calibration_error",

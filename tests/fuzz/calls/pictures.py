@@ -1,11 +1,22 @@
 """Calls of the plots of several models' predictions and features."""
 
+import keras
 import numpy as np
 
 from keras_distill import architectures, visualization
 from tests.fuzz.calls.data import _PATH, _is_class_names
 from tests.fuzz.cases import Call
-from tests.fuzz.rules import FLAG, NONE, Rule, array, count, one_of, sequence_of
+from tests.fuzz.rules import (
+    FLAG,
+    NONE,
+    Rule,
+    array,
+    count,
+    instance,
+    one_of,
+    sequence_of,
+    text,
+)
 
 _LABELS = np.array([0, 1, 1, 0])
 _PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
@@ -76,6 +87,20 @@ def _maps(place):
     return visualization.attention_maps, arguments
 
 
+def _report(place):
+    arguments = {
+        "path": place.folder / "report.html",
+        "validation_data": (place.x[:3], np.array([0, 1, 2])),
+        "alone": None,
+        "class_names": ["a", "b", "c"],
+        "layer": None,
+        "images": 2,
+        "every": 1,
+        "title": "Distillation",
+    }
+    return visualization.DistillationReport, arguments
+
+
 def _losses(place):
     arguments = {
         "history": {"loss": [0.5, 0.4], "kd": [0.3, 0.2], "val_kd": [0.3, 0.25]},
@@ -99,6 +124,21 @@ CALLS = [
             "head": NONE,
             "query": one_of("mean"),
             "classes": array(lambda made: made.ndim < 3),
+        },
+        module="visualization",
+    ),
+    Call(
+        "visualization.DistillationReport",
+        _report,
+        {
+            "path": _PATH,
+            "alone": NONE | instance(keras.Model),
+            "class_names": NONE | Rule(_is_class_names),
+            # It is looked up in the models that are trained.
+            "layer": NONE | text(),
+            "images": count(low=0, high=100),
+            "every": count(),
+            "title": text(),
         },
         module="visualization",
     ),

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from keras_distill.arguments import check_path
 from keras_distill.files import write_whole
-from keras_distill.visualization import png
+from keras_distill.visualization.rendering import png
 
 _KEYS = ("title", "text", "table", "image", "caption")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_MARK = '<meta name="generator" content="keras_distill">'
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --soft: #5b6168; --line: #d9dce0;
@@ -64,7 +66,7 @@ def write_report(path: str | os.PathLike, title: str, sections: Sequence[dict]) 
         import pathlib
         import tempfile
 
-        from keras_distill.cli.report_page import write_report
+        from keras_distill.visualization.report_page import write_report
 
         rows = [{"model": "alone", "accuracy": 0.924}, {"model": "distilled", "accuracy": 0.94}]
         page = pathlib.Path(tempfile.mkdtemp()) / "report.html"
@@ -78,10 +80,41 @@ def write_report(path: str | os.PathLike, title: str, sections: Sequence[dict]) 
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(str(title))}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"{_MARK}\n<title>{html.escape(str(title))}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         f"<h1>{html.escape(str(title))}</h1>\n{''.join(body)}</body>\n</html>\n"
     )
     write_whole(path, page.encode("utf-8"))
+
+
+def check_replaceable(name: str, path: str | os.PathLike) -> pathlib.Path:
+    """Checks that a page can be written to a path without a loss, and returns the path.
+
+    Args:
+        name: The argument.
+        path: File to write: a free name in an existing folder, or a page of `write_report`.
+
+    Raises:
+        TypeError: If it is no path.
+        ValueError: If no file can have that name.
+        FileNotFoundError: If its folder doesn't exist.
+        FileExistsError: If there is something else.
+    """
+    path = check_path(name, path)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(
+            f"The folder of {name} doesn't exist: create it first. Received: {name}={str(path)!r}"
+        )
+    if os.path.lexists(path) and not (path.is_file() and _is_page(path)):
+        raise FileExistsError(
+            f"{name} is there and is no report page of keras_distill, so it isn't written over: "
+            f"remove it, or take another name. Received: {name}={str(path)!r}"
+        )
+    return path
+
+
+def _is_page(path):
+    with path.open("rb") as file:
+        return _MARK.encode() in file.read(1000)
 
 
 def _section(section, where):

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from keras_distill.cli.report_page import write_report
+from keras_distill.visualization.report_page import check_replaceable, write_report
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"the rest of a picture"
 
@@ -126,3 +126,15 @@ def test_bad_sections_are_named_and_nothing_is_written(sections, error, message,
     with pytest.raises(error, match=message):
         write_report(tmp_path / "report.html", "x", sections)
     assert not list(tmp_path.iterdir())
+
+
+def test_only_a_page_of_ours_may_be_replaced(tmp_path, page):
+    assert check_replaceable("path", tmp_path / "new.html") == tmp_path / "new.html"
+    page([{"text": "old"}])
+    check_replaceable("path", str(tmp_path / "report.html"))
+    (tmp_path / "notes.html").write_text("mine")
+    for name in ("notes.html", "."):
+        with pytest.raises(FileExistsError, match="no report page of keras_distill"):
+            check_replaceable("path", tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="create it first"):
+        check_replaceable("path", tmp_path / "absent" / "report.html")

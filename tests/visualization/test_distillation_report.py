@@ -1,0 +1,124 @@
+"""The report of a distillation: what the page has, when it is written, and over what it isn't."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from keras_distill import Distiller
+from keras_distill.visualization import DistillationReport
+
+pytest.importorskip("matplotlib")
+
+NAMES = ["top", "<b>middle", "bottom"]
+
+
+@pytest.fixture
+def data(images):
+    return images[0][:16], images[1][:16]
+
+
+@pytest.fixture
+def distill(make_cnn, data, crossentropy):
+    """Distills for some epochs with a callback."""
+
+    def run(report, epochs=1, teacher=None):
+        teacher = make_cnn(3, activation="softmax") if teacher is None else teacher
+        distiller = Distiller(teacher, make_cnn(2), "kd")
+        distiller.compile("sgd", crossentropy, run_eagerly=True)
+        distiller.fit(*data, batch_size=16, epochs=epochs, callbacks=[report], verbose=0)
+        return distiller
+
+    return run
+
+
+def titles(path):
+    return re.findall("<h2>(.*?)</h2>", path.read_text("utf-8"))
+
+
+def test_the_page_has_what_there_is_to_know(tmp_path, make_cnn, data, distill):
+    path = tmp_path / "report.html"
+    report = DistillationReport(path, data, make_cnn(2), NAMES, images=1, title="Rows & more")
+    distiller = distill(report)
+    text = path.read_text("utf-8")
+    assert titles(path) == [
+        "Models and losses",
+        "Losses while training",
+        "Diagnosis",
+        "Where the models look",
+        "Calibration",
+        "Agreement with the teacher",
+        "Gain by class",
+        "Accuracy by class, %",
+        "Confusion of the distilled student",
+    ]
+    assert "soft_targets (SoftTargets, weight 1" in text and "share: of the labels" in text
+    assert "<h1>Rows &amp; more</h1>" in text and "&lt;b&gt;middle" in text
+    assert "http" not in text and text.count('src="data:image/png') == 6
+    right = distiller.student.predict(data[0], verbose=0).argmax(1) == data[1]
+    rows = re.findall(r"<tr><td>distilled</td>(.*?)</tr>", text)
+    cells = re.findall(r">([\d.,]+)</td>", rows[0])
+    assert cells[:2] == [str(distiller.student.count_params()), f"{100 * right.mean():.4g}"]
+
+
+def test_it_is_written_every_few_epochs_and_at_the_end(tmp_path, data, distill, monkeypatch):
+    report, written = DistillationReport(tmp_path / "report.html", data, every=2), []
+    monkeypatch.setattr(report, "_write", lambda: written.append(len(report._history["loss"])))
+    distill(report, epochs=3)
+    assert written == [2, 3]
+    written.clear()
+    distill(report, epochs=2)
+    assert written == [2]
+
+
+def test_another_file_is_not_written_over(tmp_path, data, distill):
+    path = tmp_path / "report.html"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="no report page"):
+        DistillationReport(path, data)
+    path.unlink()
+    report = DistillationReport(path, data, images=0)
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match="no report page"):
+        distill(report)
+    assert path.read_text() == "mine"
+
+
+def test_a_teacher_that_is_a_function_has_no_maps(tmp_path, data, distill):
+    path = tmp_path / "report.html"
+    distill(
+        DistillationReport(path, data, images=0),
+        teacher=lambda x: np.eye(3)[np.arange(len(x)) % 3],
+    )
+    assert "Agreement with the teacher" in titles(path)
+    assert "Where the models look" not in titles(path)
+
+
+def test_what_it_cannot_report_on_is_refused_before_training(tmp_path, data, distill):
+    path = tmp_path / "report.html"
+    with pytest.raises(ValueError, match=r"the output of the teacher .* at least 6 classes"):
+        distill(DistillationReport(path, (data[0], np.full(16, 5))))
+    plain = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    plain.compile("sgd", "mse")
+    with pytest.raises(TypeError, match="a callback of Distiller"):
+        plain.fit(data[0], np.zeros((16, 64)), callbacks=[DistillationReport(path, data)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"validation_data": 3}, TypeError, "must be a tuple"),
+        ({"validation_data": (np.ones((2, 8, 8, 1)), [0])}, ValueError, "the 1 labels"),
+        ({"validation_data": (np.ones((1, 8, 8, 1)), [-1])}, ValueError, "without a label"),
+        ({"alone": "student"}, TypeError, "alone must be a keras.Model"),
+        ({"every": 0}, ValueError, "every must be at least 1"),
+        ({"class_names": ["one"]}, ValueError, "class_names"),
+        ({"path": "absent/report.html"}, FileNotFoundError, "create it first"),
+    ],
+)
+def test_wrong_arguments_are_refused(tmp_path, data, arguments, error, message):
+    with pytest.raises(error, match=message):
+        DistillationReport(
+            **{"path": tmp_path / "report.html", "validation_data": data, **arguments}
+        )

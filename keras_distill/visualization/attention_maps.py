@@ -109,14 +109,14 @@ def attention_maps(
     images = finite_array(images, "images", rank=4)
     if layer is not None:
         check_text("layer", layer)
-    elif classes is None:
+    if classes is not None:
+        _refuse_choice_of_scores(head, query, "classes")
+        return _class_maps(model, images, layer, classes)
+    if layer is None:
         raise ValueError(
             "layer is missing: name a layer of the model, or give classes for class activation "
             "maps. Received: layer=None"
         )
-    if classes is not None:
-        _refuse_choice_of_scores(head, query, "classes")
-        return _class_maps(model, images, layer, classes)
     features = _features(model, images, layer)
     if layer.endswith(_SCORES):
         return _of_norm_one(_on_grid(_looked_at(features, head, query), layer))

@@ -96,7 +96,8 @@ class DistillationReport(keras.callbacks.Callback):
         self._images = check_count("images", images, low=0, high=100)
         self._every = check_count("every", every)
         self._title = check_text("title", title)
-        self._history, self._is_written = {}, False
+        self._history: dict[str, list[float]] = {}
+        self._is_written = False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Checks that the models give classes, before hours of training."""

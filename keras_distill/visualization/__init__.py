@@ -2,6 +2,7 @@
 
 from keras_distill.visualization.agreement_plot import plot_agreement
 from keras_distill.visualization.attention_maps import attention_map, attention_maps
+from keras_distill.visualization.attention_summaries import AttentionSummaries
 from keras_distill.visualization.calibration_plot import calibration_error, plot_calibration
 from keras_distill.visualization.class_gains_plot import plot_class_gains
 from keras_distill.visualization.distillation_report import DistillationReport
@@ -13,6 +14,7 @@ from keras_distill.visualization.settings_plot import plot_settings
 from keras_distill.visualization.tradeoff_plot import plot_tradeoff
 
 __all__ = [
+    "AttentionSummaries",
     "DistillationReport",
     "attention_map",
     "attention_maps",

@@ -62,6 +62,7 @@ MODULES = {
     "visualization.": (
         visualization,
         (
+            "AttentionSummaries",
             "DistillationReport",
             "attention_map",
             "attention_maps",

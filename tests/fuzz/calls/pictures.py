@@ -9,6 +9,7 @@ from tests.fuzz.cases import Call
 from tests.fuzz.rules import (
     FLAG,
     NONE,
+    PATH,
     Rule,
     array,
     count,
@@ -23,6 +24,7 @@ _PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
 
 
 _KEYS = sequence_of(one_of("loss", "kd", "val_kd"))
+_PATHS = sequence_of(Rule(lambda value: isinstance(value, str)), least=0)
 
 
 def _has_the_samples(made):
@@ -101,6 +103,17 @@ def _report(place):
     return visualization.DistillationReport, arguments
 
 
+def _summaries(place):
+    arguments = {
+        "log_dir": place.folder / "logs",
+        "images": place.x[:2],
+        "student_layers": ["stage1_out"],
+        "teacher_layers": [],
+        "every": 1,
+    }
+    return visualization.AttentionSummaries, arguments
+
+
 def _losses(place):
     arguments = {
         "history": {"loss": [0.5, 0.4], "kd": [0.3, 0.2], "val_kd": [0.3, 0.25]},
@@ -124,6 +137,19 @@ CALLS = [
             "head": NONE,
             "query": one_of("mean"),
             "classes": array(lambda made: made.ndim < 3),
+        },
+        module="visualization",
+    ),
+    Call(
+        "visualization.AttentionSummaries",
+        _summaries,
+        {
+            "log_dir": PATH,
+            "images": array(lambda made: made.ndim in (3, 4) and np.isfinite(made).all()),
+            # They are looked up in the models that are trained.
+            "student_layers": NONE | _PATHS,
+            "teacher_layers": NONE | _PATHS,
+            "every": count(),
         },
         module="visualization",
     ),

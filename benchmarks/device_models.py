@@ -416,7 +416,4 @@ MODELS = {
     ),
     "EfficientNetB0": lambda: of_images(applications.EfficientNetB0, 32),
     "EfficientNetV2B0": lambda: of_images(applications.EfficientNetV2B0, 32),
-    "NASNetMobile": lambda: of_images(applications.NASNetMobile, 32),
-    "DenseNet121": lambda: of_images(applications.DenseNet121, 32),
-    "ResNet50V2": lambda: of_images(applications.ResNet50V2, 32),
 }

@@ -104,3 +104,26 @@ def test_the_page_counts_what_gains_and_what_loses():
     assert "| digits | balanced | 2 | +0.8 | 1 | 0 |" in text
     assert "| sp | -2.0 ± 1.0 | +2.0 ± 1.0 | 1 labels + 3000 sp |" in text
     assert "| at |  | -0.5 ± 1.5 |  |" in text
+
+
+def test_refusals_for_devices_are_clear_if_they_name_a_layer_and_a_way_out():
+    import keras
+    from device_zoo import names_layer_and_way_out
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="scores")])
+    assert names_layer_and_way_out(model, "can't run it (at 'scores_1'). Use another layer")
+    assert not names_layer_and_way_out(model, "can't run it. Use another layer")
+    assert not names_layer_and_way_out(model, "can't run scores")
+
+
+def test_models_of_devices_are_built_and_their_targets_are_of_their_shape():
+    from device_models import MODELS
+    from device_zoo import samples_of, targets_of
+
+    assert len(MODELS) > 120
+    for name in ("two outputs", "tokens and numbers", "U-Net"):
+        model = MODELS[name]()
+        arrays = samples_of(model, 4, 0)
+        assert [a.shape[1:] for a in arrays] == [t.shape[1:] for t in model.inputs]
+        targets = targets_of(model, arrays)
+        assert [a.shape[1:] for a in targets] == [t.shape[1:] for t in model.outputs]

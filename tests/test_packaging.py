@@ -7,12 +7,10 @@ import pathlib
 import re
 import sys
 
-import pytest
-
 import keras_distill
 
 PACKAGE = pathlib.Path(keras_distill.__file__).parent
-ROOT = PACKAGE.parent
+ROOT = pathlib.Path(__file__).parents[1]
 DISTRIBUTIONS = {
     "IPython": "ipykernel",
     "ai_edge_litert": "ai-edge-litert",
@@ -26,8 +24,6 @@ DISTRIBUTIONS = {
 FOR_OTHERS = {"importlib_resources", "setuptools"}
 # Modules that are named as text: run with `-m`, or imported by `importlib`.
 NAMED = {"ethos-u-vela", "tensorflow-model-optimization", "tf_keras"}
-
-pytestmark = pytest.mark.skipif(not (ROOT / "setup.cfg").is_file(), reason="needs the repository")
 
 
 def declared(lines):

@@ -50,7 +50,7 @@ def write(folder, data, teacher, history, comparison):
         },
         *_pictures(folder, history, comparison),
         {"title": "Data", "table": _data_rows(data)},
-        {"title": "Options", "text": (folder.path / "run.yaml").read_text("utf-8")},
+        {"title": "Options", "preformatted": (folder.path / "run.yaml").read_text("utf-8")},
     ]
     report_page.write_report(folder.path / "report.html", f"Distillation on {data.name}", sections)
     for name in ("student.keras", "report.html", "curves.png", "run.yaml"):

@@ -39,8 +39,8 @@ def write(folder, data, result, distillation):
             "image": result.plot(folder.path / "settings.png"),
             "caption": "Mean over the folds, with its standard error, and the student alone.",
         },
-        {"title": "keras-distill distill --config run.yaml", "text": distillation},
-        {"title": "Options", "text": (folder.path / "tune.yaml").read_text("utf-8")},
+        {"title": "keras-distill distill --config run.yaml", "preformatted": distillation},
+        {"title": "Options", "preformatted": (folder.path / "tune.yaml").read_text("utf-8")},
     ]
     report_page.write_report(folder.path / "report.html", f"Settings for {data.name}", sections)
     for name in ("report.html", "settings.png", "run.yaml"):

@@ -134,11 +134,11 @@ class DistillationReport(keras.callbacks.Callback):
         sections = [
             {
                 "title": "Models and losses",
-                "text": self.model.describe(),
+                "preformatted": self.model.describe(),
                 "table": self._rows(answers),
             },
             *self._curves(),
-            {"title": "Diagnosis", "text": diagnosis},
+            {"title": "Diagnosis", "preformatted": diagnosis},
             *self._attention(answers),
             *self._answers(answers),
         ]
@@ -230,15 +230,27 @@ class DistillationReport(keras.callbacks.Callback):
 
     def _answers(self, answers):
         labels, names = self._labels, self._class_names
-        yield {"title": "Calibration", "image": plot_calibration(labels, answers)}
+        yield {
+            "title": "Calibration",
+            "image": plot_calibration(labels, answers),
+            "caption": "Where a line is below the diagonal, the model is surer than it is right.",
+        }
         if TEACHER in answers:
-            yield {"title": "Agreement with the teacher", "image": plot_agreement(labels, answers)}
+            yield {
+                "title": "Agreement with the teacher",
+                "image": plot_agreement(labels, answers),
+                "caption": "Who is right, of a student and the teacher, on each sample.",
+            }
         if answers[STUDENT].shape[1] > _MOST_CLASSES:
             return
         names = names or [str(number) for number in range(answers[STUDENT].shape[1])]
         if ALONE in answers:
             arms = {name: answers[name] for name in (ALONE, STUDENT)}
-            yield {"title": "Gain by class", "image": plot_class_gains(labels, arms, names)}
+            yield {
+                "title": "Gain by class",
+                "image": plot_class_gains(labels, arms, names),
+                "caption": "Of one student each: whether distillation helps, `compare` tells.",
+            }
         yield {"title": "Accuracy by class, %", "table": _by_class(labels, answers, names)}
         confusion = plot_confusion(labels, answers[STUDENT], names)
         yield {"title": "Confusion of the distilled student", "image": confusion}

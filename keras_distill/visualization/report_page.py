@@ -11,7 +11,7 @@ from keras_distill.arguments import check_path
 from keras_distill.files import write_whole
 from keras_distill.visualization.rendering import png
 
-_KEYS = ("title", "text", "table", "image", "caption")
+_KEYS = ("title", "text", "preformatted", "table", "image", "caption")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _MARK = '<meta name="generator" content="keras_distill">'
@@ -28,6 +28,7 @@ h1 { font-size: 1.7rem; line-height: 1.25; border-bottom: 2px solid var(--accent
   padding-bottom: .5rem; }
 h2 { font-size: 1.2rem; margin: 2.2rem 0 .6rem; }
 p { white-space: pre-line; max-width: 44rem; }
+pre { overflow-x: auto; font-size: .85rem; line-height: 1.45; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .8rem; border-bottom: 1px solid var(--line); text-align: left; }
@@ -51,7 +52,8 @@ def write_report(path: str | os.PathLike, title: str, sections: Sequence[dict]) 
         path: File to write, e.g. `"report.html"`; its folder must exist.
         title: Title of the page.
         sections: List of dicts, each with one or more of: `"title"` (string), `"text"` (string;
-            line breaks are kept), `"table"` (list of dicts, one per row; columns stand in the
+            line breaks are kept), `"preformatted"` (string; spaces are kept too, in type of fixed
+            width), `"table"` (list of dicts, one per row; columns stand in the
             order in which they first appear), `"image"` (a matplotlib figure, the bytes of a PNG
             file, or the path of one) and `"caption"` (string, the words below the image and
             those read out instead of it).
@@ -133,6 +135,8 @@ def _section(section, where):
         parts.append(f"<h2>{html.escape(str(section['title']))}</h2>\n")
     if "text" in section:
         parts.append(f"<p>{html.escape(str(section['text']))}</p>\n")
+    if "preformatted" in section:
+        parts.append(f"<pre>{html.escape(str(section['preformatted']))}</pre>\n")
     if "table" in section:
         parts.append(_table(section["table"], f"{where}['table']"))
     if "image" in section:

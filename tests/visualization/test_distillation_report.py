@@ -54,6 +54,7 @@ def test_the_page_has_what_there_is_to_know(tmp_path, make_cnn, data, distill):
         "Confusion of the distilled student",
     ]
     assert "soft_targets (SoftTargets, weight 1" in text and "share: of the labels" in text
+    assert text.count("<pre>") == 2
     assert "<h1>Rows &amp; more</h1>" in text and "&lt;b&gt;middle" in text
     assert "http" not in text and text.count('src="data:image/png') == 6
     right = distiller.student.predict(data[0], verbose=0).argmax(1) == data[1]

@@ -138,3 +138,7 @@ def test_only_a_page_of_ours_may_be_replaced(tmp_path, page):
             check_replaceable("path", tmp_path / name)
     with pytest.raises(FileNotFoundError, match="create it first"):
         check_replaceable("path", tmp_path / "absent" / "report.html")
+
+
+def test_preformatted_text_keeps_its_spaces(page):
+    assert "<pre>a   b\n  &lt;c&gt;</pre>" in page([{"preformatted": "a   b\n  <c>"}])

@@ -1,7 +1,7 @@
 """Report of a distillation: a callback that writes one HTML page."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -33,7 +33,7 @@ class DistillationReport(keras.callbacks.Callback):
     the teacher, the losses' curves, the diagnosis in words, attention maps over images, confusion,
     and each class's accuracy. It is written every few epochs, so that a run that is killed has one,
     and at the end of training; whole or not at all; and never over a file that is no such page. A
-    teacher that is a `TeacherCache` can't run on other samples, and is left out.
+    `TeacherCache` can't run on other samples: give the `teacher` itself, or the page is without.
 
     Args:
         path: File to write, e.g. `"report.html"`; its folder must exist.
@@ -41,6 +41,8 @@ class DistillationReport(keras.callbacks.Callback):
             scores (samples, classes).
         alone: `keras.Model`, the student trained without a teacher, to compare with. Defaults to
             none.
+        teacher: Teacher to compare with, a `keras.Model` or a function from inputs to logits.
+            Defaults to that of the distiller, if it isn't a cache.
         class_names: List of names of the classes, in their order. Defaults to numbers.
         layer: Layer path of the attention maps in each model, as for `attention_maps`. Defaults to
             the end of each model's last stage, where it has one.
@@ -77,6 +79,7 @@ class DistillationReport(keras.callbacks.Callback):
         path: str | os.PathLike,
         validation_data: tuple[Any, Any],
         alone: keras.Model | None = None,
+        teacher: keras.Model | Callable | None = None,
         class_names: Sequence[str | int] | None = None,
         layer: str | None = None,
         images: int = 6,
@@ -88,6 +91,12 @@ class DistillationReport(keras.callbacks.Callback):
         self.path = check_replaceable("path", path)
         self._x, self._labels = _samples(validation_data)
         self._alone = None if alone is None else check_model("alone", alone)
+        if teacher is not None and not callable(teacher):
+            raise TypeError(
+                "teacher must be a keras.Model or a function from inputs to logits. "
+                f"Received: teacher={shown(teacher)}"
+            )
+        self._teacher = teacher
         if class_names is not None:
             class_names = list_of_names(class_names, "class_names")
             check_named(self._labels, "validation_data", class_names, "class_names")
@@ -147,9 +156,10 @@ class DistillationReport(keras.callbacks.Callback):
     def _models(self):
         """Returns a dictionary from name to model, or function."""
         found = {}
-        # A cache only has the samples that were cached.
-        if callable(getattr(self.model, "teacher", None)):
-            found[TEACHER] = self.model.teacher
+        teacher = self._teacher or getattr(self.model, "teacher", None)
+        # A cache isn't called: it has only the samples that were cached.
+        if callable(teacher):
+            found[TEACHER] = teacher
         if self._alone is not None:
             found[ALONE] = self._alone
         found[STUDENT] = self.model.student

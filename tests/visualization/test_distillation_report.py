@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_distill import Distiller
+from keras_distill import Distiller, TeacherCache
 from keras_distill.visualization import DistillationReport
 
 pytest.importorskip("matplotlib")
@@ -39,7 +39,9 @@ def titles(path):
 
 def test_the_page_has_what_there_is_to_know(tmp_path, make_cnn, data, distill):
     path = tmp_path / "report.html"
-    report = DistillationReport(path, data, make_cnn(2), NAMES, images=1, title="Rows & more")
+    report = DistillationReport(
+        path, data, make_cnn(2), class_names=NAMES, images=1, title="Rows & more"
+    )
     distiller = distill(report)
     text = path.read_text("utf-8")
     assert titles(path) == [
@@ -94,6 +96,23 @@ def test_a_teacher_that_is_a_function_has_no_maps(tmp_path, data, distill):
     )
     assert "Agreement with the teacher" in titles(path)
     assert "Where the models look" not in titles(path)
+
+
+def test_a_cache_is_left_out_unless_the_teacher_is_given(tmp_path, data, make_cnn, crossentropy):
+    teacher = make_cnn(3)
+    cache = TeacherCache.build(tmp_path / "cache", teacher, data, ["kd"], batch_size=16)
+    distiller = Distiller(cache, make_cnn(2), "kd")
+    distiller.compile("sgd", crossentropy, run_eagerly=True)
+    paths = [tmp_path / "without.html", tmp_path / "with.html"]
+    callbacks = [
+        DistillationReport(path, data, teacher=given, images=0)
+        for path, given in zip(paths, (None, teacher), strict=True)
+    ]
+    distiller.fit(cache.join(data), callbacks=callbacks, verbose=0)
+    has = ["Agreement with the teacher" in titles(path) for path in paths]
+    assert has == [False, True]
+    with pytest.raises(TypeError, match="teacher must be a keras"):
+        DistillationReport(paths[0], data, teacher=cache)
 
 
 def test_what_it_cannot_report_on_is_refused_before_training(tmp_path, data, distill):

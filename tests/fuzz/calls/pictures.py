@@ -8,6 +8,7 @@ from tests.fuzz.calls.data import _PATH, _is_class_names
 from tests.fuzz.cases import Call
 from tests.fuzz.rules import (
     FLAG,
+    FUNCTION,
     NONE,
     PATH,
     Rule,
@@ -94,6 +95,7 @@ def _report(place):
         "path": place.folder / "report.html",
         "validation_data": (place.x[:3], np.array([0, 1, 2])),
         "alone": None,
+        "teacher": None,
         "class_names": ["a", "b", "c"],
         "layer": None,
         "images": 2,
@@ -159,6 +161,7 @@ CALLS = [
         {
             "path": _PATH,
             "alone": NONE | instance(keras.Model),
+            "teacher": NONE | FUNCTION,
             "class_names": NONE | Rule(_is_class_names),
             # It is looked up in the models that are trained.
             "layer": NONE | text(),

@@ -26,6 +26,8 @@ OPTIONS = [
 ]
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 # Samples that tell a teacher from guessing.
+# Of the running mean and variance.
+_MOMENTUM = 0.9
 _MOST_SEEN = 1000
 
 
@@ -174,4 +176,18 @@ def function_of(source, data):
     if is_file(source):
         return lambda: command_input.load_model(pathlib.Path(source))
     shape, classes = data.input_shape, len(data.labels)
-    return lambda: architectures.get(source, input_shape=shape, num_classes=classes)
+    return lambda: _with_quick_statistics(
+        architectures.get(source, input_shape=shape, num_classes=classes)
+    )
+
+
+def _with_quick_statistics(model):
+    """Has batch normalizations forget where they began within some tens of updates."""
+    import keras
+
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # At Keras's 0.99 it takes some 500 updates, and runs from the shell are often shorter:
+            # the model is then right in training and wrong afterwards.
+            layer.momentum = min(layer.momentum, _MOMENTUM)
+    return model

@@ -21,8 +21,8 @@ class MovingAverageTeacher(SelfTaught):
     training mode: noise (dropout, augmentation inside the model) is what makes the two differ. It
     also learns from samples without a label, as any `Distiller` does.
 
-    `student` is the model to export; `teacher` has the average, and is often better. In trainings of
-    a few hundred updates, in which the statistics of batch normalizations don't settle (at their
+    `student` is the model to export; `teacher` has the average, and is often better. In trainings
+    of a few hundred updates, in which the statistics of batch normalizations don't settle (at their
     usual momentum of 0.99), the teacher answers wrongly and takes the student along: train longer,
     or lower that momentum.
 

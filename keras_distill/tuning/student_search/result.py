@@ -169,8 +169,11 @@ class StudentSearchResult:
             }
             for each in self._scored
         ]
-        name = f"{self.metric.name}{' in %' if self.metric.is_share else ''}"
-        return plot_tradeoff(points, name, self.metric.higher_is_better, path)
+        return plot_tradeoff(points, self._score_title, self.metric.higher_is_better, path)
+
+    @property
+    def _score_title(self):
+        return f"{self.metric.name}{' in %' * self.metric.is_share}"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the result as a dictionary that `json` can write."""
@@ -190,7 +193,7 @@ class StudentSearchResult:
             title += f"; {len(left_out)} more don't fit"
         table = Table(title=title)
         table.add_column("student")
-        for column in (self.metric.name, "parameters", "file, B", "arena, B", "MACs"):
+        for column in (self._score_title, "parameters", "file, B", "arena, B", "MACs"):
             table.add_column(column, justify="right")
         for each in self.candidates:
             if each.fits:

@@ -83,6 +83,20 @@ def token_mixer():
     return keras.Model(inputs, layers.Dense(5)(layers.GlobalAveragePooling1D()(x)))
 
 
+def tabulated():
+    """Returns convolutions with activations that boards compute by tables in int8."""
+    x = inputs = keras.Input((8, 8, 2))
+    for activation in ("gelu", "softplus"):
+        x = layers.Conv2D(8, 3, strides=2, activation=activation)(x)
+    return keras.Model(inputs, layers.Dense(4)(layers.Flatten()(x)))
+
+
+def unrolled():
+    """Returns a recurrent network, whose steps the export unrolls."""
+    inputs = keras.Input((8, 4))
+    return keras.Model(inputs, layers.Dense(3)(layers.LSTM(6)(inputs)))
+
+
 MODELS = {
     "sine": sine,
     "5x5 convolutions, 12x12": lambda: five_by_five(12, 32),
@@ -90,6 +104,8 @@ MODELS = {
     "depthwise 5x5": separable_5x5,
     "transposed convolutions": decoder,
     "dense over positions": token_mixer,
+    "GELU and softplus, by tables": tabulated,
+    "LSTM, unrolled": unrolled,
     "autoencoder (MLPerf Tiny)": autoencoder,
     "activity (Conv1D)": activity_network,
     "DS-CNN (MLPerf Tiny)": architectures.ds_cnn,

@@ -5,11 +5,13 @@ Run: python benchmarks/scheme_aims.py without-data --data-dir FOLDER [--seeds 3]
      python benchmarks/scheme_aims.py domain --data-dir FOLDER [--seeds 3]
      python benchmarks/scheme_aims.py domain-back --data-dir FOLDER [--seeds 3]
      python benchmarks/scheme_aims.py gap --data-dir FOLDER [--seeds 3]
+     python benchmarks/scheme_aims.py lifelong [--seeds 3]
 
 without-data: MNIST at 28 x 28 pixels, students that never see an image of it. attacked: the digits
 of scikit-learn, under PGD. domain and domain-back: MNIST and the digits, the labels of one and
 unlabeled images of the other. gap: MNIST at 14 x 14 pixels, a student of a hundredth of the
-teacher's parameters, and an assistant between. Every student of a seed has the same initial
+teacher's parameters, and an assistant between. lifelong: the digits, a model of the classes 0 to 7
+that learns 8 and 9 from their images alone. Every student of a seed has the same initial
 weights, updates and schedule. The models, the number of images and the steps of without-data were
 found in trials with seed 0 on the test images; nothing else is chosen on them. Finished runs are
 kept in benchmarks/results/scheme_aims.jsonl, the tables are benchmarks/results/scheme_aims.md.
@@ -32,6 +34,8 @@ ALONE = "student alone"
 IMAGES, STEPS = 2_560, 400
 # Radius of the attacks, of pixels in [0, 1], and their steps in training and in testing.
 EPSILON, TRAIN_STEPS, TEST_STEPS = 0.1, 5, 20
+# Classes of the model that learns new ones.
+OLD = 8
 
 
 def fitted(task, model, split, seed):
@@ -195,12 +199,51 @@ def gap(options):
     }
 
 
+def lifelong(options):
+    """Returns the task and the rows of models of old classes that learn new ones."""
+    task = TASKS["digits"](options)
+    split = task.split_of(0)
+    task.title = (
+        f"Digits of scikit-learn, 200 labels: {OLD} old classes, then the two new ones alone"
+    )
+    task.make_student = lambda: architectures.digits_student(num_classes=OLD)
+    shorter = dataclasses.replace(task, training=Training(updates=200, rate=3e-3))
+
+    def part(is_chosen):
+        return dataclasses.replace(split, x=split.x[is_chosen], y=split.y[is_chosen])
+
+    def taught(weight):
+        def train(model, seed):
+            fitted(task, model, part(split.y < OLD), seed)
+            learner = schemes.LearningWithoutForgetting(
+                model, 10 - OLD, distillation_loss_weights=weight
+            )
+            fitted(shorter, learner, part(split.y >= OLD), seed)
+            return learner.student
+
+        return train
+
+    return task, {
+        "fine-tuning": taught(0.0),
+        "`LearningWithoutForgetting`": taught(None),
+        "the same, weight 1": taught(1.0),
+    }
+
+
 AIMS = {
     "without-data": without_data,
     "attacked": attacked,
     "domain": domains("domain"),
     "domain-back": domains("domain-back"),
     "gap": gap,
+    "lifelong": lifelong,
+}
+# What is measured beside the accuracy on all test images, and its title.
+KINDS = {
+    "test": "accuracy",
+    "attacked": "under PGD",
+    "old": "old classes, among these",
+    "new": "new classes, among these",
 }
 
 
@@ -212,6 +255,12 @@ def measured(aim, task, student):
         found["attacked"] = 100 * schemes.robust_accuracy(
             student, x, y, epsilon=EPSILON, steps=TEST_STEPS
         )
+    if aim == "lifelong":
+        logits = np.asarray(student(x))
+        for kind, classes in (("old", slice(OLD)), ("new", slice(OLD, None))):
+            of_kind = (y < OLD) == (kind == "old")
+            answers = logits[of_kind, classes].argmax(axis=-1) + (classes.start or 0)
+            found[kind] = 100 * float(np.mean(answers == y[of_kind]))
     return found
 
 
@@ -233,9 +282,8 @@ def table(aim, lines):
     """Returns the table of an aim, as lines of Markdown."""
     runs = [line for (task, _, _), line in lines.items() if task == aim]
     arms = list(dict.fromkeys(line["arm"] for line in runs))
-    kinds = [kind for kind in ("test", "attacked") if kind in runs[0]]
-    heads = {"test": "accuracy", "attacked": "under PGD"}
-    cells = [cell for kind in kinds for cell in (heads[kind], "gain")]
+    kinds = [kind for kind in KINDS if kind in runs[0]]
+    cells = [cell for kind in kinds for cell in (KINDS[kind], "gain")]
     text = ["", f"## {aim}", "", f"{runs[-1]['title']}.", ""]
     text += [f"| student | {' | '.join(cells)} | seeds |", "|---|" + "---|" * (len(cells) + 1)]
     for arm in arms:

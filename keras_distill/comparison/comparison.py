@@ -1,6 +1,5 @@
 """The results of a comparison: values, gains, p-values, verdicts, table and picture."""
 
-import io
 import math
 import os
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from keras_distill import visualization
 from keras_distill.comparison import statistics
 from keras_distill.comparison.candidates import ALONE
 from keras_distill.comparison.verdicts import verdict
+from keras_distill.visualization.rendering import table_text
 
 if TYPE_CHECKING:
     import keras
@@ -163,11 +163,7 @@ class Comparison:
 
     def table(self) -> str:
         """Returns the table as text: each arm's mean ± standard error, gains and p-values."""
-        from rich.console import Console
-
-        stream = io.StringIO()
-        Console(file=stream, width=_WIDTH, color_system=None).print(self._rich_table())
-        return stream.getvalue().rstrip("\n")
+        return table_text(self._rich_table(), _WIDTH).rstrip("\n")
 
     def _rich_table(self) -> "Table":
         from rich.table import Table

@@ -1,7 +1,6 @@
 """The result of a search: its trials, their statistics, and the best settings."""
 
 import dataclasses
-import io
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from keras_distill.comparison.metric import Metric
 from keras_distill.comparison.statistics import holm, paired_p_value, standard_error
 from keras_distill.distiller import Distiller
 from keras_distill.tuning.settings import complexity, settings_of
+from keras_distill.visualization.rendering import table_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 RULES = ("best", "one_standard_error")
 _SIGNIFICANT = 0.05
 _ROUNDING = 1e-6
+_WIDTH = 120
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -264,13 +265,8 @@ class TuningResult:
         return self.metric.difference(mean, standard_error(gains)) + self.metric.unit
 
     def __str__(self):
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), width=120)
-        console.print(self)
-        text = console.file.getvalue()
         lines = [self.verdict] if self._finished else []
-        return text + "\n".join([*lines, *self.notes])
+        return table_text(self, _WIDTH) + "\n".join([*lines, *self.notes])
 
     def __repr__(self):
         return (

@@ -1,7 +1,7 @@
-"""PNG rendering of figures."""
+"""Rendering: figures as PNG, tables as text."""
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_distill.arguments import shown
 
@@ -32,6 +32,22 @@ def png(figure: "Figure") -> bytes:
         raise TypeError(f"figure must be a matplotlib figure. Received: figure={shown(figure)}")
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=140, facecolor="white")
+    return stream.getvalue()
+
+
+def table_text(table: Any, width: int) -> str:
+    """Text of a table of `rich`, without colors.
+
+    Args:
+        table: What `rich` can print.
+        width: Number of characters in a line.
+    """
+    from rich.console import Console
+
+    stream = io.StringIO()
+    # In a notebook a console would show the table there, and write nothing.
+    console = Console(file=stream, width=width, color_system=None, force_jupyter=False)
+    console.print(table)
     return stream.getvalue()
 
 

@@ -1,7 +1,6 @@
 """The result of a search for a student: the candidates, the best, and its trade-offs."""
 
 import dataclasses
-import io
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ import keras
 
 from keras_distill.arguments import check_choice
 from keras_distill.comparison.metric import Metric
+from keras_distill.visualization.rendering import table_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +22,7 @@ COSTS = {
     "parameters": "parameters",
 }
 _KIB = 1024
+_WIDTH = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,11 +205,7 @@ class StudentSearchResult:
         return table
 
     def __str__(self):
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), width=120)
-        console.print(self)
-        return console.file.getvalue()
+        return table_text(self, _WIDTH)
 
     def __repr__(self):
         return f"<StudentSearchResult of {len(self.candidates)} candidates for {self.board}>"

@@ -226,20 +226,35 @@ def set_attention(layer, function):
     layer.__dict__["_compute_attention"] = function
 
 
-@contextlib.contextmanager
-def set_forward(layer, function, name="call"):
-    """A layer computes by another function while this is open.
+def forward_by(layer, function):
+    """A layer computes by another function while this context is open.
 
     Stands on `Layer.__call__`, which looks `call` up in the layer itself.
 
     Args:
         layer: A Keras layer.
         function: Function with the arguments and results of `layer.call`.
-        name: `"call"`, or `"_compute_attention"` as in `set_attention`.
     """
+    return _with_attribute(layer, "call", function)
+
+
+def attention_by(layer, function):
+    """A layer computes attention by another function while this context is open.
+
+    Stands on `_compute_attention`, as `attention_of`.
+
+    Args:
+        layer: A layer with attention.
+        function: As for `set_attention`.
+    """
+    return _with_attribute(layer, "_compute_attention", function)
+
+
+@contextlib.contextmanager
+def _with_attribute(layer, name, value):
     before = dict(vars(layer))
     # Past Keras's attribute tracking.
-    layer.__dict__[name] = function
+    layer.__dict__[name] = value
     try:
         yield
     finally:

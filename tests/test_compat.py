@@ -224,13 +224,29 @@ def test_attention(layer):
         assert changed <= set(_compat.ATTENTION_NAMES)
 
 
-def test_set_forward():
+def test_forward_by():
     layer = keras.layers.ReLU()
-    with canary("set_forward", "Layer.__call__"):
-        with _compat.set_forward(layer, lambda x: x + 1):
+    with canary("forward_by", "Layer.__call__"):
+        with _compat.forward_by(layer, lambda x: x + 1):
             np.testing.assert_array_equal(layer(np.ones(2)), [2, 2])
         np.testing.assert_array_equal(layer(np.ones(2)), [1, 1])
         assert "call" not in vars(layer)
+
+
+def test_attention_by():
+    layer = keras.layers.MultiHeadAttention(2, 4)
+    x = np.random.default_rng(0).normal(size=(1, 3, 8)).astype("float32")
+    expected, original = layer(x, x), _compat.attention_of(layer)
+
+    def without_values(*args, **kwargs):
+        output, scores = original(*args, **kwargs)
+        return 0 * output, scores
+
+    with canary("attention_by", ", ".join(_compat.ATTENTION_NAMES)):
+        with _compat.attention_by(layer, without_values):
+            assert np.abs(layer(x, x) - expected).max() > 1e-3
+        np.testing.assert_allclose(layer(x, x), expected, atol=1e-6)
+        assert "_compute_attention" not in vars(layer)
 
 
 def test_attention_of_other_layers():

@@ -7,7 +7,7 @@ import inspect
 import keras
 import tensorflow as tf
 
-from keras_distill._compat import all_layers, attention_of, set_forward
+from keras_distill._compat import all_layers, attention_by, attention_of, forward_by
 
 # Each step of an unrolled layer is ten to thirty operators, for each of which the interpreter keeps
 # about a hundred bytes of the arena.
@@ -41,11 +41,11 @@ def for_target(model, target, quantization):
         for layer in all_layers(model):
             if type(layer) in _ATTENTION and quantization == "int8":
                 attention = functools.partial(_by_softmax, layer, attention_of(layer))
-                changes.enter_context(set_forward(layer, attention, "_compute_attention"))
+                changes.enter_context(attention_by(layer, attention))
             forward = _forward_of(layer, target, quantization)
             if forward is not None:
                 call = functools.partial(forward, layer, layer.call)
-                changes.enter_context(set_forward(layer, call))
+                changes.enter_context(forward_by(layer, call))
         yield model
 
 

@@ -71,7 +71,7 @@ def test_what_only_the_interpreter_finds_is_refused_by_layer(tmp_path):
     model = keras.Model(inputs, keras.layers.Concatenate()(branches))
     result = export_tflite(model, tmp_path / "phone.tflite")
     assert lint(result.graph, "mcu") == []
-    said = r"fails-on-tflm: .*CONCATENATION .*failed to prepare.* \(at CONCATENATION '.+'\)"
+    said = r"fails-on-tflm: .*CONCATENATION .*failed to prepare.* \(at CONCATENATION after '.+'\)"
     with pytest.raises(ValueError, match=said):
         export_tflite(model, tmp_path / "board.tflite", target="mcu")
     assert not (tmp_path / "board.tflite").exists()

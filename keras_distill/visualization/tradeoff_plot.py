@@ -1,7 +1,7 @@
 """Plot of a trade-off: scores of models against what they cost."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_distill.arguments import check_text, shown
@@ -66,6 +66,21 @@ def plot_tradeoff(
     return finished(figure, path)
 
 
+def pareto_front(entries: Sequence[Any], cost: Callable, gain: Callable) -> list[Any]:
+    """Returns the entries that no other beats at no higher cost, the cheapest first.
+
+    Args:
+        entries: What is compared.
+        cost: Function from an entry to its cost.
+        gain: Function from an entry to a number, of which more is better.
+    """
+    front: list[Any] = []
+    for entry in sorted(entries, key=lambda each: (cost(each), -gain(each))):
+        if not front or gain(entry) > gain(front[-1]):
+            front.append(entry)
+    return front
+
+
 def _checked(point):
     wanted = {"name", "costs", "score"}
     if not isinstance(point, dict) or wanted - set(point) or not isinstance(point["costs"], dict):
@@ -79,10 +94,9 @@ def _checked(point):
 def _draw(axis, points, name, sign):
     costs = [point["costs"][name] for point in points]
     axis.scatter(costs, [point["score"] for point in points], s=16, color="0.6", label="tried")
-    front = []
-    for point in sorted(points, key=lambda each: (each["costs"][name], -sign * each["score"])):
-        if not front or sign * point["score"] > sign * front[-1]["score"]:
-            front.append(point)
+    front = pareto_front(
+        points, lambda each: each["costs"][name], lambda each: sign * each["score"]
+    )
     axis.step(
         [point["costs"][name] for point in front],
         [point["score"] for point in front],

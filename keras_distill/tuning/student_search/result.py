@@ -10,6 +10,7 @@ import keras
 from keras_distill.arguments import check_choice
 from keras_distill.comparison.metric import Metric
 from keras_distill.visualization.rendering import table_text
+from keras_distill.visualization.tradeoff_plot import pareto_front
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,15 +130,10 @@ class StudentSearchResult:
             ValueError: If it is something else.
         """
         check_choice("cost", cost, tuple(COSTS))
-        front: list[Candidate] = []
-        for each in sorted(self._scored, key=lambda each: getattr(each, cost)):
-            if not front or self._beats(each, front[-1]):
-                same = front and getattr(front[-1], cost) == getattr(each, cost)
-                front[-1:] = [each] if same else [*front[-1:], each]
-        return front
-
-    def _beats(self, one, other):
-        return float(self.metric.gains(one.score, other.score)) > 0
+        sign = 1.0 if self.metric.higher_is_better else -1.0
+        return pareto_front(
+            self._scored, lambda each: getattr(each, cost), lambda each: sign * each.score
+        )
 
     @property
     def _scored(self):

@@ -198,7 +198,10 @@ def search_student(
 
 
 def _check_process():
-    if "KERASTUNER_ORACLE_IP" in os.environ:
+    # Not at the top, as it imports KerasTuner.
+    from keras_distill.tuning import oracles
+
+    if oracles.is_distributed():
         raise ValueError(
             "search_student runs in one process: unset KERASTUNER_ORACLE_IP, or use tune for "
             f"several. Received: KERASTUNER_ORACLE_IP={os.environ['KERASTUNER_ORACLE_IP']}"

@@ -140,15 +140,21 @@ def test_where_no_student_fits_the_error_says_how_large_they_are(problem):
         search_student(teacher, data, BOARD, lambda hp: dense(hp.Choice("units", [8])), **limits)
 
 
-def test_validation_samples_score_and_never_train(problem, monkeypatch):
-    teacher, (x, y) = problem
-    seen = {}
+@pytest.fixture
+def seen(monkeypatch):
+    """What a search that is stopped before its first student has for data and fold."""
+    found = {}
 
     def stop(self, oracle_space, setup, *others):
-        seen["fold"], seen["data"] = setup.fold, setup.data
+        found["fold"], found["data"] = setup.fold, setup.data
         raise KeyboardInterrupt
 
     monkeypatch.setattr("keras_distill.tuning.student_search.search.Candidates.__init__", stop)
+    return found
+
+
+def test_validation_samples_score_and_never_train(problem, seen):
+    teacher, (x, y) = problem
     with pytest.raises(KeyboardInterrupt):
         search_student(
             teacher, (x[:90], y[:90]), BOARD, space, validation_data=(x[90:], y[90:]), **SETTINGS
@@ -160,19 +166,12 @@ def test_validation_samples_score_and_never_train(problem, monkeypatch):
     assert len(seen["fold"].validation) == 30
 
 
-def test_a_data_set_gives_its_validation_part(monkeypatch):
+def test_a_data_set_gives_its_validation_part(seen):
     images = np.random.default_rng(0).random((12, 4, 4, 1)).astype("float32")
     labels = np.arange(12) % 2
     parts = (images[:6], labels[:6], images[10:], labels[10:])
     data = Dataset("toy", *parts, ("a", "b"), x_val=images[6:10], y_val=labels[6:10])
     layers = [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]
-    seen = {}
-
-    def stop(self, oracle_space, setup, *others):
-        seen["fold"], seen["data"] = setup.fold, setup.data
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("keras_distill.tuning.student_search.search.Candidates.__init__", stop)
     with pytest.raises(KeyboardInterrupt):
         search_student(keras.Sequential(layers), data, BOARD, **SETTINGS)
     np.testing.assert_array_equal(seen["data"].arrays[0][seen["fold"].validation], images[6:10])

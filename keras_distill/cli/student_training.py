@@ -45,7 +45,7 @@ def teacher_of(settings, loaded, data, folder, progress):
 
 def _trained_teacher(settings, data, folder, progress):
     """Returns a new teacher, trained, and its history; one that was trained before is loaded."""
-    record, made_of = folder.training / "teacher.json", data.checksum()
+    record, made_of = folder.training / "teacher.json", data.checksum
     if record.is_file():
         content = json.loads(record.read_bytes())
         if content["data"] != made_of:
@@ -92,7 +92,7 @@ def compared_students(settings, teacher, data, candidate, folder, progress):
     """
     make_student = training_models.function_of(settings.student, data)
     training_models.check_outputs({"student": make_student()}, data)
-    made_of = [data.checksum(), weights_checksum(teacher)]
+    made_of = [data.checksum, weights_checksum(teacher)]
 
     def callbacks(name, seed):
         return [progress.backup(folder.backup(name, seed, *made_of), f"{name}, seed {seed}")]

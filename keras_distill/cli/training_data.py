@@ -1,6 +1,7 @@
 """Training data that the command line names: a data set, an .npz file or a folder by class."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import re
@@ -70,14 +71,13 @@ class TrainingData:
         """Shape of one input."""
         return self.parts["train"][0].shape[1:]
 
+    @functools.cached_property
     def checksum(self):
-        """Returns a checksum of all values."""
-        digest = hashlib.sha256()
-        for arrays in self.parts.values():
-            for array in arrays:
-                digest.update(f"{array.dtype} {array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        """What tells these arrays from others, a text."""
+        from keras_distill.comparison.parts import ArrayPart
+
+        prints = [ArrayPart(part, arrays).fingerprint() for part, arrays in self.parts.items()]
+        return hashlib.sha256(" ".join(prints).encode()).hexdigest()
 
     def describe(self):
         """Returns a dictionary, for `json`, of what is in which part."""

@@ -8,22 +8,14 @@ import keras
 import numpy as np
 
 from keras_distill.arguments import check_count, check_model, check_text, shown
-from keras_distill.features.automatic_layers import candidates
 from keras_distill.features.batches import take
-from keras_distill.visualization.agreement_plot import plot_agreement
-from keras_distill.visualization.attention_maps import attention_maps
-from keras_distill.visualization.calibration_plot import calibration_error, plot_calibration
-from keras_distill.visualization.class_gains_plot import plot_class_gains
-from keras_distill.visualization.image_plots import plot_attention
+from keras_distill.visualization import report_sections
 from keras_distill.visualization.model_predictions import as_probabilities, true_classes
 from keras_distill.visualization.plot_data import check_named, list_of_names
-from keras_distill.visualization.plots import plot_confusion, plot_losses
 from keras_distill.visualization.rendering import require
 from keras_distill.visualization.report_page import check_replaceable, write_report
 
 TEACHER, ALONE, STUDENT = "teacher", "student alone", "distilled"
-# A matrix or a table of more classes than this isn't read.
-_MOST_CLASSES = 50
 
 
 class DistillationReport(keras.callbacks.Callback):
@@ -187,83 +179,35 @@ class DistillationReport(keras.callbacks.Callback):
         return "\n\n".join(f"{name}\n{each}".strip() for name, each in found.items())
 
     def _rows(self, answers):
-        rows = []
-        for name, model in self._models().items():
-            classes = answers[name].argmax(axis=1)
-            row = {
-                "model": name,
-                "parameters": getattr(model, "count_params", lambda: None)(),
-                "accuracy %": 100 * float(np.mean(classes == self._labels)),
-                "ECE %": 100 * calibration_error(self._labels, answers[name]),
-            }
-            if TEACHER in answers:
-                agrees = classes == answers[TEACHER].argmax(axis=1)
-                row["agrees with the teacher %"] = 100 * float(np.mean(agrees))
-            rows.append(row)
-        return rows
+        parameters = {
+            name: getattr(model, "count_params", lambda: None)()
+            for name, model in self._models().items()
+        }
+        return report_sections.model_rows(self._labels, answers, parameters, TEACHER)
 
     def _curves(self):
-        if not self._history:
-            return
-        yield {
-            "title": "Losses while training",
-            "image": plot_losses(self._history),
-            "caption": "Unweighted, each with its own scale.",
-        }
+        if self._history:
+            yield report_sections.loss_section(self._history)
 
     def _attention(self, answers):
-        images = self._x
-        is_image = isinstance(images, np.ndarray) and images.ndim == 4
-        if not is_image or images.shape[-1] not in (1, 3) or not self._images:
+        if not isinstance(self._x, np.ndarray) or not self._images:
             return
-        images = images[: self._images]
-        maps = {}
-        for name, model in self._models().items():
-            layer = _last_stage(model) if self._layer is None else self._layer
-            if layer is not None and isinstance(model, keras.Model):
-                maps[name] = attention_maps(model, self._inputs(name, images), layer)
-        if not maps:
-            return
-        yield {
-            "title": "Where the models look",
-            "image": plot_attention(
-                images,
-                maps,
-                predictions={name: answers[name][: len(images)] for name in maps},
-                labels=self._labels[: len(images)],
-                class_names=self._class_names,
-                overlay=True,
-            ),
-            "caption": f"Attention maps at {self._layer or 'the end of the last stage'} of each "
-            "model; right answers are green, wrong ones red.",
-        }
+        images = self._x[: self._images]
+        section = report_sections.attention_section(
+            images,
+            {name: (model, self._inputs(name, images)) for name, model in self._models().items()},
+            {name: values[: len(images)] for name, values in answers.items()},
+            self._labels[: len(images)],
+            self._class_names,
+            self._layer,
+        )
+        if section is not None:
+            yield section
 
     def _answers(self, answers):
-        labels, names = self._labels, self._class_names
-        yield {
-            "title": "Calibration",
-            "image": plot_calibration(labels, answers),
-            "caption": "Where a line is below the diagonal, the model is surer than it is right.",
-        }
-        if TEACHER in answers:
-            yield {
-                "title": "Agreement with the teacher",
-                "image": plot_agreement(labels, answers),
-                "caption": "Who is right, of a student and the teacher, on each sample.",
-            }
-        if answers[STUDENT].shape[1] > _MOST_CLASSES:
-            return
-        names = names or [str(number) for number in range(answers[STUDENT].shape[1])]
-        if ALONE in answers:
-            arms = {name: answers[name] for name in (ALONE, STUDENT)}
-            yield {
-                "title": "Gain by class",
-                "image": plot_class_gains(labels, arms, names),
-                "caption": "Of one student each: whether distillation helps, `compare` tells.",
-            }
-        yield {"title": "Accuracy by class, %", "table": _by_class(labels, answers, names)}
-        confusion = plot_confusion(labels, answers[STUDENT], names)
-        yield {"title": "Confusion of the distilled student", "image": confusion}
+        return report_sections.answer_sections(
+            self._labels, answers, self._class_names, TEACHER, ALONE
+        )
 
 
 def _samples(data):
@@ -280,24 +224,3 @@ def _samples(data):
             f"Received: validation_data={shown(data)}"
         )
     return x, labels
-
-
-def _last_stage(model):
-    """Returns the path of a model's last stage over two axes of space, or `None`."""
-    if not isinstance(model, keras.Model):
-        return None
-    try:
-        return candidates("each_last_stage", model)
-    except ValueError:
-        return None
-
-
-def _by_class(labels, answers, names):
-    rows = []
-    for label in np.unique(labels):
-        is_class = labels == label
-        row = {"class": names[label], "samples": int(is_class.sum())}
-        for name, values in answers.items():
-            row[name] = 100 * float(np.mean(values[is_class].argmax(axis=1) == label))
-        rows.append(row)
-    return rows

@@ -53,7 +53,7 @@ def test_the_page_has_what_there_is_to_know(tmp_path, make_cnn, data, distill):
         "Agreement with the teacher",
         "Gain by class",
         "Accuracy by class, %",
-        "Confusion of the distilled student",
+        "Confusion: distilled",
     ]
     assert "soft_targets (SoftTargets, weight 1" in text and "share: of the labels" in text
     assert text.count("<pre>") == 2

@@ -3,7 +3,7 @@
 Run: python benchmarks/student_search.py digits [--seeds 3]
 
 The digits of scikit-learn, 200 of them labeled, with a trained teacher. For two boards, each with a
-limit of the arena that a program leaves beside other things, `tuning.search_student` trains 12
+limit of the arena that a program leaves beside other things, `tuning.search_student` trains 20
 students that fit and chooses one on the validation images. Beside it the architectures of
 `architectures` that fit by the same measure, of which the one with most parameters is trained with
 the same losses, samples and number of updates. Accuracy on the test images; each seed has a search
@@ -23,7 +23,7 @@ from keras_distill.datasets import Dataset
 from keras_distill.tuning.student_search.memory import Limits, Scales
 
 BOARDS = {"stm32f407": 6 * 1024, "arduino_nano_33_ble": 16 * 1024}
-LABELED, EPOCHS, BATCH, RATE, TRIALS = 200, 100, 25, 0.01, 12
+LABELED, EPOCHS, BATCH, RATE, TRIALS = 200, 100, 25, 0.01, 20
 FOUND, FIXED = "found", "largest fixed"
 
 
@@ -37,17 +37,26 @@ def accuracy(model, data):
     return 100 * float(np.mean(np.argmax(model(data.x_test), axis=-1) == data.y_test))
 
 
-def trained_teacher(data):
-    """Returns the teacher, trained on all training images."""
+def trained_teacher(data, work):
+    """Returns the teacher, trained on all training images, or read from an earlier run.
+
+    Args:
+        data: `Dataset`.
+        work: Folder of the file.
+    """
+    file = work / "student_search_teacher.keras"
+    if file.exists():
+        return keras.models.load_model(file)
     keras.utils.set_random_seed(0)
     teacher = architectures.digits_teacher()
     teacher.compile(keras.optimizers.Adam(2e-3), LABELS)
     teacher.fit(data.x_train, data.y_train, epochs=12, verbose=0)
+    teacher.save(file)
     return teacher
 
 
 def largest_fixed(data, limits):
-    """Returns the name of the largest architecture that fits, and its `Memory`.
+    """Returns the name of the largest architecture that fits, its arena and its parameters.
 
     Args:
         data: `Dataset`.
@@ -59,7 +68,8 @@ def largest_fixed(data, limits):
         memory = scales.weigh(architectures.get(name, **options))
         if not memory.reason:
             fitting[name] = memory
-    return max(fitting.items(), key=lambda item: item[1].parameters)
+    name, memory = max(fitting.items(), key=lambda item: item[1].parameters)
+    return name, memory.arena_bytes, memory.parameters
 
 
 def distilled(name, teacher, data, seed):
@@ -73,8 +83,17 @@ def distilled(name, teacher, data, seed):
     return student
 
 
-def line_of(board, most, teacher, data, seed):
-    """Returns what came of a board and a seed, a dictionary."""
+def line_of(board, fixed, teacher, data, seed, work):
+    """Returns what came of a board and a seed, a dictionary.
+
+    Args:
+        board: Name of the board.
+        fixed: Name of the largest architecture that fits, and its arena and parameters.
+        teacher: The teacher.
+        data: `Dataset`.
+        seed: Integer.
+        work: Folder in which a search that was stopped goes on.
+    """
     found = tuning.search_student(
         teacher,
         data,
@@ -84,11 +103,12 @@ def line_of(board, most, teacher, data, seed):
         batch_size=BATCH,
         learning_rate=decay,
         loss=LABELS,
-        max_arena_bytes=most,
+        max_arena_bytes=BOARDS[board],
         seed=seed,
+        directory=work / f"student_search_{board}_{seed}",
         verbose=0,
     )
-    name, memory = largest_fixed(data, Limits(board, most))
+    name, arena, parameters = fixed
     return {
         "board": board,
         "seed": seed,
@@ -96,8 +116,8 @@ def line_of(board, most, teacher, data, seed):
         FIXED: accuracy(distilled(name, teacher, data, seed), data),
         "student": found.best.name,
         "architecture": name,
-        "arena": [found.best.arena_bytes, memory.arena_bytes],
-        "parameters": [found.best.parameters, memory.parameters],
+        "arena": [found.best.arena_bytes, arena],
+        "parameters": [found.best.parameters, parameters],
     }
 
 
@@ -136,7 +156,7 @@ def table(lines):
 def main():
     given = parser_of(__doc__, ("digits",)).parse_args()
     whole = datasets.load("digits")
-    teacher = trained_teacher(whole)
+    teacher = trained_teacher(whole, given.work)
     data = Dataset(
         "digits",
         whole.x_train[:LABELED],
@@ -149,10 +169,12 @@ def main():
     )
     lines = []
     for board, most in BOARDS.items():
+        fixed = None
         for seed in range(given.seeds):
             file = given.work / f"student_search_{board}_{seed}.json"
             if not file.exists():
-                line = line_of(board, most, teacher, data, seed)
+                fixed = fixed or largest_fixed(data, Limits(board, most))
+                line = line_of(board, fixed, teacher, data, seed, given.work)
                 file.write_text(json.dumps(line), encoding="utf-8")
             lines.append(json.loads(file.read_text("utf-8")))
             print(lines[-1], flush=True)

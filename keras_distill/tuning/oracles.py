@@ -20,30 +20,18 @@ ORACLES = {
 EPOCHS = "tuner/epochs"
 _PREFIX = "tuner/"
 _USUAL_TRIALS = 20
-_MOST_ATTEMPTS = 50
 
 
-def make_oracle(plan, record, accepts=None):
+def make_oracle(plan, record):
     """Returns the oracle of KerasTuner that a search asks, whose proposals are kept in a record.
 
     Args:
         plan: `Plan`.
         record: `Record`.
-        accepts: Function from values to whether they are worth a trial, or `None` for all. After
-            fifty in a row that aren't, the search ends.
     """
     oracle_class = ORACLES[plan.search]
     metric = plan.training.metric
-    arguments = {
-        "objective": keras_tuner.Objective(
-            metric.name, "max" if metric.higher_is_better else "min"
-        ),
-        "hyperparameters": plan.known.copy(),
-        # KerasTuner takes 0 for none.
-        "seed": plan.seed + 1,
-        # A training that diverges is a result; it doesn't end the search.
-        "max_consecutive_failed_trials": 2**31,
-    }
+    arguments = arguments_of(metric, plan.known, plan.seed)
     if plan.search == "hyperband":
         arguments["max_epochs"] = plan.epochs
     else:
@@ -51,7 +39,26 @@ def make_oracle(plan, record, accepts=None):
     if plan.search == "bayesian":
         arguments["num_initial_points"] = initial_points(plan.known)
     begins_with_defaults = plan.search in ("random", "bayesian")
-    return _keeping(oracle_class, begins_with_defaults)(record, accepts, **arguments)
+    return keeping(oracle_class, begins_with_defaults)(record, **arguments)
+
+
+def arguments_of(metric, known, seed):
+    """Returns the arguments that all oracles take.
+
+    Args:
+        metric: `Metric` to choose by.
+        known: `keras_tuner.HyperParameters` with the space as far as it is known.
+        seed: Integer.
+    """
+    direction = "max" if metric.higher_is_better else "min"
+    return {
+        "objective": keras_tuner.Objective(metric.name, direction),
+        "hyperparameters": known.copy(),
+        # KerasTuner takes 0 for none.
+        "seed": seed + 1,
+        # A training that diverges is a result; it doesn't end the search.
+        "max_consecutive_failed_trials": 2**31,
+    }
 
 
 def checked_trials(search, max_trials, known, is_list):
@@ -97,43 +104,49 @@ def initial_points(known):
     return max(4, len(known.space))
 
 
-def _keeping(oracle_class, begins_with_defaults):
+def keeping(oracle_class, begins_with_defaults):
+    """Returns the subclass of an oracle that keeps what it proposes in a record.
+
+    Args:
+        oracle_class: Class of an oracle of KerasTuner.
+        begins_with_defaults: Whether the first proposal is the defaults of the space.
+    """
+
     class Keeping(oracle_class):
         """The oracle, whose proposals are kept, and made again by a search that goes on."""
 
-        def __init__(self, record, accepts, **kwargs):
+        def __init__(self, record, **kwargs):
             self._record = record
-            self._accepts = accepts or (lambda values: True)
             super().__init__(**kwargs)
 
         def populate_space(self, trial_id):
             """Proposes values; those of the record, where it has the trial."""
+            # Asked also where the record has the trial, so that the same are drawn after it.
+            proposal = super().populate_space(trial_id)
+            if proposal["status"] != "RUNNING":
+                return proposal
             number = int(trial_id)
-            for attempt in range(_MOST_ATTEMPTS):
-                proposal = super().populate_space(trial_id)
-                if proposal["status"] != "RUNNING":
-                    return proposal
-                values = proposal["values"]
-                if begins_with_defaults and number == 0 and attempt == 0:
-                    values = self._defaults()
-                # Asked again where the record has the trial, so that the same are drawn after it.
-                if self._accepts(values):
-                    break
-            else:
-                return {"status": "STOPPED", "values": None}
             kept = self._record.proposal(number)
             if kept is None:
-                kept = values
+                kept = proposal["values"]
+                if begins_with_defaults and number == 0:
+                    kept = defaults_of(self.hyperparameters)
                 self._record.propose(number, kept)
             return {**proposal, "values": dict(kept)}
 
-        def _defaults(self):
-            hp = keras_tuner.HyperParameters()
-            hp.merge(self.hyperparameters.space)
-            return {each.name: hp.values[each.name] for each in hp.space if hp.is_active(each)}
-
     Keeping.__name__ = oracle_class.__name__
     return Keeping
+
+
+def defaults_of(known):
+    """Returns the default values of a space, those that count.
+
+    Args:
+        known: `keras_tuner.HyperParameters` with the space.
+    """
+    hp = keras_tuner.HyperParameters()
+    hp.merge(known.space)
+    return {each.name: hp.values[each.name] for each in hp.space if hp.is_active(each)}
 
 
 class FoldsTuner(BaseTuner):

@@ -77,8 +77,8 @@ class Candidates:
         self.known.merge(hp, overwrite=False)
         return student
 
-    def fits(self, values):
-        """Returns whether a candidate fits the board, having measured it if need be.
+    def size(self, values):
+        """Returns the MACs of a candidate, having measured it if need be; `None` if it doesn't fit.
 
         Args:
             values: Values of its hyperparameters.
@@ -89,7 +89,7 @@ class Candidates:
             _move(student)
             memory = self._scales.weigh(student)
             self._record.keep_memory(values, memory)
-        return not memory.reason
+        return None if memory.reason else memory.macs
 
     def evaluate(self, values):
         """Trains a candidate, unless that was done, and returns its score.

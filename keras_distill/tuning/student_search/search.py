@@ -68,11 +68,13 @@ def search_student(
 ) -> StudentSearchResult:
     """Finds the best student that fits a board's flash and arena.
 
-    KerasTuner proposes students. Each is exported to int8 and measured on TensorFlow Lite Micro
-    before it is trained: those that don't fit the board cost seconds and no trial. Those that fit
-    are distilled, all with the same samples, losses and number of epochs, and scored on validation
-    samples. The teacher runs once: its outputs are cached for all of them. The best is exported
-    once more with its trained weights. Test data is never looked at.
+    KerasTuner proposes students by evolution: first the defaults of the space and four large ones,
+    then copies of the best so far with other values of one to three hyperparameters. Each is
+    exported to int8 and measured on TensorFlow Lite Micro before it is trained: those that don't
+    fit the board cost seconds and no trial. Those that fit are distilled, all with the same
+    samples, losses and number of epochs, and scored on validation samples. The teacher runs once:
+    its outputs are cached for all of them. The best is exported once more with its trained weights.
+    Test data is never looked at.
 
     With `directory`, a search that was stopped, even killed, goes on where it was when it is called
     again. Only `max_trials` and `verbose` may change; another search in the folder is refused.
@@ -141,6 +143,8 @@ def search_student(
 
     Reference:
         - O'Malley et al., KerasTuner, 2019.
+        - Real et al., "Regularized Evolution for Image Classifier Architecture Search", 2019,
+          https://arxiv.org/abs/1802.01548.
         - Banbury et al., "MicroNets", 2021, https://arxiv.org/abs/2010.11267.
     """
     tuning_search.require()
@@ -314,27 +318,26 @@ def _made_of(teacher, setup, candidates, limits, target, teacher_input, seed):
 
 def _run(candidates, setup, record, max_trials, seed):
     """Trains up to `max_trials` candidates that fit."""
-    # Not at the top, as it imports KerasTuner.
+    # Not at the top, as they import KerasTuner.
     from keras_distill.tuning import oracles
+    from keras_distill.tuning.student_search.evolution import EvolutionOracle
 
-    plan = types.SimpleNamespace(
-        search="random",
-        training=types.SimpleNamespace(metric=candidates.metric),
-        known=candidates.known,
-        seed=seed,
-        max_trials=max_trials,
-    )
     with candidates.progress as progress:
         setup.source.fill(record.directory, [setup.make_settings()])
         progress.say(setup.source.notes)
 
-        def accepts(values):
-            fits = candidates.fits(values)
+        def size_of(values):
+            size = candidates.size(values)
             # A student may have had hyperparameters that others lack.
             oracle.update_space(candidates.known)
-            return fits
+            return size
 
-        oracle = oracles.make_oracle(plan, record, accepts)
+        oracle = oracles.keeping(EvolutionOracle, begins_with_defaults=False)(
+            record,
+            size_of=size_of,
+            max_trials=max_trials,
+            **oracles.arguments_of(candidates.metric, candidates.known, seed),
+        )
         tuner = oracles.FoldsTuner(oracle, candidates.evaluate, record, record.directory)
         with without_retracing_warnings():
             raising_causes(tuner.search)

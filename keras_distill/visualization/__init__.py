@@ -10,6 +10,7 @@ from keras_distill.visualization.embeddings_plot import plot_embeddings
 from keras_distill.visualization.image_plots import plot_attention, plot_images
 from keras_distill.visualization.plots import plot_confusion, plot_curves, plot_gains, plot_losses
 from keras_distill.visualization.rendering import png, require
+from keras_distill.visualization.sequence_plot import plot_sequence_attention
 from keras_distill.visualization.settings_plot import plot_settings
 from keras_distill.visualization.tradeoff_plot import plot_tradeoff
 
@@ -29,6 +30,7 @@ __all__ = [
     "plot_gains",
     "plot_images",
     "plot_losses",
+    "plot_sequence_attention",
     "plot_settings",
     "plot_tradeoff",
     "png",

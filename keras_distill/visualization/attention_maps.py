@@ -1,4 +1,4 @@
-"""Attention maps: of a feature map, of a head's scores, or of a class."""
+"""Attention maps: of a feature map, of tokens, of a head's scores, or of a class."""
 
 import numbers
 from typing import Any
@@ -12,6 +12,7 @@ from keras_distill.features import FeatureExtractor
 from keras_distill.features.automatic_layers import candidates
 from keras_distill.losses.logits import final_activation, logits_of
 from keras_distill.visualization.plot_data import class_numbers, finite_array
+from keras_distill.visualization.token_grids import TokenPlaces
 
 # Samples that run at a time.
 _BATCH = 64
@@ -58,33 +59,46 @@ def attention_maps(
     head: int | None = None,
     query: int | str = "mean",
     classes: Any = None,
+    grid: tuple[int, int] | None = None,
+    special_tokens: int | None = None,
 ) -> np.ndarray:
-    """Attention maps of a model, for `plot_attention`: of a feature map, a head, or a class.
+    """Attention maps of a model: of a feature map, tokens, a head, or a class.
 
     What `layer` names decides: a feature map or tokens give the mean of squares over the channels,
     as `attention_map` does; scores of attention, `"block/attention:scores"`, give what a head's
-    query looks at. With `classes` it is a class activation map: the channels of a feature map,
-    weighted by the mean gradient of the class's logit (Grad-CAM). Tokens lie in a square grid; a
-    first token beyond it, such as a class token, is left out.
+    query looks at. With `classes` it is a class activation map: the channels of a feature map or of
+    tokens, weighted by the mean gradient of the class's logit (Grad-CAM).
+
+    Tokens over images lie in a grid, which is known from the images' size where that leaves no
+    doubt: of square patches, or of others that fill the image. A class token or registers in front
+    are left out. Of series and text the maps are one value per token; `plot_sequence_attention`
+    draws them, and `plot_attention` those over images.
 
     Args:
         model: A `keras.Model`.
-        images: The model's inputs, array (samples, height, width, channels).
-        layer: Layer path, as for `features.FeatureExtractor`. With `classes` a feature map, by
-            default the end of the last stage.
+        images: The model's inputs: array of images (samples, height, width, channels), of series
+            (samples, steps, channels) or of tokens (samples, steps), or a structure of arrays, of
+            which the first is what the maps lie over.
+        layer: Layer path, as for `features.FeatureExtractor`. With `classes` a feature map or
+            tokens, by default the end of the last stage.
         head: Head of the scores, from 0. Defaults to the mean over the heads.
         query: Query of the scores: its position, e.g. 0 for a class token, or `"mean"` over all.
         classes: Class of the map: one for all samples, an array (samples,) or scores
-            (samples, classes) of which the largest counts.
+            (samples, classes) of which the largest counts. A model with one sigmoid or logit has
+            the classes 0 and 1.
+        grid: Rows and columns of the tokens. Defaults to what the images' size tells.
+        special_tokens: Number of tokens in front that have no place, such as a class token and
+            registers. Defaults to what the inputs' size tells.
 
     Returns:
-        A float32 array (samples, map height, map width), not negative, each sample of L2 norm 1 or
-        zeros.
+        A float32 array (samples, map height, map width), of series and text (samples, tokens), not
+        negative, each sample of L2 norm 1 or zeros.
 
     Raises:
         TypeError: If an argument is of another type.
-        ValueError: If the layer is unknown or isn't over space, `head` or `query` are given for
-            something else than scores or are too large, or a class is unknown.
+        ValueError: If the layer is unknown or isn't over space or time, it can't be known where the
+            tokens lie, `head` or `query` are given for something else than scores or are too large,
+            `grid` or `special_tokens` for something else than tokens, or a class is unknown.
 
     Example:
         ```python
@@ -106,12 +120,13 @@ def attention_maps(
         - [Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391), Grad-CAM
     """
     check_model("model", model)
-    images = finite_array(images, "images", rank=4)
+    images, size = _checked_inputs(images)
+    places = TokenPlaces(size, grid, special_tokens)
     if layer is not None:
         check_text("layer", layer)
     if classes is not None:
         _refuse_choice_of_scores(head, query, "classes")
-        return _class_maps(model, images, layer, classes)
+        return _class_maps(model, images, layer, classes, places)
     if layer is None:
         raise ValueError(
             "layer is missing: name a layer of the model, or give classes for class activation "
@@ -119,16 +134,51 @@ def attention_maps(
         )
     features = _features(model, images, layer)
     if layer.endswith(_SCORES):
-        return _of_norm_one(_on_grid(_looked_at(features, head, query), layer))
+        return _of_norm_one(places.arranged(_looked_at(features, head, query), layer))
     _refuse_choice_of_scores(head, query, f"layer={layer!r}")
-    if features.ndim == 3:
-        features = _on_grid(features, layer)
-    if features.ndim != 4:
+    if features.ndim not in (3, 4):
         raise ValueError(
             "layer must give features over space, (samples, height, width, channels), tokens, or "
             f"scores of attention. Received: layer={layer!r} of shape {features.shape}"
         )
-    return attention_map(features)
+    # In float64, as in `attention_map`.
+    squares = np.square(finite_array(features, layer, features.ndim).astype("float64"))
+    return _of_norm_one(_in_places(squares.mean(axis=-1), layer, places))
+
+
+def _checked_inputs(images):
+    """Returns the inputs as arrays, and the size of what the maps lie over."""
+    leaves = keras.tree.flatten(images)
+    # Rows in nested lists are one array.
+    is_one = not leaves or not all(hasattr(each, "shape") and each.shape for each in leaves)
+    images = _checked_array(images) if is_one else keras.tree.map_structure(_checked_array, images)
+    arrays = keras.tree.flatten(images)
+    if any(len(each) != len(arrays[0]) for each in arrays):
+        raise ValueError(
+            f"images must be arrays of equally many samples. Received: images={shown(images)}"
+        )
+    shape = arrays[0].shape
+    return images, (shape[1:3] if len(shape) == 4 else shape[1:2])
+
+
+def _checked_array(values):
+    rank = len(getattr(values, "shape", ()))
+    if not rank and isinstance(values, list | tuple):
+        values = finite_array(values, "images", rank=None)
+        rank = values.ndim
+    return finite_array(values, "images", rank=rank if 2 <= rank <= 4 else 4)
+
+
+def _in_places(maps, layer, places):
+    """Returns maps (samples, height, width) as they are, and those of tokens in their places."""
+    if maps.ndim == 2:
+        return places.arranged(maps, layer)
+    if places.is_given:
+        raise ValueError(
+            "grid and special_tokens say where tokens lie, and this layer gives a feature map, "
+            f"which has its places. Received: layer={layer!r} with maps of shape {maps.shape}"
+        )
+    return maps
 
 
 def _refuse_choice_of_scores(head, query, given):
@@ -139,11 +189,17 @@ def _refuse_choice_of_scores(head, query, given):
         )
 
 
+def _batches(images):
+    """Yields the inputs of some samples at a time, and which samples these are."""
+    for start in range(0, len(keras.tree.flatten(images)[0]), _BATCH):
+        part = slice(start, start + _BATCH)
+        yield keras.tree.map_structure(lambda array, part=part: array[part], images), part
+
+
 def _features(model, images, layer):
     """Returns what a layer gives for all samples, as an array."""
     extractor = FeatureExtractor(model, [layer])
-    batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
-    found = [keras.ops.convert_to_numpy(extractor(batch)[1][layer]) for batch in batches]
+    found = [keras.ops.convert_to_numpy(extractor(x)[1][layer]) for x, _ in _batches(images)]
     return np.concatenate([np.atleast_1d(part) for part in found])
 
 
@@ -164,58 +220,64 @@ def _is_mean(query):
     return isinstance(query, str) and query == "mean"
 
 
-def _on_grid(tokens, layer):
-    """Returns tokens (samples, length, ...) as a square grid, without a first one beyond it."""
-    length = tokens.shape[1]
-    side = int(np.sqrt(length))
-    if side * side + 1 < length or side < 2:
-        raise ValueError(
-            "layer must give the tokens of a square grid, with or without a class token before "
-            f"them, to be drawn over an image. Received: layer={layer!r} of {length} tokens"
-        )
-    patches = tokens[:, length - side * side :]
-    return patches.reshape(len(tokens), side, side, *tokens.shape[2:])
-
-
-def _class_maps(model, images, layer, classes):
-    chosen = _class_of_each(classes, len(images))
-    layer = candidates("each_last_stage", model) if layer is None else layer
+def _class_maps(model, images, layer, classes, places):
+    chosen = _class_of_each(classes, len(keras.tree.flatten(images)[0]))
+    layer = _last_stage(model) if layer is None else layer
     extractor = FeatureExtractor(model, [layer])
-    maps = [
-        _maps_by_gradient(
-            extractor, images[start : start + _BATCH], layer, chosen[start : start + _BATCH]
-        )
-        for start in range(0, len(images), _BATCH)
-    ]
-    return _of_norm_one(np.maximum(np.concatenate(maps), 0))
+    maps = [_maps_by_gradient(extractor, x, layer, chosen[part]) for x, part in _batches(images)]
+    return _of_norm_one(_in_places(np.maximum(np.concatenate(maps), 0), layer, places))
+
+
+def _last_stage(model):
+    try:
+        return candidates("each_last_stage", model)
+    except ValueError:
+        raise ValueError(
+            f"No stage over space is found in the model {model.name!r}: name a layer of features "
+            "(samples, ..., channels). Received: layer=None"
+        ) from None
 
 
 def _maps_by_gradient(extractor, images, layer, classes):
     """Returns the channels, each by its mean gradient of the class's logit, summed."""
-    images = keras.ops.convert_to_tensor(images, keras.config.floatx())
+    images = keras.tree.map_structure(_as_tensor, images)
     with tf.GradientTape() as tape:
-        # The weights of a frozen model aren't watched.
-        tape.watch(images)
+        # The weights of a frozen model aren't watched, and tokens can't be.
+        tape.watch([each for each in keras.tree.flatten(images) if each.dtype.is_floating])
+        tape.watch([variable.value for variable in extractor.model.variables])
         output, features = extractor(images)
         features = features[layer]
-        if features.ndim != 4 or not hasattr(output, "shape") or output.ndim != 2:
+        if features.ndim not in (3, 4) or not hasattr(output, "shape") or output.ndim != 2:
             raise ValueError(
                 "classes need a model with one output (samples, classes), and a layer with a "
-                "feature map (samples, height, width, channels). Received: "
-                f"layer={layer!r} of shape {tuple(features.shape)}"
+                "feature map (samples, height, width, channels) or tokens (samples, tokens, "
+                f"channels). Received: layer={layer!r} of shape {tuple(features.shape)}"
             )
-        if classes.max() >= output.shape[-1]:
+        logits = _logits_of_classes(output, extractor.model)
+        if classes.max() >= logits.shape[-1]:
             raise ValueError(
-                f"classes must be of 0 to {output.shape[-1] - 1}, which the model has. "
+                f"classes must be of 0 to {logits.shape[-1] - 1}, which the model has. "
                 f"Received: classes={shown(classes)}"
             )
-        logits = logits_of(output, "auto", final_activation(extractor.model))
         of_class = tf.gather(logits, classes, axis=1, batch_dims=1)
     gradient = tape.gradient(of_class, features)
     if gradient is None:
         raise ValueError(f"layer must come before the model's output. Received: layer={layer!r}")
-    weights = keras.ops.mean(gradient, axis=(1, 2), keepdims=True)
+    places = tuple(range(1, features.ndim - 1))
+    weights = keras.ops.mean(gradient, axis=places, keepdims=True)
     return keras.ops.convert_to_numpy(keras.ops.sum(weights * features, axis=-1))
+
+
+def _as_tensor(array):
+    # Tokens stay integers, and images of bytes become what their gradient can have.
+    is_real = array.ndim == 4 or np.issubdtype(array.dtype, np.floating)
+    return keras.ops.convert_to_tensor(array, keras.config.floatx() if is_real else array.dtype)
+
+
+def _logits_of_classes(output, model):
+    """Returns logits (samples, classes), two of them for a model with one output number."""
+    logits = logits_of(output, "auto", final_activation(model))
+    return keras.ops.concatenate([-logits, logits], axis=-1) if logits.shape[-1] == 1 else logits
 
 
 def _class_of_each(classes, samples):
@@ -232,5 +294,5 @@ def _class_of_each(classes, samples):
 
 def _of_norm_one(maps):
     maps = np.asarray(maps, "float64")
-    norms = np.sqrt(np.square(maps).sum(axis=(1, 2), keepdims=True))
+    norms = np.sqrt(np.square(maps).sum(axis=tuple(range(1, maps.ndim)), keepdims=True))
     return np.divide(maps, norms, out=np.zeros_like(maps), where=norms > 0).astype("float32")

@@ -1,24 +1,28 @@
 """Plots of images, and of where models look in them."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_distill.arguments import check_count, check_flag, shown
 from keras_distill.visualization.plot_data import (
-    attention_arguments,
+    attended,
     check_named,
     class_numbers,
     image_array,
     list_of_names,
 )
-from keras_distill.visualization.style import LITERAL, finished, new_figure
+from keras_distill.visualization.style import LITERAL, finished, marked, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_RIGHT, _WRONG = "#1a7f37", "#c62828"
 _OVERLAY = 0.65
+# Inches of an image's width, and letters of a name that fit above it.
+_WIDTH, _LETTERS = 1.5, 18
 
 
 def plot_attention(
@@ -44,7 +48,7 @@ def plot_attention(
         predictions: Dict of model name to predicted classes (samples,) or scores
             (samples, classes); written above that model's map. Defaults to none.
         labels: True classes (samples,) or scores (samples, classes), with which right
-            predictions are green and wrong ones red. Defaults to none.
+            predictions have a check mark and wrong ones a cross. Defaults to none.
         class_names: List of names of the classes, strings or integers in their order, that
             replace the class numbers; written as they are. Defaults to numbers.
         overlay: Whether the maps lie over their images, which are gray there: colors are the
@@ -70,19 +74,21 @@ def plot_attention(
         figure = plot_attention(images, {"teacher": attention_map(np.random.rand(3, 4, 4, 16))})
         ```
     """
-    images, maps, predictions, labels = attention_arguments(images, maps, predictions, labels)
+    images = image_array(images)
+    maps, predictions, labels = attended(len(images), "images", maps, predictions, labels, rank=3)
     check_flag("overlay", overlay)
     if class_names is not None:
         class_names = list_of_names(class_names, "class_names")
         for name, values in {"labels": labels, **predictions}.items():
             if values is not None:
                 check_named(values, name, class_names, "class_names")
-    figure = new_figure(1.5 * (1 + len(maps)) + 0.2, 1.65 * len(images) + 0.3)
-    axes = figure.subplots(len(images), 1 + len(maps), squeeze=False)
-    for axis, name in zip(axes[0], ["input", *maps], strict=True):
-        # Not as the title, where the class is written.
-        position = {"transform": axis.transAxes, "ha": "center"}
-        axis.text(0.5, 1.22, name, fontsize=9, weight="bold", **position, **LITERAL)
+    height = _WIDTH * float(np.clip(images.shape[1] / images.shape[2], 0.3, 3))
+    names = [textwrap.fill(str(name), _LETTERS) for name in ("input", *maps)]
+    above = 0.2 + 0.15 * max(name.count("\n") for name in names)
+    figure = new_figure(_WIDTH * len(names) + 0.2, (height + 0.2) * len(images) + above)
+    axes = figure.subplots(len(images), len(names), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        _write_name(axis, name)
     for row, image in enumerate(images):
         label = None if labels is None else labels[row]
         _draw_image(axes[row, 0], image)
@@ -91,9 +97,7 @@ def plot_attention(
         for axis, (name, values) in zip(axes[row, 1:], maps.items(), strict=True):
             _draw_map(axis, values[row], image, overlay)
             if name in predictions:
-                predicted = predictions[name][row]
-                color = "black" if label is None else _RIGHT if predicted == label else _WRONG
-                title = _class_name(predicted, class_names)
+                title, color = marked(predictions[name][row], label, class_names)
                 axis.set_title(title, color=color, fontsize=9, **LITERAL)
     for axis in axes.flat:
         axis.set_xticks([])
@@ -162,6 +166,21 @@ def plot_images(
             if labels is not None:
                 axis.set_title(_class_name(labels[index], class_names), fontsize=9, **LITERAL)
     return finished(figure, path)
+
+
+def _write_name(axis, name):
+    # Above the title, where the class is written.
+    axis.annotate(
+        name,
+        (0.5, 1),
+        xycoords="axes fraction",
+        xytext=(0, 18),
+        textcoords="offset points",
+        ha="center",
+        fontsize=9,
+        weight="bold",
+        **LITERAL,
+    )
 
 
 def _draw_image(axis, image):

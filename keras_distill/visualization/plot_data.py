@@ -18,14 +18,14 @@ def finite_array(values, name, rank):
     Args:
         values: What was given.
         name: The argument.
-        rank: Number of axes.
+        rank: Number of axes, or `None` for any.
 
     Raises:
         ValueError: If the rank differs, there is nothing in it, or it holds something else than
             finite real numbers.
     """
     values = _array(values, name)
-    if values.ndim != rank or not values.size:
+    if rank not in (None, values.ndim) or not values.size:
         shape = ("batch", "height", "width", "channels")[:rank]
         raise ValueError(
             f"{name} must be an array ({', '.join(shape)}) that is not empty. "
@@ -144,35 +144,51 @@ def image_array(images):
     images = finite_array(images, "images", rank=4)
     if images.shape[-1] not in (1, 3):
         raise ValueError(f"images must have 1 or 3 channels. Received: images={shown(images)}")
-    if len(images) > _MOST:
-        raise ValueError(
-            f"images has {len(images):,} samples, and a plot holds at most {_MOST}: draw a "
-            "part of them."
-        )
+    check_drawable(len(images), "images")
     return images
 
 
-def attention_arguments(images, maps, predictions, labels):
-    """Returns the arguments of `visualization.plot_attention` as arrays.
+def check_drawable(samples, argument):
+    """Checks that a plot holds so many samples.
 
     Args:
-        images: As there.
-        maps: As there.
+        samples: Their number.
+        argument: The argument.
+
+    Raises:
+        ValueError: If there are more.
+    """
+    if samples > _MOST:
+        raise ValueError(
+            f"{argument} has {samples:,} samples, and a plot holds at most {_MOST}: draw a "
+            "part of them."
+        )
+
+
+def attended(samples, argument, maps, predictions, labels, rank):
+    """Returns the maps, predictions and labels of a plot of attention as arrays.
+
+    Args:
+        samples: Number of the samples that they are of.
+        argument: The argument that has these samples.
+        maps: As for `visualization.plot_attention`.
         predictions: As there.
         labels: As there.
+        rank: Number of axes of the maps.
 
     Returns:
-        Tuple of the images with channels, dictionaries of the maps and of the predicted classes
-        by model, and the true classes or `None`.
+        Tuple of dictionaries of the maps and of the predicted classes by model, and the true
+        classes or `None`.
 
     Raises:
         TypeError: If `predictions` isn't a dictionary.
         ValueError: If a shape or a number of samples is not as described there.
     """
-    images = image_array(images)
+    check_drawable(samples, argument)
     if not isinstance(maps, dict) or not maps:
+        axes = "height, width" if rank == 3 else "positions"
         raise ValueError(
-            "maps must be a dict of model name to maps (samples, height, width). "
+            f"maps must be a dict of model name to maps (samples, {axes}). "
             f"Received: maps={shown(maps)}"
         )
     if predictions is not None and not isinstance(predictions, dict):
@@ -180,7 +196,7 @@ def attention_arguments(images, maps, predictions, labels):
             "predictions must be a dict of model name to predicted classes or scores. "
             f"Received: predictions={shown(predictions)}"
         )
-    maps = {name: finite_array(values, f"maps[{name!r}]", rank=3) for name, values in maps.items()}
+    maps = {name: finite_array(values, f"maps[{name!r}]", rank) for name, values in maps.items()}
     predictions = {
         name: class_numbers(values, f"predictions[{name!r}]")
         for name, values in (predictions or {}).items()
@@ -195,9 +211,9 @@ def attention_arguments(images, maps, predictions, labels):
     given |= {f"predictions[{name!r}]": values for name, values in predictions.items()}
     given |= {} if labels is None else {"labels": labels}
     for name, values in given.items():
-        if len(values) != len(images):
-            raise ValueError(f"{name} has {len(values)} samples, but images has {len(images)}.")
-    return images, maps, predictions, labels
+        if len(values) != samples:
+            raise ValueError(f"{name} has {len(values)} samples, but {argument} has {samples}.")
+    return maps, predictions, labels
 
 
 def values_of_runs(name, runs, metric):

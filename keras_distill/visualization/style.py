@@ -15,6 +15,22 @@ COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#00
 # A dollar sign in a user's name is a dollar sign, not the start of a formula.
 LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}
 
+_RIGHT, _WRONG = COLORS[0], COLORS[1]
+
+
+def marked(predicted: int, label: int | None, class_names: Any = None) -> tuple[str, str]:
+    """Returns what is written of a prediction, and its color: right and wrong differ in a mark too.
+
+    Args:
+        predicted: The class.
+        label: The true class, or `None` if it isn't known.
+        class_names: List of names, or `None` for numbers.
+    """
+    name = str(predicted) if class_names is None else str(class_names[predicted])
+    if label is None:
+        return name, "black"
+    return (f"\u2713 {name}", _RIGHT) if predicted == label else (f"\u2717 {name}", _WRONG)
+
 
 def new_figure(width: float, height: float) -> "Picture":
     """Returns an empty figure that notebooks show.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_distill import visualization
-from keras_distill.visualization import image_plots
+from keras_distill.visualization.style import COLORS
 
 pytest.importorskip("matplotlib")
 
@@ -71,7 +71,7 @@ def test_an_overlay_is_the_gray_image_with_the_map_over_it(rng):
     assert 0 < drawn.get_alpha() < 1
 
 
-def test_right_predictions_are_green_and_wrong_ones_red(rng):
+def test_right_and_wrong_predictions_differ_in_their_mark_and_color(rng):
     grid = panels(
         visualization.plot_attention(
             rng.random((2, 8, 8)),
@@ -82,7 +82,7 @@ def test_right_predictions_are_green_and_wrong_ones_red(rng):
         )
     )
     titles = [(axis.get_title(), axis.title.get_color()) for axis in grid[:, 1]]
-    assert titles == [("yes", image_plots._RIGHT), ("yes", image_plots._WRONG)]
+    assert titles == [("\u2713 yes", COLORS[0]), ("\u2717 yes", COLORS[1])]
     assert [axis.get_title() for axis in grid[:, 0]] == ["yes", "no"]
 
 
@@ -201,10 +201,11 @@ def test_names_are_drawn_as_they_are(monkeypatch):
             curves.axes[0].get_legend().get_texts(),
             [axis.texts[0] for axis in panels(attention)[0, 1:]],
             [axis.title for axis in panels(attention)[:, 0]],
-            [axis.title for axis in panels(attention)[:, 4]],
         )
     ]
-    assert drawn == 6 * [names]
+    assert drawn == 5 * [names]
+    answers = [axis.get_title() for axis in panels(attention)[:, 4]]
+    assert answers == [f"\u2713 {name}" for name in names]
     assert curves.axes[0].get_ylabel() == "$"
     parser = "matplotlib.mathtext.MathTextParser.parse"
     monkeypatch.setattr(parser, lambda *_: pytest.fail("a name was read as a formula"))

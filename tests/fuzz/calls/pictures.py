@@ -90,6 +90,18 @@ def _maps(place):
     return visualization.attention_maps, arguments
 
 
+def _sequences(place):
+    arguments = {
+        "sequences": np.array([[3, 1, 2], [0, 0, 4]]),
+        "maps": {"teacher": np.random.rand(2, 3)},
+        "predictions": None,
+        "labels": np.array([0, 1]),
+        "class_names": ["a", "b", "c"],
+        "path": place.folder / "sequences.png",
+    }
+    return visualization.plot_sequence_attention, arguments
+
+
 def _report(place):
     arguments = {
         "path": place.folder / "report.html",
@@ -139,7 +151,23 @@ CALLS = [
             "head": NONE,
             "query": one_of("mean"),
             "classes": array(lambda made: made.ndim < 3),
+            # This layer's maps have their places.
+            "grid": NONE,
+            "special_tokens": NONE,
         },
+        module="visualization",
+    ),
+    Call(
+        "visualization.plot_sequence_attention",
+        _sequences,
+        {
+            "sequences": array(lambda made: made.shape[:1] == (2,) and np.isfinite(made).all()),
+            "predictions": NONE | Rule(lambda value: value == {}),
+            "labels": NONE | array(lambda made: made.shape[:1] == (2,) and made.ndim in (1, 2)),
+            "class_names": _NAMES,
+            "path": _PATH,
+        },
+        _draw,
         module="visualization",
     ),
     Call(

@@ -11,6 +11,9 @@ from keras_distill.files import write_whole
 class EpochBackup(keras.callbacks.Callback):
     """Callback that saves weights, optimizer and history after each epoch, and goes on from them.
 
+    With an `EpochOrder` beside it a training that goes on ends with the weights of one that was
+    never stopped. Random numbers of layers that have no seed generator of their own are others.
+
     `keras.callbacks.BackupAndRestore` doesn't keep the history, and a kill while it saves leaves
     the weights of one epoch beside the number of another.
 
@@ -31,11 +34,14 @@ class EpochBackup(keras.callbacks.Callback):
         done = 0
         for file in self._saved()[-1:]:
             done = int(file.stem.removeprefix("epoch_"))
-            self._history = json.loads(file.read_text("utf-8"))
+            content = json.loads(file.read_text("utf-8"))
+            self._history = content["history"]
             optimizer = self.model.optimizer
             if not optimizer.built:
                 optimizer.build(self.model.trainable_variables)
             self.model.load_weights(self._weights(done))
+            for state, value in zip(self._random_states(), content["random"], strict=True):
+                state.assign(value)
             start_at_epoch(self.model, done)
         self._on_start(done)
 
@@ -51,8 +57,9 @@ class EpochBackup(keras.callbacks.Callback):
             self._folder.mkdir(parents=True, exist_ok=True)
             earlier = [*self._saved()]
             self.model.save_weights(self._weights(done), overwrite=True)
-            content = json.dumps(self._history).encode()
-            write_whole(self._folder / f"epoch_{done}.json", content)
+            random = [state.numpy().tolist() for state in self._random_states()]
+            content = json.dumps({"history": self._history, "random": random})
+            write_whole(self._folder / f"epoch_{done}.json", content.encode())
             for file in earlier:
                 file.unlink()
                 self._weights(int(file.stem.removeprefix("epoch_"))).unlink(missing_ok=True)
@@ -61,6 +68,11 @@ class EpochBackup(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         """Gives the model's history the epochs before the kill."""
         self.model.history.history = self._history
+
+    def _random_states(self):
+        """Returns the states of dropout and its like, which Keras saves in no file of weights."""
+        weights = {id(weight) for weight in self.model.weights}
+        return [each for each in self.model.variables if id(each) not in weights]
 
     def _saved(self):
         """Returns the files of finished epochs, of which a kill may leave two, by number."""

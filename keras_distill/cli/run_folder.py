@@ -9,6 +9,8 @@ from keras_distill.arguments import check_directory
 from keras_distill.files import locked_folder, write_whole
 
 _FORMAT = 1
+# Of what is saved of an unfinished training: what another version left isn't read.
+_EPOCHS_FORMAT = 2
 
 
 class RunFolder:
@@ -132,7 +134,7 @@ class RunFolder:
         Args:
             *made_of: Texts that tell it from others.
         """
-        digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps([_EPOCHS_FORMAT, *made_of]).encode()).hexdigest()[:16]
         return self.training / "epochs" / digest
 
     def forget_epochs(self):

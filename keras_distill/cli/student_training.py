@@ -8,6 +8,8 @@ import keras
 from keras_distill.cache.manifest import weights_checksum
 from keras_distill.cli import training_models
 from keras_distill.comparison import compare
+from keras_distill.comparison.epoch_order import EpochOrder
+from keras_distill.comparison.parts import ArrayPart
 from keras_distill.training.tracing import without_variables
 
 DISTILLED = "student distilled"
@@ -60,18 +62,17 @@ def _trained_teacher(settings, data, folder, progress):
     model = training_models.function_of(settings.teacher, data)()
     training_models.check_outputs({"teacher": model}, data)
     x, y = data.parts["train"]
-    updates = settings.teacher_epochs * math.ceil(len(x) / settings.batch_size)
+    order, updates = EpochOrder(), settings.teacher_epochs * math.ceil(len(x) / settings.batch_size)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.Adam(decay(_TEACHER_RATE)(updates))
     model.compile(optimizer, loss, metrics=["accuracy"])
     with without_variables():
         history = model.fit(
-            x,
-            y,
-            settings.batch_size,
-            settings.teacher_epochs,
+            order.batches((x, y), settings.batch_size, seed=0),
+            epochs=settings.teacher_epochs,
+            shuffle=False,
             validation_data=data.parts["validation"],
-            callbacks=[progress.backup(folder.backup("teacher", made_of), "teacher")],
+            callbacks=[order, progress.backup(folder.backup("teacher", made_of), "teacher")],
             verbose=0,
         ).history
     folder.save(model, "teacher.keras")
@@ -93,14 +94,18 @@ def compared_students(settings, teacher, data, candidate, folder, progress):
     make_student = training_models.function_of(settings.student, data)
     training_models.check_outputs({"student": make_student()}, data)
     made_of = [data.checksum, weights_checksum(teacher)]
+    # So that a training that goes on ends as one that was never stopped.
+    order = EpochOrder()
+    parts = {**data.parts, "train": ArrayPart("train", data.parts["train"], order)}
 
     def callbacks(name, seed):
-        return [progress.backup(folder.backup(name, seed, *made_of), f"{name}, seed {seed}")]
+        backup = folder.backup(name, seed, *made_of)
+        return [order, progress.backup(backup, f"{name}, seed {seed}")]
 
     return compare(
         teacher,
         make_student,
-        data.parts,
+        parts,
         {DISTILLED: candidate},
         settings.seeds,
         epochs=settings.epochs,

@@ -47,13 +47,20 @@ class Parts:
 
 
 class ArrayPart:
-    """Arrays `(x, y)` or `(x, y, sample_weight)`; each of them may be a structure of arrays."""
+    """Arrays `(x, y)` or `(x, y, sample_weight)`; each of them may be a structure of arrays.
+
+    Args:
+        name: Name of the part.
+        arrays: The arrays.
+        order: `EpochOrder` that decides in which order `fit` gets the samples, and is one of its
+            callbacks. Defaults to the order in which `fit` shuffles.
+    """
 
     kind = "arrays"
     is_fixed = True
 
-    def __init__(self, name, arrays):
-        self.name = name
+    def __init__(self, name, arrays, order=None):
+        self.name, self._order = name, order
         try:
             self.arrays = tuple(keras.tree.map_structure(np.asarray, part) for part in arrays)
             lengths = {len(leaf) for leaf in keras.tree.flatten(self.arrays)}
@@ -100,13 +107,16 @@ class ArrayPart:
             return self
         x, *rest = self.arrays
         if not callable(input_function):
-            return ArrayPart(self.name, (take(input_function, x, "student_input"), *rest))
+            return self._with(take(input_function, x, "student_input"), *rest)
         made = [
             input_function(keras.tree.map_structure(lambda a, s=start: a[s : s + _AT_ONCE], x))
             for start in range(0, self.count, _AT_ONCE)
         ]
         whole = keras.tree.map_structure(lambda *leaves: np.concatenate(leaves), *made)
-        return ArrayPart(self.name, (whole, *rest))
+        return self._with(whole, *rest)
+
+    def _with(self, *arrays):
+        return ArrayPart(self.name, arrays, self._order)
 
     def only_labeled(self, are_classes):
         """Returns the part without samples that have no label, repeated to the same number.
@@ -122,14 +132,25 @@ class ArrayPart:
         if has_label.all() or not has_label.any():
             return self
         again = np.resize(np.flatnonzero(has_label), self.count)
-        return ArrayPart(
-            self.name, keras.tree.map_structure(lambda leaf: leaf[again], (x, y, *rest))
-        )
+        return self._with(*keras.tree.map_structure(lambda leaf: leaf[again], (x, y, *rest)))
 
     def fit_arguments(self, batch_size, seed=None):
         """Returns the arguments of `fit` or `evaluate` as a dictionary."""
+        return self.in_batches(self.arrays, batch_size, seed)
+
+    def in_batches(self, arrays, batch_size, seed=None):
+        """Returns the arguments of `fit` for arrays of the same samples.
+
+        Args:
+            arrays: Tuple `(x, y)` or `(x, y, sample_weight)`.
+            batch_size: Samples per batch.
+            seed: Seed of the run, for the order.
+        """
+        if self._order is not None:
+            # Keras warns that it doesn't shuffle a tf.data.Dataset, unless it is told not to.
+            return {"x": self._order.batches(arrays, batch_size, seed), "shuffle": False}
         names = ("x", "y", "sample_weight")
-        return {**dict(zip(names, self.arrays, strict=False)), "batch_size": batch_size}
+        return {**dict(zip(names, arrays, strict=False)), "batch_size": batch_size}
 
     def as_validation(self):
         """Returns the value of `fit`'s `validation_data`."""
@@ -292,6 +313,8 @@ def parts_of(data):
 
 
 def _part(name, source):
+    if isinstance(source, ArrayPart):
+        return source
     if not _is_part(source):
         raise TypeError(
             f"data: the {name} part must be arrays (x, y) or (x, y, sample_weight), a "

@@ -132,8 +132,9 @@ class TeacherOutputs:
         if arm.name not in self._names:
             arguments = self._train.fit_arguments(batch_size, seed)
             return self.teacher, self.teacher_input, arguments
-        sized = {"batch_size": batch_size} if self._train.kind == "arrays" else {}
-        return self._cache, None, {**self._joined, **sized}
+        if self._train.kind == "arrays":
+            return self._cache, None, self._train.in_batches(self._joined, batch_size, seed)
+        return self._cache, None, self._joined
 
 
 def teacher_fingerprint(teacher):
@@ -148,7 +149,7 @@ def teacher_fingerprint(teacher):
 
 
 def _read_whole(cache, train):
-    """Returns arrays of all samples with the teacher's outputs, which `fit` shuffles like any."""
+    """Returns a tuple of arrays of all samples, the inputs with the teacher's outputs."""
     x, *rest = train.arrays
     batches = cache.join((x, np.arange(train.count)), shuffle=False, batch_size=1024)
     read = list(batches.as_numpy_iterator())
@@ -158,5 +159,4 @@ def _read_whole(cache, train):
         name: np.concatenate([batch.targets[name] for batch, _ in read])
         for name in read[0][0].targets
     }
-    joined = {"x": CachedBatch(x, index, targets)}
-    return joined | dict(zip(("y", "sample_weight"), rest, strict=False))
+    return CachedBatch(x, index, targets), *rest

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from keras_distill.cli import command_input, device_commands, distill_command, tune_command
 from keras_distill.cli.help_text import ending
+from keras_distill.cli.shell_words import in_shell_words
 from keras_distill.version import __version__
 
 # As shells number the end by a closed pipe and by an interrupt.
@@ -36,15 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _NO_READER
     except KeyboardInterrupt:
-        return _failed("interrupted", _INTERRUPTED)
+        return _failed("interrupted", options, _INTERRUPTED)
     except (ValueError, ImportError, OSError) as error:
-        return _failed(error, 2)
+        return _failed(error, options, 2)
     except RuntimeError as error:
-        return _failed(error, 1)
+        return _failed(error, options, 1)
 
 
-def _failed(error, status):
-    print(f"keras-distill: {' '.join(str(error).split())}", file=sys.stderr)
+def _failed(error, options, status):
+    words = in_shell_words(" ".join(str(error).split()), options.command)
+    print(f"keras-distill: {words}", file=sys.stderr)
     return status
 
 
@@ -58,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     made.set_defaults(check=lambda options: None)
-    commands = made.add_subparsers(required=True, metavar="COMMAND")
+    commands = made.add_subparsers(required=True, metavar="COMMAND", dest="command")
     demo = commands.add_parser(
         "demo",
         help="train, distill, export and verify on real images, and show what it gained",

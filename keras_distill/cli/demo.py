@@ -9,6 +9,8 @@ import keras
 import numpy as np
 
 from keras_distill import architectures, datasets, visualization
+from keras_distill.cli import report_models
+from keras_distill.cli.shell_words import in_shell_words
 from keras_distill.comparison import Comparison, compare
 from keras_distill.features import FeatureModel
 from keras_distill.losses import AttentionTransfer, SoftTargets
@@ -16,7 +18,7 @@ from keras_distill.tflite import BOARDS, TFLiteModel, export_tflite
 from keras_distill.tflite.deploy import project_folder
 from keras_distill.tflite.runtime import micro
 from keras_distill.training.tracing import without_variables
-from keras_distill.visualization import report_page
+from keras_distill.visualization import report_page, report_sections
 
 TEACHER, ALONE, DISTILLED = "teacher", "student alone", "student distilled"
 _LABELS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -337,7 +339,8 @@ def _row(model, accuracy, runs, parameters="", file="", arena=""):
 
 
 def _write_pages(result, recipe, models, histories, data, output):
-    shown = _shown_samples(models, data)
+    answers = report_models.answers_of(models, data.x_test, data.y_test)
+    shown = _shown_samples(answers)
     images = data.x_test[shown]
     maps = {
         name: visualization.attention_map(
@@ -345,17 +348,16 @@ def _write_pages(result, recipe, models, histories, data, output):
         )
         for name, model in models.items()
     }
-    predictions = {name: model.predict(images, verbose=0) for name, model in models.items()}
-    attention = visualization.plot_attention(
+    visualization.plot_attention(
         images,
         maps,
-        predictions=predictions,
+        predictions={name: values[shown] for name, values in answers.items()},
         labels=data.y_test[shown],
         class_names=data.labels,
         path=output / "attention.png",
     )
-    curves = visualization.plot_curves(histories, path=output / "curves.png")
-    gains = result.comparison.plot(path=output / "gains.png")
+    visualization.plot_curves(histories, path=output / "curves.png")
+    result.comparison.plot(path=output / "gains.png")
     result.files["attention maps"] = output / "attention.png"
     result.files["learning curves"] = output / "curves.png"
     result.files["gains by seed"] = output / "gains.png"
@@ -366,21 +368,27 @@ def _write_pages(result, recipe, models, histories, data, output):
             {"title": "What distillation gained", "text": summary(result), "table": result.rows},
             {
                 "title": "Test accuracy by seed",
-                "image": gains,
+                "image": result.files["gains by seed"],
                 "caption": "Each line is a seed. On the right are the gains of the distilled "
                 "student over the student alone, and their mean with its standard error.",
             },
             {
                 "title": "Where the models look",
-                "image": attention,
+                "image": result.files["attention maps"],
                 "caption": f"Attention maps at {recipe.tap}: the first three test images, and the "
                 "first three on which the students (seed 0) differ.",
             },
             {
                 "title": "Validation accuracy while training",
-                "image": curves,
+                "image": result.files["learning curves"],
                 "caption": "Mean over the seeds; the band reaches from the lowest to the highest.",
             },
+            report_sections.loss_section(
+                histories[DISTILLED], output, report_models.losses_of(histories[DISTILLED])
+            ),
+            *report_sections.answer_sections(
+                data.y_test, answers, data.labels, TEACHER, ALONE, output
+            ),
             {"title": "On the device", "text": _device_text(result), "table": _boards(result)},
         ],
     )
@@ -413,17 +421,16 @@ def summary(result):
         result: `DemoResult`.
     """
     gains = result.comparison.gains[DISTILLED]
+    verdict = in_shell_words(result.comparison.verdicts[DISTILLED], "demo")
     return (
-        f"{result.comparison.verdicts[DISTILLED]} The distilled student was better with "
+        f"{verdict} The distilled student was better with "
         f"{int((gains > 0).sum())} of {len(gains)} seeds. Both students had the same "
         f"{result.images['students']:,} labeled images, updates, learning rates and initial "
         f"weights; the teacher had {result.images[TEACHER]:,} images."
     )
 
 
-def _shown_samples(models, data, differing=3, first=3):
-    decisions = [
-        models[kind].predict(data.x_test, verbose=0).argmax(-1) for kind in (ALONE, DISTILLED)
-    ]
+def _shown_samples(answers, differing=3, first=3):
+    decisions = [answers[kind].argmax(-1) for kind in (ALONE, DISTILLED)]
     unlike = np.flatnonzero(decisions[0] != decisions[1])[:differing]
     return np.unique(np.concatenate([unlike, np.arange(first)]))[: differing + first]

@@ -1,9 +1,11 @@
 """What `distill` writes and prints: the student, pictures, the report page and the table."""
 
 from keras_distill import visualization
+from keras_distill.cli import report_models
+from keras_distill.cli.shell_words import in_shell_words
 from keras_distill.cli.student_training import DISTILLED
 from keras_distill.comparison.candidates import ALONE
-from keras_distill.visualization import report_page
+from keras_distill.visualization import report_page, report_sections
 
 
 def require():
@@ -34,6 +36,10 @@ def write(folder, data, teacher, history, comparison):
     from rich.console import Console
 
     console = Console()
+    comparison.verdicts = {
+        arm: in_shell_words(verdict, folder.command) for arm, verdict in comparison.verdicts.items()
+    }
+    comparison.notes = [in_shell_words(note, folder.command) for note in comparison.notes]
     console.print(comparison, highlight=False)
     if comparison.failures[DISTILLED].keys() == set(comparison.seeds):
         raise RuntimeError(
@@ -49,6 +55,7 @@ def write(folder, data, teacher, history, comparison):
             "table": comparison.rows,
         },
         *_pictures(folder, history, comparison),
+        *_answers(folder, data, teacher, comparison),
         {"title": "Data", "table": _data_rows(data)},
         {"title": "Options", "preformatted": (folder.path / "run.yaml").read_text("utf-8")},
     ]
@@ -78,18 +85,56 @@ def _pictures(folder, history, comparison):
     histories = {arm: runs for arm, runs in histories.items() if runs}
     if history is not None and metric in history:
         histories = {"teacher": [history], **histories}
-    yield {
-        "title": f"Validation {comparison.metric} while training",
-        "image": visualization.plot_curves(histories, metric, folder.path / "curves.png"),
-        "caption": "Mean over the seeds; the band reaches from the lowest to the highest.",
-    }
     if len(comparison.seeds) > 1 and ALONE in comparison.values:
+        comparison.plot(folder.path / "gains.png")
         yield {
             "title": f"Test {comparison.metric} by seed",
-            "image": comparison.plot(folder.path / "gains.png"),
+            "image": folder.path / "gains.png",
             "caption": f"Each line is a seed. On the right are the gains over the {ALONE}, and "
-            "their mean with its standard error.",
+            "their mean with its standard error: where the bar is far from 0, the gain is more "
+            "than chance.",
         }
+    visualization.plot_curves(histories, metric, folder.path / "curves.png")
+    yield {
+        "title": f"Validation {comparison.metric} while training",
+        "image": folder.path / "curves.png",
+        "caption": "Mean over the seeds; the band reaches from the lowest to the highest. Lines "
+        "that still rise at the end ask for more --epochs.",
+    }
+    finished = [run for run in comparison.histories[DISTILLED] if "loss" in run]
+    names = report_models.losses_of(finished)
+    yield report_sections.loss_section(finished, folder.path, names)
+
+
+def _answers(folder, data, teacher, comparison):
+    """Returns the sections of what the models answer on the test part."""
+    x, y = data.parts["test"]
+    kept = comparison.students
+    arms = [arm for arm in kept if any(student is not None for student in kept[arm])]
+    of_seeds = {
+        arm: [
+            None if student is None else report_models.answers_of({arm: student}, x, y)[arm]
+            for student in kept[arm]
+        ]
+        for arm in arms
+    }
+    models = {"teacher": teacher, **{arm: comparison.best_student(arm) for arm in arms}}
+    answers = report_models.answers_of({"teacher": teacher}, x, y)
+    for arm in arms:
+        is_best = [student is models[arm] for student in kept[arm]]
+        answers[arm] = of_seeds[arm][is_best.index(True)]
+    return report_models.sections_of(
+        models, answers, (x, y, data.labels), "teacher", ALONE, folder.path, _paired(of_seeds)
+    )
+
+
+def _paired(of_seeds):
+    """Returns the answers of the seeds that every arm finished, or `None` of less than two."""
+    rows = zip(*of_seeds.values(), strict=True)
+    complete = [row for row in rows if all(answers is not None for answers in row)]
+    if len(complete) < 2:
+        return None
+    return dict(zip(of_seeds, map(list, zip(*complete, strict=True)), strict=True))
 
 
 def _data_rows(data):

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import pathlib
-import re
 
 import numpy as np
 
@@ -18,7 +17,7 @@ OPTIONS = [
         "digits, a tensorflow-datasets name, an .npz file (x_train and y_train; maybe x_test, "
         "y_test, x_val, y_val and labels), or a folder with a folder of images or .wav files per "
         "class",
-        replaces=("data_dir", "image_size", "log_mel", "scale", "split_seed"),
+        replaces=("data_dir", "image_size", "log_mel", "samples", "scale", "split_seed"),
     ),
     Option("--data-dir", "folder of tensorflow-datasets", settings={"metavar": "FOLDER"}),
     Option(
@@ -37,6 +36,11 @@ OPTIONS = [
         "arguments of sensors.LogMel, which makes the inputs of .wav files, such as rate=8000 "
         "samples=8000",
         settings={"nargs": "+", "metavar": "NAME=VALUE"},
+    ),
+    Option(
+        "--samples",
+        "training samples to keep of a data set by name, every class in proportion; default: all",
+        settings={"type": command_input.count, "metavar": "COUNT"},
     ),
     Option(
         "--split-seed",
@@ -130,9 +134,9 @@ def _check_acts(settings, source):
     elif source.is_dir():
         kind, taken = "a folder of images", ("image_size", "scale", "split_seed")
     elif settings.data == "digits":
-        kind, taken = "digits", ("image_size", "scale")
+        kind, taken = "digits", ("image_size", "samples", "scale")
     else:
-        kind, taken = "a data set by name", ("data_dir", "image_size", "scale")
+        kind, taken = "a data set by name", ("data_dir", "image_size", "samples", "scale")
     for option in OPTIONS:
         is_given = getattr(settings, option.name) != option.default
         if option.name != "data" and option.name not in taken and is_given:
@@ -158,7 +162,7 @@ def load(settings, input_shape=None):
     elif source.is_dir() and _has_sounds(source):
         data = _of_sounds(source, settings)
     else:
-        data = _with_flags(_of_images, source, settings, input_shape)
+        data = _of_images(source, settings, input_shape)
     shape = data.input_shape
     if input_shape is not None and not _suits(shape, input_shape):
         hint = " --log-mel sets rate, samples, frame, hop and bands." if data.sensor else ""
@@ -167,15 +171,6 @@ def load(settings, input_shape=None):
             f"model takes {tuple(input_shape)}.{hint} Received: --data {settings.data}"
         )
     return data
-
-
-def _with_flags(load_images, *given):
-    """Loads images; where their size is wrong, the error names the flag, not the argument."""
-    try:
-        return load_images(*given)
-    except ValueError as error:
-        words = re.sub(r"`?image_size=\(height, width\)`?", "--image-size HEIGHT WIDTH", str(error))
-        raise ValueError(words) from error
 
 
 def _suits(shape, wanted):
@@ -210,7 +205,7 @@ def _of_images(source, settings, input_shape):
                 f"There is no file or folder {name!r}, and no data set of that name."
                 f"{closest(name, known)}"
             )
-        data = load(name, settings.data_dir, image_size=size)
+        data = load(name, settings.data_dir, settings.samples, image_size=size)
     low, high = settings.scale or (0.0, 1.0)
 
     def inputs(x):
@@ -271,6 +266,7 @@ def _of_file(path, settings):
                 f"{path} has no array {key}: it must hold x_train and y_train, and may hold "
                 f"x_test, y_test, x_val, y_val and labels. Received: arrays {', '.join(arrays)}"
             )
+    arrays = _with_numbered_classes(path, arrays)
     parts = {part: _part(path, arrays, key) for key, part in _PARTS.items()}
     count = len(parts["train"][1])
     for part in ("test", "validation"):
@@ -293,6 +289,34 @@ def _of_file(path, settings):
     return TrainingData(_file_name(path.stem), labels, parts)
 
 
+def _with_numbered_classes(path, arrays):
+    """Returns the arrays with classes as numbers where they are names, or rows with a single 1."""
+    given = {f"y_{key}": arrays[f"y_{key}"] for key in _PARTS if f"y_{key}" in arrays}
+    given = {key: _one_per_sample(y) for key, y in given.items()}
+    if not all(y.dtype.kind in "US" for y in given.values()):
+        return {**arrays, **given}
+    names = {key: y.astype("U") for key, y in given.items()}
+    found = np.unique(np.concatenate([each.ravel() for each in names.values()]))
+    labels = np.asarray(arrays.get("labels", found)).astype("U")
+    unknown = np.setdiff1d(found, labels)
+    if len(unknown):
+        raise ValueError(
+            f"{path} has samples of classes that its labels lack: {', '.join(unknown[:5])}. "
+            f"Received: labels {', '.join(labels[:10])}"
+        )
+    places = {label: number for number, label in enumerate(labels)}
+    numbers = {key: np.vectorize(places.get)(each) for key, each in names.items()}
+    return {**arrays, **numbers, "labels": labels}
+
+
+def _one_per_sample(y):
+    """Returns labels without a second axis, where that is a column, or rows with a single 1."""
+    if y.shape[1:] == (1,):
+        return y[:, 0]
+    is_rows = y.ndim == 2 and y.dtype.kind in "biuf" and np.isin(y, (0, 1)).all()
+    return y.argmax(axis=1) if is_rows and (y.sum(axis=1) == 1).all() else y
+
+
 def _part(path, arrays, key):
     """Returns the inputs and classes of a part, or `None` where there is none."""
     x, y = arrays.get(f"x_{key}"), arrays.get(f"y_{key}")
@@ -301,11 +325,11 @@ def _part(path, arrays, key):
     if x is None or y is None:
         lacking = f"x_{key}" if x is None else f"y_{key}"
         raise ValueError(f"{path} has no array {lacking}, which belongs to the other one.")
-    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(x) or not len(y) or y.min() < 0:
         raise ValueError(
-            f"{path}: y_{key} must be the class of each sample of x_{key}, whole numbers from 0 "
-            f"on. Received: y_{key} of shape {y.shape}, {y.dtype}, x_{key} of shape {x.shape}"
+            f"{path}: y_{key} must be the class of each sample of x_{key}: whole numbers from 0 "
+            "on, names, or rows with a 1 at the class. "
+            f"Received: y_{key} of shape {y.shape}, {y.dtype}, x_{key} of shape {x.shape}"
         )
     if x.dtype.kind not in "biuf" or not np.isfinite(x).all():
         raise ValueError(f"{path}: x_{key} must hold finite numbers. Received: {x.dtype}")

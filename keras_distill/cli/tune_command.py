@@ -24,6 +24,11 @@ OPTIONS = RunOptions(
         ),
         Option("--folds", "folds of the cross-validation", 5, {"type": command_input.count}),
         Option(
+            "--repeats",
+            "how often the cross-validation is repeated, with other folds; default: once",
+            settings={"type": command_input.count},
+        ),
+        Option(
             "--rule",
             "best: the best mean; one_standard_error: the simplest setting within a standard error "
             "of it",
@@ -96,7 +101,8 @@ def run(options):
                 progress.finish()
             folder.forget_epochs()
         result = tuned_settings.search(settings, teacher, data, recipes, folder)
-        tune_files.write(folder, data, result, _distillation(settings, models, folder, result))
+        distillation = _distillation(settings, models, folder, result)
+        tune_files.write(folder, data, result, distillation, teacher)
     return 0
 
 

@@ -49,6 +49,7 @@ def search(settings, teacher, data, names, folder):
         data.parts["train"],
         names,
         settings.folds,
+        settings.repeats or 1,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         optimizer=lambda: keras.optimizers.Adam(rate(updates)),

@@ -35,12 +35,14 @@ def model_rows(labels, answers, parameters, teacher=None):
         }
         if teacher in answers:
             agrees = classes == answers[teacher].argmax(axis=1)
-            row["agrees with the teacher %"] = 100 * float(np.mean(agrees))
+            row["agreement %"] = 100 * float(np.mean(agrees))
         rows.append(row)
     return rows
 
 
-def answer_sections(labels, answers, class_names=None, teacher=None, alone=None, folder=None):
+def answer_sections(
+    labels, answers, class_names=None, teacher=None, alone=None, folder=None, runs=None
+):
     """Yields what models answer: calibration, agreement, gain and accuracy by class, confusion.
 
     Args:
@@ -51,6 +53,8 @@ def answer_sections(labels, answers, class_names=None, teacher=None, alone=None,
         teacher: Name of the teacher among the models, or `None`.
         alone: Name of the student that was trained without a teacher, or `None`.
         folder: `pathlib.Path` of a folder that the pictures are written to as well, or `None`.
+        runs: Dictionary from `alone` and each student to a list of its answers, one per seed, for
+            the gains by class. Defaults to one seed, that of `answers`.
     """
     students = [name for name in answers if name not in (teacher, alone)]
     yield {
@@ -72,15 +76,19 @@ def answer_sections(labels, answers, class_names=None, teacher=None, alone=None,
         return
     names = class_names or [str(number) for number in range(count)]
     if alone in answers:
-        arms = {name: answers[name] for name in (alone, *students)}
+        arms = runs or {name: answers[name] for name in (alone, *students)}
         yield {
             "title": "Gain by class",
             **_picture(
                 plot_class_gains, labels, arms, names, folder=folder, name="class_gains.png"
             ),
             "caption": "Bars to the right: classes of which distillation got more samples right, "
-            f"compared with the {alone}. It is of one student each: a class of few samples moves "
-            "by chance.",
+            f"compared with the {alone}. "
+            + (
+                "Where a bar is shorter than its standard error, chance may have made it."
+                if runs
+                else "It is of one student each: a class of few samples moves by chance."
+            ),
         }
     yield {"title": "Accuracy by class, %", "table": _by_class(labels, answers, names)}
     for name in students:
@@ -93,16 +101,17 @@ def answer_sections(labels, answers, class_names=None, teacher=None, alone=None,
         }
 
 
-def loss_section(history, folder=None):
+def loss_section(history, folder=None, names=None):
     """Returns the section of the losses while training.
 
     Args:
         history: A history, or a list of them, as for `plot_losses`.
         folder: As for `answer_sections`.
+        names: Keys of the history to draw, as for `plot_losses`.
     """
     return {
         "title": "Losses while training",
-        **_picture(plot_losses, history, folder=folder, name="losses.png"),
+        **_picture(plot_losses, history, names, folder=folder, name="losses.png"),
         "caption": "Each loss unweighted and with its own scale, by epoch. A distillation loss "
         "that doesn't fall isn't learned: its weight may be too small, or the student too small "
         "for it.",

@@ -59,7 +59,10 @@ def test_the_students_are_compared_by_seed_and_their_pictures_shown(made):
     assert {len(images) for images in result.comparison.students.values()} == {1}
     assert "val_accuracy" in result.comparison.histories[demo.ALONE][0]
     assert "gains.png" in {path.name for path in output.iterdir()}
-    assert "Test accuracy by seed" in (output / "report.html").read_text("utf-8")
+    report = (output / "report.html").read_text("utf-8")
+    for title in ("Test accuracy by seed", "Losses while training", "Calibration", "Gain by class"):
+        assert f"<h2>{title}</h2>" in report
+    assert "Give --seeds 5 or more." in report
 
 
 def test_wrong_arguments_are_one_line_and_status_2(tmp_path, capsys):

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 import yaml
 
 from keras_distill import cli, datasets, sensors
-from keras_distill.cli import distill_command, run_inputs
+from keras_distill.cli import distill_command, distill_files, run_inputs
 from keras_distill.cli.epoch_backup import EpochBackup
 from tests.datasets.test_folders import write_images, write_sounds
 
@@ -51,6 +52,12 @@ def made(place, tmp_path_factory):
     return output
 
 
+@pytest.fixture(autouse=True)
+def without_pictures_of_answers(monkeypatch):
+    """Spares the pictures that `made` has, which was made before."""
+    monkeypatch.setattr(distill_files, "_answers", lambda *_: [])
+
+
 def history_of(output, arm="student distilled"):
     content = json.loads((output / "training" / "comparison" / "comparison.json").read_text())
     return next(run["history"] for run in content["runs"] if run["arm"] == arm)
@@ -63,7 +70,26 @@ def test_it_writes_the_student_the_report_and_the_run(made, place):
     report = (made / "report.html").read_text("utf-8")
     for shown in ("student alone", "teacher", "data:image/png", "losses:"):
         assert shown in report
-    assert (made / "curves.png").stat().st_size > 1000
+    titles = re.findall("<h2>(.*?)</h2>", report)
+    assert titles == [
+        "What distillation gained",
+        "Validation accuracy while training",
+        "Losses while training",
+        "The models on the test part",
+        "Calibration",
+        "Agreement with the teacher",
+        "Gain by class",
+        "Accuracy by class, %",
+        "Confusion: student distilled",
+        "Where the models look",
+        "Data",
+        "Options",
+    ]
+    pictures = ["curves", "losses", "calibration", "agreement", "class_gains", "confusion"]
+    for picture in [*pictures, "attention"]:
+        assert (made / f"{picture}.png").stat().st_size > 1000
+    # In the shell's words.
+    assert "Give --seeds 5 or more." in report and "seeds=5" not in report
     run = yaml.safe_load((made / "run.yaml").read_text())
     assert run["losses"] == ["auto,at"] and run["epochs"] == EPOCHS
     assert run["data"] == str(place / "data.npz") and "output" not in run
@@ -115,6 +141,17 @@ def test_an_interrupted_run_goes_on_with_the_next_epoch(place, tmp_path, monkeyp
     # Optimizer and schedule went on too.
     assert {run["updates"] for run in content["runs"]} == {EPOCHS * 10}
     assert (tmp_path / "run" / "teacher.keras").is_file()
+
+    # Both models are those of a run that wasn't interrupted, bit for bit.
+    trained[:] = [None] * 10
+    assert cli.main(words(place, tmp_path / "unbroken", **by_name, batch_size=8)) == 0
+    for file in ("teacher.keras", "student.keras"):
+        found, wanted = (
+            keras.models.load_model(tmp_path / run / file).get_weights()
+            for run in ("run", "unbroken")
+        )
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
 
     # More seeds add to it, and the teacher isn't trained again.
     trained[:] = [None] * 10
@@ -219,6 +256,7 @@ def test_sounds_by_class_become_an_arduino_library_that_listens(tmp_path, capsys
         ({"image_size": (8, 8)}, "--image-size has nothing to do for an .npz file"),
         ({"teacher": "constant.keras"}, "The teacher is right on 33.3 % of the data"),
         ({"data": "digits", "split_seed": 3}, "--split-seed has nothing to do for digits"),
+        ({"samples": 40}, "--samples has nothing to do for an .npz file"),
         ({"scale": (1, 0)}, "--scale takes a number and a larger one"),
         ({"log_mel": "rate=8000"}, "--log-mel has nothing to do for an .npz file"),
         ({"recipe": "kd", "weights": 3}, "leave --weights or --recipe out"),

@@ -1,5 +1,6 @@
 """The installed command: what needs no Keras doesn't wait for it."""
 
+import importlib
 import json
 import os
 import shutil
@@ -175,3 +176,17 @@ def int8_file(tmp_path_factory):
     x = np.random.default_rng(0).random((20, 3), "float32")
     path = tmp_path_factory.mktemp("file") / "model.tflite"
     return export_tflite(model, path, "int8", x, target="mcu").path
+
+
+class _Interrupted:
+    """A module whose import is interrupted."""
+
+    def __getattr__(self, name):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_it_imports_is_one_line(monkeypatch, capsys):
+    command = importlib.import_module("keras_distill_command")
+    monkeypatch.setitem(sys.modules, "keras_distill.cli", _Interrupted())
+    assert command.main(["boards"]) == 130
+    assert capsys.readouterr().err == "keras-distill: interrupted\n"

@@ -40,6 +40,7 @@ def test_an_interrupted_search_goes_on_and_its_best_setting_is_one_of_distill(
     run = tmp_path / "run"
     report = (run / "report.html").read_text("utf-8")
     assert "chosen" in report and "data:image/png" in report and "recipe: " in report
+    assert "Gains by fold" in report and "Calibration of the teacher" in report
     assert yaml.safe_load((run / "tune.yaml").read_text())["folds"] == 2
 
     given = argparse.Namespace(config=run / "run.yaml")

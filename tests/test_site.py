@@ -51,6 +51,15 @@ def test_nothing_is_loaded_from_elsewhere(site):
     assert not loaded
 
 
+def test_the_search_works_in_pages_that_are_opened_as_files(site):
+    # There a browser fetches no index and starts no worker.
+    assert "plot_sequence_attention" in (site / "search" / "search_index.js").read_text("utf-8")
+    script = re.search(
+        r'<script src="([^"]*iframe-worker[^"]*)"', (site / "index.html").read_text()
+    )
+    assert "window.Worker = IFrameWorker" in (site / script[1]).read_text("utf-8")
+
+
 def test_troubleshooting_quotes_what_the_package_says():
     sources = "\n".join(path.read_text("utf-8") for path in (ROOT / "keras_distill").rglob("*.py"))
     # Messages stand in several pieces, one per line.

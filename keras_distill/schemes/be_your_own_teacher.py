@@ -128,6 +128,12 @@ class BeYourOwnTeacher(SeveralLearners):
         """List of the weights, a number, schedule or `Balanced` per distillation loss."""
         return self._edges[0].weights
 
+    @property
+    def trained_models(self) -> dict[str, keras.Model]:
+        """Dictionary of the models up to each exit, `exit_0` and so on, and of the whole one."""
+        exits = {f"exit_{index}": self.exit_model(index) for index in range(len(self.exits))}
+        return {**exits, "student": self.student}
+
     def exit_model(self, index: int) -> keras.Model:
         """Returns the model up to an exit, a plain Keras model that shares its trained weights.
 

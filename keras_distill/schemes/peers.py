@@ -59,6 +59,11 @@ class Peers(SeveralLearners):
         """The first student that is trained, which `predict`, `export` and calls use."""
         return self._learners[0].branch.model
 
+    @property
+    def trained_models(self) -> dict[str, keras.Model]:
+        """Dictionary of the students that are trained, `student_0` and so on."""
+        return {learner.name: learner.branch.model for learner in self._learners}
+
     def ensemble(self, weights: Any = "uniform") -> TeacherEnsemble:
         """Returns the mean of all students' probabilities, a model to predict with.
 

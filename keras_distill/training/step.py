@@ -40,6 +40,14 @@ class StepModel(ConnectedModel, checks.WatchedModel):
             self._times.forget()
         return super().fit(x, y, batch_size, *args, **kwargs)
 
+    @property
+    def trained_models(self) -> dict[str, keras.Model]:
+        """Dictionary of the models that answer by themselves after training, by their names.
+
+        Of a scheme with several students or exits, by the names that the history has for them.
+        """
+        return {"student": self.student}
+
     def diagnose(self, data: Any = None, batches: int = 4) -> Diagnosis | dict[str, Diagnosis]:
         """Measures what each loss does to the student, and finds what keeps it from helping.
 

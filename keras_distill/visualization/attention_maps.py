@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_distill.arguments import check_count, check_model, check_text, shown
 from keras_distill.features import FeatureExtractor
 from keras_distill.features.automatic_layers import candidates
+from keras_distill.features.layer_paths import symbolic
 from keras_distill.losses.logits import final_activation, logits_of
 from keras_distill.visualization.plot_data import class_numbers, finite_array
 from keras_distill.visualization.token_grids import TokenPlaces
@@ -120,7 +121,7 @@ def attention_maps(
         - [Selvaraju et al., 2017](https://arxiv.org/abs/1610.02391), Grad-CAM
     """
     check_model("model", model)
-    images, size = _checked_inputs(images)
+    images, size = _checked_inputs(model, images)
     places = TokenPlaces(size, grid, special_tokens)
     if layer is not None:
         check_text("layer", layer)
@@ -146,19 +147,34 @@ def attention_maps(
     return _of_norm_one(_in_places(squares.mean(axis=-1), layer, places))
 
 
-def _checked_inputs(images):
+def _checked_inputs(model, images):
     """Returns the inputs as arrays, and the size of what the maps lie over."""
-    leaves = keras.tree.flatten(images)
+    parts = images.values() if isinstance(images, dict) else images
+    is_several = isinstance(images, dict | list | tuple) and len(images)
     # Rows in nested lists are one array.
-    is_one = not leaves or not all(hasattr(each, "shape") and each.shape for each in leaves)
-    images = _checked_array(images) if is_one else keras.tree.map_structure(_checked_array, images)
+    if is_several and all(hasattr(each, "shape") and len(each.shape) > 1 for each in parts):
+        images = keras.tree.map_structure(_checked_array, images)
+    else:
+        images = _checked_array(images)
     arrays = keras.tree.flatten(images)
-    if any(len(each) != len(arrays[0]) for each in arrays):
+    expected = keras.tree.flatten(symbolic(model, "input"))
+    fits = len(arrays) != len(expected) or all(map(_fits, arrays, expected))
+    if not fits or any(len(each) != len(arrays[0]) for each in arrays):
         raise ValueError(
-            f"images must be arrays of equally many samples. Received: images={shown(images)}"
+            "images must be the model's inputs, arrays of equally many samples, of the shapes "
+            f"{[each.shape for each in expected if each is not None]}. "
+            f"Received: images={shown(images)}"
         )
     shape = arrays[0].shape
     return images, (shape[1:3] if len(shape) == 4 else shape[1:2])
+
+
+def _fits(array, symbol):
+    if symbol is None:
+        return True
+    pairs = zip(array.shape, symbol.shape, strict=False)
+    same_rank = array.ndim == len(symbol.shape)
+    return same_rank and all(size is None or size == own for own, size in pairs)
 
 
 def _checked_array(values):

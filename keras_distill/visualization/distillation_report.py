@@ -16,6 +16,7 @@ from keras_distill.visualization.rendering import require
 from keras_distill.visualization.report_page import check_replaceable, write_report
 
 TEACHER, ALONE, STUDENT = "teacher", "student alone", "distilled"
+TOGETHER = "mean of the students"
 
 
 class DistillationReport(keras.callbacks.Callback):
@@ -24,7 +25,8 @@ class DistillationReport(keras.callbacks.Callback):
     The page has the losses and what they tap, the models' accuracy, calibration and agreement with
     the teacher, the losses' curves, the diagnosis in words, attention maps over images, confusion,
     and each class's accuracy. It is written every few epochs, so that a run that is killed has one,
-    and at the end of training; whole or not at all; and never over a file that is no such page. A
+    and at the end of training; whole or not at all; and never over a file that is no such page. Of
+    schemes with several students or exits it has each, and of students their mean too. A
     `TeacherCache` can't run on other samples: give the `teacher` itself, or the page is without.
 
     Args:
@@ -38,7 +40,7 @@ class DistillationReport(keras.callbacks.Callback):
         class_names: List of names of the classes, in their order. Defaults to numbers.
         layer: Layer path of the attention maps in each model, as for `attention_maps`. Defaults to
             the end of each model's last stage, where it has one.
-        images: Number of images with attention maps, the first ones of `x`.
+        images: Number of images, series or texts with attention maps, the first ones of `x`.
         every: Number of epochs between two writings.
         title: Title of the page.
 
@@ -99,18 +101,21 @@ class DistillationReport(keras.callbacks.Callback):
         self._title = check_text("title", title)
         self._history: dict[str, list[float]] = {}
         self._is_written = False
+        self._answering: dict[str, Any] = {}
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Checks that the models give classes, before hours of training."""
-        for name in ("describe", "diagnose", "student"):
+        for name in ("describe", "diagnose", "trained_models"):
             if not hasattr(self.model, name):
                 raise TypeError(
                     "DistillationReport is a callback of Distiller.fit, or of a scheme's. "
                     f"Received: a {type(self.model).__name__}"
                 )
         self._history, self._is_written = {}, False
+        # Once: an exit's model is a new one each time.
+        self._answering = self._models()
         few = keras.tree.map_structure(lambda array: array[:2], self._x)
-        for name in self._models():
+        for name in self._answering:
             self._probabilities(name, few, self._labels[:2])
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -128,8 +133,11 @@ class DistillationReport(keras.callbacks.Callback):
 
     def _write(self):
         answers = {
-            name: self._probabilities(name, self._x, self._labels) for name in self._models()
+            name: self._probabilities(name, self._x, self._labels) for name in self._answering
         }
+        if hasattr(self.model, "ensemble"):
+            students = [answers[name] for name in self.model.trained_models]
+            answers[TOGETHER] = np.mean(students, axis=0)
         # Before the table of losses, whose last line has the findings.
         diagnosis = self._diagnosis()
         sections = [
@@ -154,15 +162,15 @@ class DistillationReport(keras.callbacks.Callback):
             found[TEACHER] = teacher
         if self._alone is not None:
             found[ALONE] = self._alone
-        found[STUDENT] = self.model.student
-        return found
+        students = self.model.trained_models
+        return found | (students if len(students) > 1 else {STUDENT: self.model.student})
 
     def _inputs(self, name, x):
         argument = "teacher_input" if name == TEACHER else "student_input"
         return take(getattr(self.model, argument, None), x, argument)
 
     def _probabilities(self, name, x, labels):
-        model, inputs = self._models()[name], self._inputs(name, x)
+        model, inputs = self._answering[name], self._inputs(name, x)
         if isinstance(model, keras.Model):
             output = model.predict(inputs, verbose=0)
         else:
@@ -181,7 +189,7 @@ class DistillationReport(keras.callbacks.Callback):
     def _rows(self, answers):
         parameters = {
             name: getattr(model, "count_params", lambda: None)()
-            for name, model in self._models().items()
+            for name, model in self._answering.items()
         }
         return report_sections.model_rows(self._labels, answers, parameters, TEACHER)
 
@@ -195,7 +203,7 @@ class DistillationReport(keras.callbacks.Callback):
         images = self._x[: self._images]
         section = report_sections.attention_section(
             images,
-            {name: (model, self._inputs(name, images)) for name, model in self._models().items()},
+            {name: (model, self._inputs(name, images)) for name, model in self._answering.items()},
             {name: values[: len(images)] for name, values in answers.items()},
             self._labels[: len(images)],
             self._class_names,

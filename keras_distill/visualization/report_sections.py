@@ -10,6 +10,7 @@ from keras_distill.visualization.calibration_plot import calibration_error, plot
 from keras_distill.visualization.class_gains_plot import plot_class_gains
 from keras_distill.visualization.image_plots import plot_attention
 from keras_distill.visualization.plots import plot_confusion, plot_losses
+from keras_distill.visualization.sequence_plot import plot_sequence_attention
 
 # A matrix or a table of more classes than this isn't read.
 MOST_CLASSES = 50
@@ -21,7 +22,8 @@ def model_rows(labels, answers, parameters, teacher=None):
     Args:
         labels: True classes, array (samples,).
         answers: Dictionary from model to its probabilities (samples, classes).
-        parameters: Dictionary from model to its number of parameters, or `None`.
+        parameters: Dictionary from model to its number of parameters, or `None`; a mean of several
+            has none.
         teacher: Name of the teacher among them, or `None`.
     """
     rows = []
@@ -29,7 +31,7 @@ def model_rows(labels, answers, parameters, teacher=None):
         classes = values.argmax(axis=1)
         row = {
             "model": name,
-            "parameters": parameters[name],
+            "parameters": parameters.get(name),
             "accuracy %": 100 * float(np.mean(classes == labels)),
             "ECE %": 100 * calibration_error(labels, values),
         }
@@ -70,6 +72,14 @@ def answer_sections(
             **_picture(plot_agreement, labels, answers, folder=folder, name="agreement.png"),
             "caption": "Who is right, of a student and the teacher, on each sample. A student that "
             "learned from the teacher shares more of its answers, the wrong ones too.",
+        }
+    elif len(students) > 1:
+        peers = {name: answers[name] for name in students}
+        yield {
+            "title": "Agreement of the students",
+            **_picture(plot_agreement, labels, peers, folder=folder, name="agreement.png"),
+            "caption": f"Who is right, of {students[0]} and each other one, on each sample. Those "
+            "that teach each other differ less and less.",
         }
     count = answers[students[0]].shape[1]
     if count > MOST_CLASSES:
@@ -122,7 +132,8 @@ def attention_section(images, models, answers, labels, class_names=None, layer=N
     """Returns the section of where models look, or `None` if none has maps.
 
     Args:
-        images: Inputs that are drawn.
+        images: Inputs that are drawn: images, the mean of their channels where there are neither 1
+            nor 3, series (samples, steps, channels), or tokens (samples, steps).
         models: Dictionary from model to a tuple of it and its inputs for these images.
         answers: Dictionary from model to its probabilities for these images.
         labels: True classes of these images.
@@ -130,8 +141,7 @@ def attention_section(images, models, answers, labels, class_names=None, layer=N
         layer: Layer path of the maps in each model; by default the end of its last stage.
         folder: As for `answer_sections`.
     """
-    is_image = isinstance(images, np.ndarray) and images.ndim == 4
-    if not is_image or images.shape[-1] not in (1, 3) or not len(images):
+    if not len(images) or not 2 <= images.ndim <= 4:
         return None
     maps = {}
     for name, (model, inputs) in models.items():
@@ -140,14 +150,17 @@ def attention_section(images, models, answers, labels, class_names=None, layer=N
             maps[name] = attention_maps(model, inputs, chosen)
     if not maps:
         return None
+    is_image = images.ndim == 4
+    if is_image and images.shape[-1] not in (1, 3):
+        images = images.mean(axis=-1, keepdims=True)
     picture = _picture(
-        plot_attention,
+        plot_attention if is_image else plot_sequence_attention,
         images,
         maps,
         predictions={name: answers[name] for name in maps},
         labels=labels,
         class_names=class_names,
-        overlay=True,
+        **({"overlay": True} if is_image else {}),
         folder=folder,
         name="attention.png",
     )
@@ -155,7 +168,8 @@ def attention_section(images, models, answers, labels, class_names=None, layer=N
         "title": "Where the models look",
         **picture,
         "caption": f"Attention maps at {layer or 'the end of the last stage'} of each model: "
-        "bright is where its channels answer most. Right answers are green, wrong ones red.",
+        "bright is where its channels answer most. Right answers have a check mark, wrong ones a "
+        "cross.",
     }
 
 

@@ -213,3 +213,11 @@ def test_tokens_of_text_have_maps_of_scores_and_of_classes():
         attention_maps(model, x, classes=1)
     with pytest.raises(ValueError, match="special_tokens must be fewer"):
         attention_maps(model, x, "words", special_tokens=6)
+
+
+def test_inputs_that_are_not_the_models_are_refused(make_cnn, pictures):
+    endless = []
+    endless.append(endless)
+    for given in (pictures[..., 0], pictures[:, :4], np.zeros((2, 3)), endless):
+        with pytest.raises(ValueError, match="images"):
+            attention_maps(make_cnn(2), given, "stage1")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_distill import Distiller, TeacherCache
+from keras_distill.schemes import BeYourOwnTeacher, MutualDistiller
 from keras_distill.visualization import DistillationReport
 
 pytest.importorskip("matplotlib")
@@ -141,4 +142,31 @@ def test_wrong_arguments_are_refused(tmp_path, data, arguments, error, message):
     with pytest.raises(error, match=message):
         DistillationReport(
             **{"path": tmp_path / "report.html", "validation_data": data, **arguments}
+        )
+
+
+def rows_of(path):
+    return re.findall(r"<tr><td>(.*?)</td>", path.read_text("utf-8").partition("</table>")[0])
+
+
+@pytest.mark.parametrize("scheme", ["mutual", "exits"])
+def test_each_student_of_a_scheme_is_on_the_page(tmp_path, data, make_cnn, crossentropy, scheme):
+    path = tmp_path / "report.html"
+    if scheme == "mutual":
+        model = MutualDistiller([make_cnn(2), make_cnn(3)])
+        students, mean = ["student_0", "student_1"], ["mean of the students"]
+    else:
+        model = BeYourOwnTeacher(make_cnn(2))
+        students, mean = ["exit_0", "student"], []
+    model.compile("sgd", crossentropy, run_eagerly=True)
+    report = DistillationReport(path, data, make_cnn(2), class_names=NAMES, images=1)
+    model.fit(*data, batch_size=16, callbacks=[report], verbose=0)
+    assert rows_of(path) == ["student alone", *students, *mean]
+    confusions = [f"Confusion: {name}" for name in [*students, *mean]]
+    assert titles(path)[-len(confusions) :] == confusions
+    assert {"Agreement of the students", "Gain by class"} <= set(titles(path))
+    for name, answering in model.trained_models.items():
+        right = 100 * np.mean(answering.predict(data[0], verbose=0).argmax(1) == data[1])
+        assert re.search(
+            rf"<td>{name}</td><td[^>]*>[\d,]+</td><td[^>]*>{right:.4g}<", path.read_text()
         )

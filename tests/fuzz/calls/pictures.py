@@ -162,6 +162,7 @@ CALLS = [
         _sequences,
         {
             "sequences": array(lambda made: made.shape[:1] == (2,) and np.isfinite(made).all()),
+            "maps": _ANY_MODELS,
             "predictions": NONE | Rule(lambda value: value == {}),
             "labels": NONE | array(lambda made: made.shape[:1] == (2,) and made.ndim in (1, 2)),
             "class_names": _NAMES,

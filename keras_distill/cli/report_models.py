@@ -78,6 +78,10 @@ def sections_of(models, answers, data, teacher, alone, folder, runs=None):
 
 
 def _shown(y, answers):
-    """Returns the first samples, and the first that the student gets wrong."""
-    wrong = np.flatnonzero(answers.argmax(axis=1) != y)[: _IMAGES // 2]
-    return np.union1d(np.arange(min(_IMAGES - len(wrong), len(y))), wrong)
+    """Returns the first samples, and the first of the others that the student gets wrong."""
+    few = min(_IMAGES // 2, len(y))
+    wrong = few + np.flatnonzero(answers[few:].argmax(axis=1) != y[few:])
+    chosen = [*range(few), *wrong[: _IMAGES - few]]
+    # Where there are too few wrong ones, more of the others.
+    others = np.setdiff1d(np.arange(len(y)), chosen)
+    return np.sort([*chosen, *others[: _IMAGES - len(chosen)]]).astype(int)

@@ -241,6 +241,8 @@ def plot_gains(
             error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else None
             right.errorbar(gains.mean(), row, xerr=error, fmt="D", color="black", capsize=4)
     right.set_yticks(range(len(names)), names, **LITERAL)
+    # More numbers of several digits run into each other.
+    right.locator_params(axis="x", nbins=5)
     right.set_ylim(len(names) - 0.4, -0.6)
     right.set_xlabel(f"gain in {metric}\nmean ± standard error", **LITERAL)
     for axis in (left, right):

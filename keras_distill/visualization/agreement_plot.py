@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _COLORS = {
     "both right": "#009e73",
-    "only the student right": "#56b4e9",
-    "only the teacher right": "#e69f00",
+    "only the other right": "#56b4e9",
+    "only {first} right": "#e69f00",
     "both wrong, same answer": "#999999",
     "both wrong, other answers": "#555555",
 }
@@ -77,12 +77,14 @@ def plot_agreement(
     handles: dict[str, Any] = dict(zip(_COLORS, axis.containers, strict=False))
     figure.legend(
         list(handles.values()),
-        list(handles),
+        [kind.replace("{first}", teacher) for kind in handles],
         loc="outside upper center",
         ncols=3,
         frameon=False,
         fontsize=8,
     )
+    for text in figure.legends[0].get_texts():
+        text.set(**LITERAL)
     return finished(figure, path)
 
 

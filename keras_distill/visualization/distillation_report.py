@@ -1,6 +1,7 @@
 """Report of a distillation: a callback that writes one HTML page."""
 
 import os
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,14 +10,21 @@ import numpy as np
 
 from keras_distill.arguments import check_count, check_model, check_text, shown
 from keras_distill.features.batches import take
+from keras_distill.losses.logits import final_activation
 from keras_distill.visualization import report_sections
-from keras_distill.visualization.model_predictions import as_probabilities, true_classes
+from keras_distill.visualization.model_predictions import (
+    as_probabilities,
+    probabilities,
+    true_classes,
+)
 from keras_distill.visualization.plot_data import check_named, list_of_names
 from keras_distill.visualization.rendering import require
 from keras_distill.visualization.report_page import check_replaceable, write_report
 
 TEACHER, ALONE, STUDENT = "teacher", "student alone", "distilled"
 TOGETHER = "mean of the students"
+# In a line of the page.
+_LETTERS = 95
 
 
 class DistillationReport(keras.callbacks.Callback):
@@ -171,12 +179,21 @@ class DistillationReport(keras.callbacks.Callback):
 
     def _probabilities(self, name, x, labels):
         model, inputs = self._answering[name], self._inputs(name, x)
-        if isinstance(model, keras.Model):
-            output = model.predict(inputs, verbose=0)
-        else:
+        what = f"the output of {name!r}"
+        if not isinstance(model, keras.Model):
             output = model(inputs)
             output = output["logits"] if isinstance(output, dict) else output
-        return as_probabilities(output, f"the output of the {name}", labels)
+            return as_probabilities(output, what, labels)
+        output = model.predict(inputs, verbose=0)
+        if not isinstance(output, np.ndarray):
+            raise ValueError(
+                "DistillationReport needs models with one output (samples, classes): report on a "
+                f"keras.Model of one of them. Received: {what} with {len(output)} parts"
+            )
+        if output.shape[1:] == (1,):
+            # One number has no sum that would tell.
+            return probabilities(output, what, labels, final_activation(model) != "sigmoid")
+        return as_probabilities(output, what, labels)
 
     def _diagnosis(self):
         try:
@@ -184,7 +201,12 @@ class DistillationReport(keras.callbacks.Callback):
         except ValueError as error:
             return str(error)
         found = found if isinstance(found, dict) else {"": found}
-        return "\n\n".join(f"{name}\n{each}".strip() for name, each in found.items())
+        text = "\n\n".join(f"{name}\n{each}".strip() for name, each in found.items())
+        # The table's lines are shorter; the findings would leave the page.
+        return "\n".join(
+            textwrap.fill(line, _LETTERS, subsequent_indent="  ") if len(line) > _LETTERS else line
+            for line in text.splitlines()
+        )
 
     def _rows(self, answers):
         parameters = {

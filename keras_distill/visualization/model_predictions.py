@@ -51,7 +51,8 @@ def probabilities(values, name, labels, from_logits=False):
     """Returns the probabilities of a model, an array (samples, classes) of float64.
 
     Args:
-        values: Array (samples, classes) of probabilities, or of logits.
+        values: Array (samples, classes) of probabilities, or of logits; (samples, 1) of the second
+            of two classes.
         name: The argument.
         labels: True classes, as `true_classes` returns them.
         from_logits: Whether `values` are logits.
@@ -63,6 +64,8 @@ def probabilities(values, name, labels, from_logits=False):
     """
     check_flag("from_logits", from_logits)
     values = np.asarray(finite_array(values, name, rank=2), "float64")
+    if values.shape[1] == 1:
+        values = _of_two_classes(values, from_logits)
     if len(values) != len(labels) or labels.max() >= values.shape[1] or values.shape[1] < 2:
         raise ValueError(
             f"{name} must be (samples, classes) with the {len(labels)} samples of labels, and at "
@@ -77,6 +80,11 @@ def probabilities(values, name, labels, from_logits=False):
             f"Received: {name}={shown(values)}"
         )
     return values
+
+
+def _of_two_classes(values, from_logits):
+    """Returns the scores of both classes: of a logit's sigmoid as two logits."""
+    return np.hstack([np.zeros_like(values) if from_logits else 1 - values, values])
 
 
 def as_probabilities(values, name, labels):

@@ -59,7 +59,7 @@ def class_numbers(values, name):
     """Returns class numbers, whether given as such or as scores per class.
 
     Args:
-        values: Array (samples,) of classes, or (samples, classes) of scores.
+        values: Array (samples,) or (samples, 1) of classes, or (samples, classes) of scores.
         name: The argument.
 
     Raises:
@@ -69,6 +69,14 @@ def class_numbers(values, name):
     numeric = _are_finite(values)
     if numeric and values.ndim == 2 and values.shape[1] > 1:
         return values.argmax(axis=1)
+    is_column = numeric and values.ndim == 2
+    if is_column and np.array_equal(values, values.astype(int)):
+        values = values[:, 0]
+    elif is_column:
+        raise ValueError(
+            f"{name} has one score per sample: give classes, such as scores > 0.5 of a sigmoid, or "
+            f"logits > 0. Received: {name}={shown(values)}"
+        )
     if not numeric or values.ndim != 1 or not np.array_equal(values, values.astype(int)):
         raise ValueError(
             f"{name} must be classes (samples,) or finite scores (samples, classes). "

@@ -85,6 +85,9 @@ def _draw_curve(axis, values, number, style="-"):
     color = COLORS[number % len(COLORS)]
     marker = "." * (len(epochs) == 1)
     axis.plot(epochs, values.mean(axis=0), color=color, marker=marker, linestyle=style)
+    if len(epochs) == 1:
+        # Of one point matplotlib writes parts of epochs.
+        axis.set_xlim(0.5, 1.5)
     if len(values) > 1:
         low, high = values.min(axis=0), values.max(axis=0)
         axis.fill_between(epochs, low, high, color=color, alpha=0.18, linewidth=0)

@@ -71,3 +71,11 @@ def test_the_diagram_has_accuracy_over_confidence_and_the_error_in_the_legend(an
 def test_what_has_no_calibration_is_refused(labels, values, message):
     with pytest.raises(ValueError, match=message):
         calibration_error(labels, values)
+
+
+def test_one_score_per_sample_is_that_of_the_second_class():
+    scores, labels = np.array([[0.2], [0.9], [0.6]]), [0, 1, 0]
+    both = calibration_error(labels, np.hstack([1 - scores, scores]))
+    assert calibration_error(labels, scores) == pytest.approx(both)
+    logits = np.log(scores / (1 - scores))
+    assert calibration_error(labels, logits, from_logits=True) == pytest.approx(both)

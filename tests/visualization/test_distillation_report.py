@@ -118,7 +118,7 @@ def test_a_cache_is_left_out_unless_the_teacher_is_given(tmp_path, data, make_cn
 
 def test_what_it_cannot_report_on_is_refused_before_training(tmp_path, data, distill):
     path = tmp_path / "report.html"
-    with pytest.raises(ValueError, match=r"the output of the teacher .* at least 6 classes"):
+    with pytest.raises(ValueError, match=r"the output of 'teacher' .* at least 6 classes"):
         distill(DistillationReport(path, (data[0], np.full(16, 5))))
     plain = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
     plain.compile("sgd", "mse")
@@ -169,4 +169,40 @@ def test_each_student_of_a_scheme_is_on_the_page(tmp_path, data, make_cnn, cross
         right = 100 * np.mean(answering.predict(data[0], verbose=0).argmax(1) == data[1])
         assert re.search(
             rf"<td>{name}</td><td[^>]*>[\d,]+</td><td[^>]*>{right:.4g}<", path.read_text()
+        )
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_a_model_with_one_output_number_has_two_classes(tmp_path, data, activation):
+    path, x, y = tmp_path / "report.html", data[0], (data[1] > 0).astype("float32")[:, None]
+
+    def one_number():
+        layers = [keras.layers.Flatten(), keras.layers.Dense(1, activation)]
+        return keras.Sequential([keras.Input((8, 8, 1)), *layers])
+
+    distiller = Distiller(one_number(), one_number(), "logits")
+    loss = keras.losses.BinaryCrossentropy(from_logits=activation is None)
+    distiller.compile("sgd", loss, run_eagerly=True)
+    report = DistillationReport(path, (x, y), images=0, class_names=["no", "yes"])
+    distiller.fit(x, y, batch_size=16, callbacks=[report], verbose=0)
+    threshold = 0.5 if activation else 0.0
+    right = np.mean((distiller.student.predict(x, verbose=0) > threshold) == y)
+    row = re.search(r"<td>distilled</td>(.*?)</tr>", path.read_text("utf-8"))[1]
+    assert re.findall(r">([\d.,]+)</td>", row)[1] == f"{100 * right:.4g}"
+
+
+def test_models_of_several_outputs_are_refused_by_name(tmp_path, data):
+    def two_outputs():
+        x = keras.Input((8, 8, 1))
+        flat = keras.layers.Flatten()(x)
+        return keras.Model(x, [keras.layers.Dense(3)(flat), keras.layers.Dense(2)(flat)])
+
+    distiller = Distiller(two_outputs(), two_outputs(), "logits")
+    distiller.compile("sgd", ["mse", "mse"], run_eagerly=True)
+    with pytest.raises(ValueError, match=r"models with one output .* 'teacher' with 2 parts"):
+        distiller.fit(
+            data[0],
+            [np.zeros((16, 3)), np.zeros((16, 2))],
+            callbacks=[DistillationReport(tmp_path / "report.html", data)],
+            verbose=0,
         )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_distill import visualization
+from keras_distill.visualization import plot_data
 
 pytest.importorskip("matplotlib")
 
@@ -149,3 +150,10 @@ def test_a_long_metric_is_cut_in_the_error():
     with pytest.raises(ValueError, match="histories:") as caught:
         visualization.plot_curves({"a": {"acc": [1]}}, metric="long" * 2_500)
     assert len(str(caught.value)) < 600
+
+
+def test_a_column_of_classes_is_classes_and_one_of_scores_is_refused():
+    column = np.array([[0.0], [1.0], [1.0]])
+    np.testing.assert_array_equal(plot_data.class_numbers(column, "labels"), [0, 1, 1])
+    with pytest.raises(ValueError, match="give classes, such as scores"):
+        plot_data.class_numbers(0.3 * column, "predictions")

@@ -2,27 +2,15 @@
 
 import functools
 import gc
+import unittest.mock
 
 import keras
 import numpy as np
 import pytest
+from tensorflow.python.eager import context
 
 from keras_distill.tflite import converter
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """Keeps each module with fixtures of its own on one worker, which makes them once."""
-    if config.getvalue("dist") != "load":
-        return None
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ModulesWithFixturesTogether(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            module = nodeid.partition("::")[0]
-            return module if _has_fixtures(config.rootpath / module) else nodeid
-
-    return ModulesWithFixturesTogether(config, log)
+from keras_distill.training.tracing import without_variables
 
 
 def pytest_collection_finish():
@@ -30,11 +18,6 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-@functools.cache
-def _has_fixtures(module):
-    return 'scope="module"' in module.read_text("utf-8")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,12 +28,36 @@ def one_converter():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_trace():
+    """Keras traces the first step of a plain model twice, which is most of a short training."""
+    fit = keras.Model.fit
+
+    def traced_once(self, *args, **kwargs):
+        with without_variables():
+            return fit(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "fit", functools.wraps(fit)(traced_once))
+        yield
+
+
+def kernels_are_kept():
+    """Keeps the kernels of eager operations: making them again takes longer than most tests.
+
+    Only those of `tf.random` hold a state, and Keras draws with none of them.
+    """
+    return unittest.mock.patch.object(context.pywrap_tfe, "TFE_ContextClearCaches")
+
+
 @pytest.fixture(autouse=True)
 def fixed_seed():
-    keras.utils.set_random_seed(7)
+    with kernels_are_kept():
+        keras.utils.set_random_seed(7)
     yield
-    # Collecting garbage takes longer than most tests.
-    keras.backend.clear_session(free_memory=False)
+    with kernels_are_kept():
+        # Collecting garbage takes longer than most tests.
+        keras.backend.clear_session(free_memory=False)
     keras.config.set_dtype_policy("float32")
 
 

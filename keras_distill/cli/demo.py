@@ -358,40 +358,33 @@ def _write_pages(result, recipe, models, histories, data, output):
     )
     visualization.plot_curves(histories, path=output / "curves.png")
     result.comparison.plot(path=output / "gains.png")
-    result.files["attention maps"] = output / "attention.png"
-    result.files["learning curves"] = output / "curves.png"
-    result.files["gains by seed"] = output / "gains.png"
-    report_page.write_report(
-        output / "report.html",
-        f"Distillation on {data.name}",
-        [
-            {"title": "What distillation gained", "text": summary(result), "table": result.rows},
-            {
-                "title": "Test accuracy by seed",
-                "image": result.files["gains by seed"],
-                "caption": "Each line is a seed. On the right are the gains of the distilled "
-                "student over the student alone, and their mean with its standard error.",
-            },
-            {
-                "title": "Where the models look",
-                "image": result.files["attention maps"],
-                "caption": f"Attention maps at {recipe.tap}: the first three test images, and the "
-                "first three on which the students (seed 0) differ.",
-            },
-            {
-                "title": "Validation accuracy while training",
-                "image": result.files["learning curves"],
-                "caption": "Mean over the seeds; the band reaches from the lowest to the highest.",
-            },
-            report_sections.loss_section(
-                histories[DISTILLED], output, report_models.losses_of(histories[DISTILLED])
-            ),
-            *report_sections.answer_sections(
-                data.y_test, answers, data.labels, TEACHER, ALONE, output
-            ),
-            {"title": "On the device", "text": _device_text(result), "table": _boards(result)},
-        ],
-    )
+    sections = [
+        {"title": "What distillation gained", "text": summary(result), "table": result.rows},
+        {
+            "title": "Test accuracy by seed",
+            "image": output / "gains.png",
+            "caption": "Each line is a seed. On the right are the gains of the distilled student "
+            "over the student alone, and their mean with its standard error.",
+        },
+        {
+            "title": "Where the models look",
+            "image": output / "attention.png",
+            "caption": f"Attention maps at {recipe.tap}: the first three test images, and the "
+            "first three on which the students (seed 0) differ.",
+        },
+        {
+            "title": "Validation accuracy while training",
+            "image": output / "curves.png",
+            "caption": "Mean over the seeds; the band reaches from the lowest to the highest.",
+        },
+        report_sections.loss_section(
+            histories[DISTILLED], output, report_models.losses_of(histories[DISTILLED])
+        ),
+        *report_sections.answer_sections(data.y_test, answers, data.labels, TEACHER, ALONE, output),
+        {"title": "On the device", "text": _device_text(result), "table": _boards(result)},
+    ]
+    report_page.write_report(output / "report.html", f"Distillation on {data.name}", sections)
+    result.files.update((each["title"], each["image"]) for each in sections if "image" in each)
     result.files["report"] = output / "report.html"
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_distill.cli import training_models
+from keras_distill.training.tracing import without_retracing_warnings
 from keras_distill.visualization import report_sections
 from keras_distill.visualization.model_predictions import as_probabilities
 
@@ -18,7 +19,8 @@ def answers_of(models, x, y):
         x: Inputs.
         y: Their classes.
     """
-    return {name: _probabilities(name, model, x, y) for name, model in models.items()}
+    with without_retracing_warnings():
+        return {name: _probabilities(name, model, x, y) for name, model in models.items()}
 
 
 def _probabilities(name, model, x, y):

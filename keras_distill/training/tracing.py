@@ -1,4 +1,4 @@
-"""The trace of a step, which TensorFlow repeats where it makes variables."""
+"""The trace of a step: made once, and again without a warning where each model is new."""
 
 import contextlib
 
@@ -24,3 +24,18 @@ def _outside(next_creator, **arguments):
         return next_creator(**arguments)
     with tf.init_scope():
         return next_creator(**{**arguments, "experimental_enable_variable_lifting": False})
+
+
+@contextlib.contextmanager
+def without_retracing_warnings():
+    """Keeps TensorFlow from warning of steps that are traced again: each model is new."""
+    logger = tf.get_logger()
+
+    def is_other(record):
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)

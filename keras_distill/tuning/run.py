@@ -7,9 +7,9 @@ import tempfile
 import time
 
 import numpy as np
-import tensorflow as tf
 
 from keras_distill.files import locked_folder
+from keras_distill.training.tracing import without_retracing_warnings
 from keras_distill.tuning.fold_training import DivergedError
 from keras_distill.tuning.progress import Progress
 from keras_distill.tuning.record import Record
@@ -72,21 +72,6 @@ def _trainings(plan, is_worker):
     if is_worker or plan.max_trials is None:
         return None
     return len(plan.folds) * (1 + plan.max_trials)
-
-
-@contextlib.contextmanager
-def without_retracing_warnings():
-    """Keeps TensorFlow from warning of steps that are traced again: each trial has new models."""
-    logger = tf.get_logger()
-
-    def is_other(record):
-        return "triggered tf.function retracing" not in record.getMessage()
-
-    logger.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_other)
 
 
 def raising_causes(search):

@@ -26,6 +26,7 @@ def test_the_demo_writes_everything_it_names(made):
     assert {"digits_student.tflite", "attention.png", "curves.png", "report.html"} <= names
     assert (output / "arduino" / "digits_student" / "library.properties").is_file()
     assert all(path.exists() for path in result.files.values())
+    assert {path.name for path in result.files.values()} >= {n for n in names if ".png" in n}
 
 
 def test_the_table_has_a_row_per_model_and_runtime(made):

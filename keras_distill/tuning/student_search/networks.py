@@ -55,10 +55,14 @@ class DefaultStudents:
     def _convolutions(self, hp, x):
         block = hp.Choice("block", ["plain", "separable"], default="separable")
         width = hp.Choice("width", list(_WIDTHS), default=8)
-        growth = hp.Choice("growth", [1.5, 2.0], default=2.0)
         strided = hp.Boolean("strided", default=False)
         side = min(self._shape[:-1]) // (2 if strided else 1)
         stages = hp.Int("stages", 1, _MOST_STAGES, default=3)
+        growth = 1.0
+        # One stage has none to grow to: two values would make the same student.
+        with hp.conditional_scope("stages", list(range(2, _MOST_STAGES + 1))):
+            if stages > 1:
+                growth = hp.Choice("growth", [1.5, 2.0], default=2.0)
         depth = hp.Int("depth", 1, 3, default=1)
         residual = hp.Boolean("residual", default=True)
         keeps = hp.Boolean("keeps_positions", default=False)

@@ -22,10 +22,11 @@ from keras_distill.datasets import Dataset
 from keras_distill.features.batches import check_input_function
 from keras_distill.files import locked_folder
 from keras_distill.tflite.runtime import micro
+from keras_distill.training.tracing import without_retracing_warnings
 from keras_distill.tuning import search as tuning_search
 from keras_distill.tuning.folds import Fold, folds_of
 from keras_distill.tuning.progress import Progress
-from keras_distill.tuning.run import raising_causes, without_retracing_warnings
+from keras_distill.tuning.run import raising_causes
 from keras_distill.tuning.settings import as_text, checked_settings
 from keras_distill.tuning.student_search.candidates import Candidates, Setup
 from keras_distill.tuning.student_search.memory import Limits, Scales

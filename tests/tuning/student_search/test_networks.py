@@ -43,3 +43,10 @@ def test_what_is_chosen_changes_the_student():
 def test_other_samples_need_a_space():
     with pytest.raises(ValueError, match="give space="):
         DefaultStudents((2, 3, 4, 5), 3)
+
+
+def test_what_has_no_effect_is_not_chosen():
+    hp = keras_tuner.HyperParameters()
+    hp.values = {"stages": 1}
+    DefaultStudents((16, 16, 1), 5)(hp)
+    assert "growth" not in hp.values

@@ -1,16 +1,12 @@
 """Fixtures for all tests: fixed seeds, and a pair of small models to distill."""
 
-import functools
 import gc
-import unittest.mock
 
 import keras
 import numpy as np
 import pytest
-from tensorflow.python.eager import context
 
 from keras_distill.tflite import converter
-from keras_distill.training.tracing import without_variables
 
 
 def pytest_collection_finish():
@@ -28,36 +24,12 @@ def one_converter():
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_trace():
-    """Keras traces the first step of a plain model twice, which is most of a short training."""
-    fit = keras.Model.fit
-
-    def traced_once(self, *args, **kwargs):
-        with without_variables():
-            return fit(self, *args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keras.Model, "fit", functools.wraps(fit)(traced_once))
-        yield
-
-
-def kernels_are_kept():
-    """Keeps the kernels of eager operations: making them again takes longer than most tests.
-
-    Only those of `tf.random` hold a state, and Keras draws with none of them.
-    """
-    return unittest.mock.patch.object(context.pywrap_tfe, "TFE_ContextClearCaches")
-
-
 @pytest.fixture(autouse=True)
 def fixed_seed():
-    with kernels_are_kept():
-        keras.utils.set_random_seed(7)
+    keras.utils.set_random_seed(7)
     yield
-    with kernels_are_kept():
-        # Collecting garbage takes longer than most tests.
-        keras.backend.clear_session(free_memory=False)
+    # Collecting garbage takes longer than most tests.
+    keras.backend.clear_session(free_memory=False)
     keras.config.set_dtype_policy("float32")
 
 

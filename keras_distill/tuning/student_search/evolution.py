@@ -51,6 +51,7 @@ class EvolutionOracle(keras_tuner.Oracle):
             values = self._large()
         if values is None:
             return {"status": "STOPPED", "values": None}
+        self._proposed.add(_key(values))
         return {"status": "RUNNING", "values": values}
 
     def _fitting_defaults(self):
@@ -61,9 +62,9 @@ class EvolutionOracle(keras_tuner.Oracle):
         """Returns the largest of several random students that fit, `None` if none is found."""
         fitting = []
         for _ in range(_MOST_SIMILAR):
-            values = self._random_values()
-            if values is None:
-                break
+            values = self._child({})
+            if _key(values) in self._proposed:
+                continue
             size = self._size_of(values)
             if size is not None:
                 fitting.append((size, values))
@@ -82,15 +83,12 @@ class EvolutionOracle(keras_tuner.Oracle):
             shares = np.array(_PARENTS[: len(best)])
             parent = self._rng.choice(len(best), p=shares / shares.sum())
             values = self._child(best[parent].hyperparameters.values)
-            text = self._compute_values_hash(values)
-            if text in self._proposed or self._duplicate(values):
-                continue
-            self._proposed.add(text)
-            if self._size_of(values) is not None:
+            if _key(values) not in self._proposed and self._size_of(values) is not None:
                 return values
         return None
 
     def _child(self, parent):
+        """Returns a changed copy of values; what they lack is drawn by chance."""
         count = 1 + self._rng.choice(len(_CHANGES), p=_CHANGES)
         active = [hp.name for hp in self.hyperparameters.space if hp.name in parent]
         changed = set(self._rng.permutation(sorted(set(active)))[:count])
@@ -121,3 +119,7 @@ class EvolutionOracle(keras_tuner.Oracle):
                     return moved
                 step *= 2.0
         return value
+
+
+def _key(values):
+    return str(sorted(values.items()))

@@ -199,5 +199,6 @@ def _print_result(console, result, summary):
         table.add_row(*row.values())
     console.print(table)
     console.print(summary, highlight=False)
+    width = 1 + max(map(len, result.files))
     for name, path in result.files.items():
-        console.print(f"{name:<28}{path}", highlight=False, soft_wrap=True)
+        console.print(f"{name:<{width}}{path}", highlight=False, soft_wrap=True)

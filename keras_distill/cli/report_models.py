@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from keras_distill.cli import training_models
 from keras_distill.training.tracing import without_retracing_warnings
 from keras_distill.visualization import report_sections
-from keras_distill.visualization.model_predictions import as_probabilities
+from keras_distill.visualization.model_predictions import answers_of_model
 
 _IMAGES = 6
 _BATCH = 256
@@ -20,15 +19,15 @@ def answers_of(models, x, y):
         y: Their classes.
     """
     with without_retracing_warnings():
-        return {name: _probabilities(name, model, x, y) for name, model in models.items()}
-
-
-def _probabilities(name, model, x, y):
-    outputs = model.predict(x, batch_size=_BATCH, verbose=0)
-    if outputs.shape[-1] == 1:
-        second = training_models.probability_of_second(model, outputs)
-        outputs = np.stack([1 - second, second], axis=-1)
-    return as_probabilities(outputs, f"the output of the {name}", y)
+        return {
+            name: answers_of_model(
+                model,
+                model.predict(x, batch_size=_BATCH, verbose=0),
+                f"the output of the {name}",
+                y,
+            )
+            for name, model in models.items()
+        }
 
 
 def losses_of(histories):

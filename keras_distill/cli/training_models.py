@@ -145,10 +145,7 @@ def check_knows_the_data(teacher, data):
     order = np.random.RandomState(0).permutation(len(y))[:_MOST_SEEN]
     x, y = x[order], y[order]
     outputs = teacher.predict(x, batch_size=256, verbose=0)
-    if outputs.shape[-1] > 1:
-        decisions = outputs.argmax(-1)
-    else:
-        decisions = (probability_of_second(teacher, outputs) > 0.5).astype(int)
+    decisions = outputs.argmax(-1) if outputs.shape[-1] > 1 else _is_second(teacher, outputs)
     right, guessed = np.mean(decisions == y), np.bincount(y).max() / len(y)
     if right <= guessed:
         low, high = float(np.min(x)), float(np.max(x))
@@ -160,17 +157,11 @@ def check_knows_the_data(teacher, data):
         )
 
 
-def probability_of_second(model, outputs):
-    """Returns the probability of the second class of a model with one output, array (samples,).
-
-    Args:
-        model: `keras.Model`.
-        outputs: What it answers, array (samples, 1): probabilities, or logits.
-    """
+def _is_second(teacher, outputs):
     from keras_distill.losses.logits import final_activation
 
-    values = np.asarray(outputs[:, 0], "float64")
-    return values if final_activation(model) == "sigmoid" else 1 / (1 + np.exp(-values))
+    threshold = 0.5 if final_activation(teacher) == "sigmoid" else 0.0
+    return (outputs[:, 0] > threshold).astype(int)
 
 
 def function_of(source, data):

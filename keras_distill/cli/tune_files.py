@@ -63,16 +63,13 @@ def _gains(result, path):
     """Draws the gains of the best settings by fold, and yields their section."""
     complete = [trial for trial in result.trials if len(result.gains(trial))]
     complete.sort(key=lambda trial: -result.gains(trial).mean())
-    scores = {ALONE: result.alone.scores}
-    scores |= {trial.name: trial.scores for trial in complete[:_MOST_GAINS]}
     if len(result.alone.scores) < 2 or not complete:
         return
+    scores = {ALONE: result.alone.scores}
+    scores |= {trial.name: trial.scores for trial in complete[:_MOST_GAINS]}
     scale, unit = (100, " %") if result.metric.is_share else (1, "")
     visualization.plot_gains(
-        {
-            name: scale * of_folds
-            for name, of_folds in {ALONE: result.alone.scores, **scores}.items()
-        },
+        {name: scale * of_folds for name, of_folds in scores.items()},
         result.metric.name + unit,
         result.metric.higher_is_better,
         path,

@@ -10,11 +10,10 @@ import numpy as np
 
 from keras_distill.arguments import check_count, check_model, check_text, shown
 from keras_distill.features.batches import take
-from keras_distill.losses.logits import final_activation
 from keras_distill.visualization import report_sections
 from keras_distill.visualization.model_predictions import (
+    answers_of_model,
     as_probabilities,
-    probabilities,
     true_classes,
 )
 from keras_distill.visualization.plot_data import check_named, list_of_names
@@ -190,10 +189,7 @@ class DistillationReport(keras.callbacks.Callback):
                 "DistillationReport needs models with one output (samples, classes): report on a "
                 f"keras.Model of one of them. Received: {what} with {len(output)} parts"
             )
-        if output.shape[1:] == (1,):
-            # One number has no sum that would tell.
-            return probabilities(output, what, labels, final_activation(model) != "sigmoid")
-        return as_probabilities(output, what, labels)
+        return answers_of_model(model, output, what, labels)
 
     def _diagnosis(self):
         try:

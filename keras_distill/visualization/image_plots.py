@@ -10,12 +10,11 @@ import numpy as np
 from keras_distill.arguments import check_count, check_flag, shown
 from keras_distill.visualization.plot_data import (
     attended,
-    check_named,
     class_numbers,
     image_array,
-    list_of_names,
+    names_of_classes,
 )
-from keras_distill.visualization.style import LITERAL, finished, marked, new_figure
+from keras_distill.visualization.style import LITERAL, class_name, finished, marked, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,11 +76,7 @@ def plot_attention(
     images = image_array(images)
     maps, predictions, labels = attended(len(images), "images", maps, predictions, labels, rank=3)
     check_flag("overlay", overlay)
-    if class_names is not None:
-        class_names = list_of_names(class_names, "class_names")
-        for name, values in {"labels": labels, **predictions}.items():
-            if values is not None:
-                check_named(values, name, class_names, "class_names")
+    class_names = names_of_classes(class_names, labels, predictions)
     height = _WIDTH * float(np.clip(images.shape[1] / images.shape[2], 0.3, 3))
     names = [textwrap.fill(str(name), _LETTERS) for name in ("input", *maps)]
     above = 0.2 + 0.15 * max(name.count("\n") for name in names)
@@ -93,7 +88,7 @@ def plot_attention(
         label = None if labels is None else labels[row]
         _draw_image(axes[row, 0], image)
         if labels is not None:
-            axes[row, 0].set_title(_class_name(label, class_names), fontsize=9, **LITERAL)
+            axes[row, 0].set_title(class_name(label, class_names), fontsize=9, **LITERAL)
         for axis, (name, values) in zip(axes[row, 1:], maps.items(), strict=True):
             _draw_map(axis, values[row], image, overlay)
             if name in predictions:
@@ -151,10 +146,7 @@ def plot_images(
                 f"labels has {len(labels)} samples, but images has {len(images)}. "
                 f"Received: labels={shown(labels)}"
             )
-    if class_names is not None:
-        class_names = list_of_names(class_names, "class_names")
-        if labels is not None:
-            check_named(labels, "labels", class_names, "class_names")
+    class_names = names_of_classes(class_names, labels, {})
     rows = -(-len(images) // columns)
     height = 1.0 if labels is None else 1.25
     figure = new_figure(1.0 * columns + 0.2, height * rows + 0.2)
@@ -164,7 +156,7 @@ def plot_images(
         if index < len(images):
             _draw_image(axis, images[index])
             if labels is not None:
-                axis.set_title(_class_name(labels[index], class_names), fontsize=9, **LITERAL)
+                axis.set_title(class_name(labels[index], class_names), fontsize=9, **LITERAL)
     return finished(figure, path)
 
 
@@ -205,7 +197,3 @@ def _draw_map(axis, values, image, overlay):
         alpha=_OVERLAY if overlay else None,
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
     )
-
-
-def _class_name(number, class_names):
-    return str(number) if class_names is None else str(class_names[number])

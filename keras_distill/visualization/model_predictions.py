@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_distill.arguments import check_flag, shown
+from keras_distill.losses.logits import final_activation
 from keras_distill.visualization.plot_data import class_numbers, finite_array
 
 # How far float16 probabilities of many classes are off a sum of 1.
@@ -102,6 +103,24 @@ def as_probabilities(values, name, labels):
     is_rows = values.ndim == 2 and values.min(initial=0) >= 0
     are_probabilities = is_rows and np.abs(values.sum(axis=1) - 1).max(initial=0) <= _ROUNDING
     return probabilities(values, name, labels, from_logits=not are_probabilities)
+
+
+def answers_of_model(model, outputs, name, labels):
+    """Returns the probabilities of a model, of two classes where it has one output number.
+
+    Args:
+        model: `keras.Model`.
+        outputs: Array (samples, classes) of what it answers, or (samples, 1).
+        name: What gave it.
+        labels: True classes, as `true_classes` returns them.
+
+    Raises:
+        ValueError: As for `probabilities`.
+    """
+    if outputs.shape[1:] == (1,):
+        # One number has no sum that would tell.
+        return probabilities(outputs, name, labels, final_activation(model) != "sigmoid")
+    return as_probabilities(outputs, name, labels)
 
 
 def predicted_classes(values, name, labels):

@@ -224,6 +224,27 @@ def attended(samples, argument, maps, predictions, labels, rank):
     return maps, predictions, labels
 
 
+def names_of_classes(class_names, labels, predictions):
+    """Returns the names of a plot's classes as a list, or `None` where none are given.
+
+    Args:
+        class_names: What was given.
+        labels: True classes, or `None`.
+        predictions: Dictionary from model to its predicted classes.
+
+    Raises:
+        TypeError: If they are no list of names.
+        ValueError: If a class has no name.
+    """
+    if class_names is None:
+        return None
+    class_names = list_of_names(class_names, "class_names")
+    for name, values in {"labels": labels, **predictions}.items():
+        if values is not None:
+            check_named(values, name, class_names, "class_names")
+    return class_names
+
+
 def values_of_runs(name, runs, metric):
     """Returns a metric of each run as an array (runs, epochs), masked after a run's end.
 

@@ -9,11 +9,17 @@ import numpy as np
 from keras_distill.arguments import shown
 from keras_distill.visualization.plot_data import (
     attended,
-    check_named,
     finite_array,
-    list_of_names,
+    names_of_classes,
 )
-from keras_distill.visualization.style import COLORS, LITERAL, finished, marked, new_figure
+from keras_distill.visualization.style import (
+    COLORS,
+    LITERAL,
+    class_name,
+    finished,
+    marked,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,11 +76,7 @@ def plot_sequence_attention(
     series, words = _series_or_words(sequences)
     samples = len(series if words is None else words)
     maps, predictions, labels = attended(samples, "sequences", maps, predictions, labels, rank=2)
-    if class_names is not None:
-        class_names = list_of_names(class_names, "class_names")
-        for name, values in {"labels": labels, **predictions}.items():
-            if values is not None:
-                check_named(values, name, class_names, "class_names")
+    class_names = names_of_classes(class_names, labels, predictions)
     steps = [series.shape[1]] * samples if words is None else [len(row) for row in words]
     heights = _heights(len(maps), words, samples)
     figure = new_figure(7.5, sum(map(sum, heights)))
@@ -89,7 +91,7 @@ def plot_sequence_attention(
         label = None if labels is None else labels[row]
         _write_predictions(axes[-1], predictions, maps, row, label, class_names)
         if label is not None:
-            title = str(label) if class_names is None else class_names[label]
+            title = class_name(label, class_names)
             axes[0].set_title(title, fontsize=9, loc="left", **LITERAL)
     return finished(figure, path)
 

@@ -18,6 +18,16 @@ LITERAL: dict[str, Any] = {"parse_math": False, "usetex": False}
 _RIGHT, _WRONG = COLORS[0], COLORS[1]
 
 
+def class_name(number: Any, class_names: Any = None) -> str:
+    """Returns the name of a class.
+
+    Args:
+        number: The class.
+        class_names: List of names, or `None` for numbers.
+    """
+    return str(number) if class_names is None else str(class_names[number])
+
+
 def marked(predicted: int, label: int | None, class_names: Any = None) -> tuple[str, str]:
     """Returns what is written of a prediction, and its color: right and wrong differ in a mark too.
 
@@ -26,7 +36,7 @@ def marked(predicted: int, label: int | None, class_names: Any = None) -> tuple[
         label: The true class, or `None` if it isn't known.
         class_names: List of names, or `None` for numbers.
     """
-    name = str(predicted) if class_names is None else str(class_names[predicted])
+    name = class_name(predicted, class_names)
     if label is None:
         return name, "black"
     return (f"\u2713 {name}", _RIGHT) if predicted == label else (f"\u2717 {name}", _WRONG)

@@ -79,8 +79,8 @@ class EvolutionOracle(keras_tuner.Oracle):
         best = [trial for trial in best if trial.status == "COMPLETED"]
         if not best:
             return None
+        shares = np.array(_PARENTS[: len(best)])
         for _ in range(_MOST_SIMILAR):
-            shares = np.array(_PARENTS[: len(best)])
             parent = self._rng.choice(len(best), p=shares / shares.sum())
             values = self._child(best[parent].hyperparameters.values)
             if _key(values) not in self._proposed and self._size_of(values) is not None:

@@ -39,7 +39,7 @@ OPTIONS = [
     ),
     Option(
         "--samples",
-        "training samples to keep of a data set by name, every class in proportion; default: all",
+        "training samples to keep, every class in proportion; default: all",
         settings={"type": command_input.count, "metavar": "COUNT"},
     ),
     Option(
@@ -128,11 +128,11 @@ def check(settings):
 def _check_acts(settings, source):
     """Refuses options that the kind of data doesn't take."""
     if source.suffix == ".npz":
-        kind, taken = "an .npz file", ("scale", "split_seed")
+        kind, taken = "an .npz file", ("samples", "scale", "split_seed")
     elif source.is_dir() and _has_sounds(source):
-        kind, taken = "a folder of .wav files", ("log_mel", "split_seed")
+        kind, taken = "a folder of .wav files", ("log_mel", "samples", "split_seed")
     elif source.is_dir():
-        kind, taken = "a folder of images", ("image_size", "scale", "split_seed")
+        kind, taken = "a folder of images", ("image_size", "samples", "scale", "split_seed")
     elif settings.data == "digits":
         kind, taken = "digits", ("image_size", "samples", "scale")
     else:
@@ -185,7 +185,7 @@ def _has_sounds(folder):
 
 def _of_images(source, settings, input_shape):
     """Returns a named set, or a folder of images."""
-    from keras_distill.datasets import class_folders, image_folders, load, names
+    from keras_distill.datasets import image_folders, load, names
 
     size, channels = settings.image_size, None
     if input_shape is not None and len(input_shape) == 3:
@@ -193,8 +193,7 @@ def _of_images(source, settings, input_shape):
         size = size or (None if None in own else own)
     files = None
     if source.is_dir():
-        shares = (0.15, 0.15, settings.split_seed)
-        found = class_folders.find(source, image_folders.SUFFIXES, *shares)
+        found = _files_by_class(source, image_folders.SUFFIXES, settings)
         channels = channels if channels in (1, 3) else None
         data, files = image_folders.load_images(source, found, size, channels), _names(found)
     else:
@@ -206,6 +205,7 @@ def _of_images(source, settings, input_shape):
                 f"{closest(name, known)}"
             )
         data = load(name, settings.data_dir, settings.samples, image_size=size)
+        _check_kept(data.y_train, data.num_classes, settings)
     low, high = settings.scale or (0.0, 1.0)
 
     def inputs(x):
@@ -220,16 +220,46 @@ def _of_images(source, settings, input_shape):
 
 
 def _of_sounds(source, settings):
-    from keras_distill.datasets import class_folders, sound_folders
+    from keras_distill.datasets import sound_folders
     from keras_distill.sensors import LogMel
 
     log_mel = LogMel(**_arguments(settings.log_mel or []))
-    found = class_folders.find(source, sound_folders.SUFFIXES, 0.15, 0.15, settings.split_seed)
+    found = _files_by_class(source, sound_folders.SUFFIXES, settings)
     data = sound_folders.load_sounds(source, found, log_mel)
     parts = {
         part: (getattr(data, f"x_{key}"), getattr(data, f"y_{key}")) for key, part in _PARTS.items()
     }
     return TrainingData(_file_name(data.name), data.labels, parts, _names(found), log_mel)
+
+
+def _files_by_class(source, suffixes, settings):
+    """Returns the `ClassFolders` of a folder, with as many training files as are asked for."""
+    from keras_distill.datasets import class_folders
+
+    found = class_folders.find(source, suffixes, 0.15, 0.15, settings.split_seed)
+    paths, classes = found.parts["train"]
+    kept = _kept(classes, settings)
+    train = [paths[index] for index in kept], classes[kept]
+    return dataclasses.replace(found, parts={**found.parts, "train": train})
+
+
+def _kept(classes, settings):
+    """Returns the indices of the training samples that `--samples` keeps."""
+    from keras_distill.datasets.sources import proportional
+
+    kept = proportional(classes, settings.samples, settings.split_seed)
+    _check_kept(classes[kept], len(np.unique(classes)), settings)
+    return kept
+
+
+def _check_kept(classes, count, settings):
+    """Refuses `--samples` that leave fewer classes than there are."""
+    lacking = count - len(np.unique(classes))
+    if settings.samples is not None and lacking:
+        raise ValueError(
+            f"--samples {settings.samples} leaves {lacking} of {count} classes without a training "
+            "sample: give more."
+        )
 
 
 def _arguments(words):
@@ -275,6 +305,9 @@ def _of_file(path, settings):
             apart = proportional(y, max(1, round(0.15 * count)), settings.split_seed)
             rest = np.setdiff1d(np.arange(len(y)), apart)
             parts |= {"train": (x[rest], y[rest]), part: (x[apart], y[apart])}
+    x, y = parts["train"]
+    kept = _kept(y, settings)
+    parts["train"] = x[kept], y[kept]
     most = max(int(y.max()) for _, y in parts.values())
     labels = tuple(map(str, arrays.get("labels", range(most + 1))))
     if most >= len(labels) or len(labels) < 2:

@@ -1,5 +1,8 @@
 """Sources of data sets: scikit-learn for the digits, tensorflow-datasets for the others."""
 
+import contextlib
+import logging
+
 import numpy as np
 
 from keras_distill.arguments import closest, shown
@@ -202,11 +205,31 @@ def _prepare(builder, download):
     if not download:
         raise FileNotFoundError(f"{builder.name!r} is not prepared at {place}. {advice}")
     try:
-        builder.download_and_prepare()
+        with _one_notice_of_retries():
+            builder.download_and_prepare()
     except Exception as error:
         raise RuntimeError(
             f"{builder.name!r} could not be downloaded and prepared at {place}: {error}. {advice}"
         ) from error
+
+
+@contextlib.contextmanager
+def _one_notice_of_retries():
+    """Lets the first line about a connection that failed through, and not one for each retry."""
+    retries = []
+
+    def is_wanted(record):
+        if not str(record.msg).startswith("Retrying"):
+            return True
+        retries.append(record)
+        return len(retries) == 1
+
+    logger = logging.getLogger("urllib3.connectionpool")
+    logger.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_wanted)
 
 
 def proportional(y, limit, seed):

@@ -1,8 +1,12 @@
 """What the library says, in the words of a shell."""
 
+import ast
+import pathlib
+
 import numpy as np
 import pytest
 
+import keras_distill
 from keras_distill import cli
 from keras_distill.cli import shell_words
 from keras_distill.comparison.metric import Metric
@@ -42,3 +46,21 @@ def test_verdicts_and_refusals_name_options_that_there_are(capsys):
             cli.main([command, "--help"])
         shown = capsys.readouterr().out
         assert all(f"{flag} " in shown for flag in flags) and "examples:" in shown
+
+
+def sentences():
+    """Returns all texts of the library, of one with values only what stands around them."""
+    package = pathlib.Path(keras_distill.__file__).parent
+    for path in package.rglob("*.py"):
+        if path.name == pathlib.Path(shell_words.__file__).name:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            constants = [part for part in parts if isinstance(part, ast.Constant)]
+            yield "".join(part.value for part in constants if isinstance(part.value, str))
+
+
+def test_what_is_said_otherwise_is_said_by_the_library():
+    said = "\n".join(sentences())
+    advice = [*shell_words._ADVICE, *(f"{name}=" for name in shell_words._OPTIONS)]
+    assert [words for words in advice if words not in said] == []

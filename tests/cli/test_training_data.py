@@ -2,6 +2,7 @@
 
 import argparse
 
+import keras
 import numpy as np
 import pytest
 
@@ -77,3 +78,31 @@ def test_some_samples_of_a_data_set_are_kept_every_class_in_proportion():
     counts = np.bincount(data.parts["train"][1])
     assert counts.sum() == 40 and counts.min() >= 3 and counts.max() <= 5
     assert len(data.parts["test"][1]) == 500
+    with pytest.raises(ValueError, match="--samples 4 leaves 6 of 10 classes without"):
+        loaded("digits", samples=4)
+
+
+def test_some_samples_of_a_file_are_kept_and_the_other_parts_stay(write):
+    file = write(lambda y: y)
+    whole, some = loaded(file), loaded(file, samples=21)
+    (x, y), (kept, classes) = whole.parts["train"], some.parts["train"]
+    np.testing.assert_array_equal(np.bincount(classes), [7, 7, 7])
+    places = [np.flatnonzero((x == image).all(axis=(1, 2, 3)))[0] for image in kept]
+    np.testing.assert_array_equal(y[places], classes)
+    for part in ("validation", "test"):
+        np.testing.assert_array_equal(whole.parts[part][0], some.parts[part][0])
+
+
+def test_some_files_of_a_folder_are_kept_and_only_they_are_read(tmp_path):
+    for label in ("cats", "dogs"):
+        (tmp_path / label).mkdir()
+        for number in range(20):
+            image = np.full((4, 4, 1), 10 * number, "uint8")
+            keras.utils.save_img(tmp_path / label / f"{number}.png", image, scale=False)
+    whole, some = loaded(tmp_path), loaded(tmp_path, samples=6)
+    assert [len(part[1]) for part in some.parts.values()] == [6, 6, 6]
+    np.testing.assert_array_equal(np.bincount(some.parts["train"][1]), [3, 3])
+    assert set(some.files["train"]) < set(whole.files["train"])
+    assert {part: files for part, files in some.files.items() if part != "train"} == {
+        part: files for part, files in whole.files.items() if part != "train"
+    }

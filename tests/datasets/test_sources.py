@@ -1,6 +1,7 @@
 """Sources: the split of the digits, tensorflow-datasets read from a prepared folder, names."""
 
 import hashlib
+import logging
 import sys
 
 import numpy as np
@@ -168,6 +169,24 @@ def test_failed_download_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", no_network)
     with pytest.raises(RuntimeError, match=r"no route to host.*tfds build mnist"):
         datasets.load("mnist", data_dir=tmp_path)
+
+
+def test_one_line_says_that_a_download_tries_again(tmp_path, monkeypatch, caplog):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    logger = logging.getLogger("urllib3.connectionpool")
+
+    def retrying(*_, **__):
+        for left in (9, 8, 7):
+            logger.warning("Retrying (%s left) after connection broken", left)
+        logger.warning("Connection pool is full")
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", retrying)
+    with pytest.raises(RuntimeError, match="no route to host"):
+        datasets.load("mnist", data_dir=tmp_path)
+    said = [record.getMessage() for record in caplog.records if record.name == logger.name]
+    assert said == ["Retrying (9 left) after connection broken", "Connection pool is full"]
+    assert logger.filters == []
 
 
 def test_unknown_name_lists_the_closest(tmp_path):

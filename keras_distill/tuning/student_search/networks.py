@@ -94,12 +94,16 @@ class _Layers:
 
     def conv(self, x, filters, kernel, strides=1, activate=True, name=None):
         x = self._of("Conv")(filters, kernel, strides=strides, padding="same", use_bias=False)(x)
-        x = keras.layers.BatchNormalization()(x)
+        x = self._normalized(x)
         return keras.layers.ReLU(name=name)(x) if activate else x
 
     def depthwise(self, x):
         x = self._of("DepthwiseConv")(3, padding="same", use_bias=False)(x)
-        return keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+        return keras.layers.ReLU()(self._normalized(x))
+
+    def _normalized(self, x):
+        # With Keras's 0.99 the averages need some 500 updates, and a search has short trainings.
+        return keras.layers.BatchNormalization(momentum=0.9)(x)
 
     def block(self, x, filters, kind, residual, name):
         before, adds = x, residual and x.shape[-1] == filters

@@ -28,12 +28,12 @@ _WIDTH = 120
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A student that was tried.
+    """A student that was measured, and trained if its turn came.
 
     Args:
         name: What was chosen, in words.
         values: Dictionary from hyperparameter to value.
-        score: Score on the validation samples; `None` if it wasn't trained to its end.
+        score: Score on the validation samples; `None` if it wasn't trained, or not to its end.
         parameters: Number of weights.
         arena_bytes: Arena that the board needs for it, with the margin of the exported projects;
             `None` if it can't be exported.
@@ -60,11 +60,17 @@ class Candidate:
         """Whether it fits the board and the limits."""
         return not self.reason
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether it was trained, be it not to its end."""
+        return self.score is not None or self.failure is not None
+
 
 class StudentSearchResult:
-    """Result of `search_student`: the candidates, best first, then those that don't fit.
+    """Result of `search_student`: all candidates, best first.
 
-    `print(result)` shows the table.
+    After those with a score come those whose training failed, those that fit and whose turn to be
+    trained didn't come, and those that don't fit. `print(result)` shows the trained ones.
 
     Args:
         candidates: List of `Candidate`.
@@ -91,7 +97,7 @@ class StudentSearchResult:
         scored: list[Any] = [each for each in candidates if each.score is not None]
         others = [each for each in candidates if each.score is None]
         scored.sort(key=lambda each: (sign * each.score, each.arena_bytes))
-        others.sort(key=lambda each: (not each.fits, each.parameters))
+        others.sort(key=lambda each: (not each.fits, not each.is_trained, each.parameters))
         self.candidates: list[Candidate] = [*scored, *others]
         self._make_student = make_student
         if not scored:
@@ -184,20 +190,23 @@ class StudentSearchResult:
     def __rich__(self):
         from rich.table import Table
 
-        left_out = [each for each in self.candidates if not each.fits]
+        fitting = [each for each in self.candidates if each.fits]
+        shown = [each for each in fitting if each.is_trained]
+        hidden = {
+            "that weren't trained": len(fitting) - len(shown),
+            "that don't fit": len(self.candidates) - len(fitting),
+        }
+        counts = [f"{count} {which}" for which, count in hidden.items() if count]
         title = f"students for {self.board}"
-        if left_out:
-            title += f"; {len(left_out)} more don't fit"
-        table = Table(title=title)
+        table = Table(title=f"{title}; not shown: {', '.join(counts)}" if counts else title)
         table.add_column("student")
         for column in (self._score_title, "parameters", "file, B", "arena, B", "MACs"):
             table.add_column(column, justify="right")
-        for each in self.candidates:
-            if each.fits:
-                score = "failed" if each.score is None else self.metric.text(each.score)
-                numbers = (each.parameters, each.model_bytes, each.arena_bytes, each.macs)
-                style = "bold" if each is self.best else None
-                table.add_row(each.name, score, *(f"{n:,}" for n in numbers), style=style)
+        for each in shown:
+            score = "failed" if each.score is None else self.metric.text(each.score)
+            numbers = (each.parameters, each.model_bytes, each.arena_bytes, each.macs)
+            style = "bold" if each is self.best else None
+            table.add_row(each.name, score, *(f"{n:,}" for n in numbers), style=style)
         return table
 
     def __str__(self):
@@ -209,9 +218,9 @@ class StudentSearchResult:
 
 def _nothing(others, board):
     """Returns the error where no candidate has a score."""
-    fitting = [each for each in others if each.fits]
-    if fitting:
-        return f"No student was trained to its end: {fitting[0].failure}."
+    failed = [each for each in others if each.failure]
+    if failed:
+        return f"No student was trained to its end: {failed[0].failure}."
     smallest = min(others, key=lambda each: each.parameters)
     return (
         f"None of {len(others)} students fits the board {board!r}: the smallest has "

@@ -1,6 +1,7 @@
 """The default students: they suit the samples, and vary in what is chosen."""
 
 import keras_tuner
+import numpy as np
 import pytest
 
 from keras_distill.tuning.student_search.networks import DefaultStudents
@@ -50,3 +51,12 @@ def test_what_has_no_effect_is_not_chosen():
     hp.values = {"stages": 1}
     DefaultStudents((16, 16, 1), 5)(hp)
     assert "growth" not in hp.values
+
+
+@pytest.mark.parametrize("block", ["plain", "separable"])
+def test_normalizations_settle_within_a_short_training(block):
+    student = build((8, 8, 1), block=block, width=8, stages=2, residual=False)
+    x = np.random.default_rng(0).random((60, 8, 8, 1)).astype("float32")
+    for _ in range(100):
+        trained = student(x, training=True)
+    np.testing.assert_allclose(student(x), trained, atol=0.05 * np.abs(trained).max())

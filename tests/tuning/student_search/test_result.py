@@ -55,8 +55,20 @@ def test_a_student_that_no_longer_fits_with_its_weights_is_passed_over():
         result(fits=lambda values: False)
 
 
+def test_the_table_tells_those_that_failed_from_those_whose_turn_did_not_come():
+    others = [candidate("nan", None, 30, failure="loss is NaN"), candidate("waiting", None, 5)]
+    found = result([*CANDIDATES, *others])
+    assert [each.name for each in found.candidates][-3:] == ["nan", "waiting", "too large"]
+    rows, words = str(found).splitlines(), " ".join(str(found).split())
+    assert "not shown: 1 that weren't trained, 1 that don't fit" in words
+    assert [row for row in rows if "failed" in row] == [row for row in rows if "nan" in row]
+    assert not any("waiting" in row or "too large" in row for row in rows)
+    assert "not shown" not in str(result(CANDIDATES[:-1]))
+
+
 def test_where_none_was_trained_the_error_says_why():
     with pytest.raises(ValueError, match="None of 1 students fits"):
         result(CANDIDATES[-1:])
     with pytest.raises(ValueError, match="loss is NaN"):
-        result([candidate("nan", None, 10, failure="loss is NaN")])
+        waiting = candidate("waiting", None, 5)
+        result([waiting, candidate("nan", None, 10, failure="loss is NaN")])

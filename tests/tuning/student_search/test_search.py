@@ -105,7 +105,7 @@ def test_the_best_is_trained_and_fits_as_the_board_is_judged(found, problem, tmp
 def test_the_result_is_shown_and_written(found, tmp_path):
     result, *_ = found
     assert isinstance(result, StudentSearchResult)
-    assert "1 more don't fit" in str(result)
+    assert "not shown: 1 that don't fit" in str(result)
     assert json.loads(json.dumps(result.to_dict()))["best"] == result.best.name
     figure = result.plot(tmp_path / "tradeoff.png")
     assert [axis.get_xlabel() for axis in figure.axes] == ["arena, KiB", "MACs"]

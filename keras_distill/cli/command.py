@@ -6,7 +6,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from keras_distill.cli import command_input, device_commands, distill_command, tune_command
+from keras_distill.cli import (
+    command_input,
+    device_commands,
+    distill_command,
+    search_command,
+    tune_command,
+)
 from keras_distill.cli.help_text import ending
 from keras_distill.cli.shell_words import in_shell_words
 from keras_distill.version import __version__
@@ -85,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
     distill_command.add_to(commands)
     tune_command.add_to(commands)
+    search_command.add_to(commands)
     device_commands.add_to(commands)
     inspect = commands.add_parser(
         "inspect",

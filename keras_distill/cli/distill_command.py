@@ -6,6 +6,7 @@ from keras_distill.cli import chosen_losses, command_input, device_commands, run
 from keras_distill.cli.help_text import ending
 from keras_distill.cli.run_folder import RunFolder
 from keras_distill.cli.run_options import Option, RunOptions
+from keras_distill.cli.student_export import StudentExport
 
 _EXPORT = [
     Option(
@@ -94,9 +95,9 @@ def run(options):
     distill_files.require()
     candidate = chosen_losses.candidate_of(settings)
     models, data = run_inputs.load(settings)
-    export = _export_options(settings, folder)
-    if export is not None:
-        device_commands.check_projects(export, _project(folder, data))
+    export = None
+    if settings.export is not None:
+        export = StudentExport(settings, settings.export, folder, data)
     with folder.opened(made_of):
         run_inputs.write_settings(folder, settings, data, OPTIONS, "run.yaml")
         students = settings.seeds * (1 if settings.no_control else 2)
@@ -111,18 +112,7 @@ def run(options):
             progress.finish()
         student = distill_files.write(folder, data, teacher, history, comparison)
         folder.forget_epochs()
-    if export is None:
-        return 0
-    return device_commands.convert(
-        export,
-        student,
-        folder.path / "student.tflite",
-        data.parts["train"][0][:500],
-        data.parts["test"],
-        list(data.labels),
-        _project(folder, data),
-        data.sensor,
-    )
+    return 0 if export is None else export.convert(student)
 
 
 def _check_export(settings):
@@ -132,22 +122,22 @@ def _check_export(settings):
         raise ValueError(f"--{given[0]} is for an exported student: give --export too.")
 
 
-def _export_options(settings, folder):
-    """Returns the options of `convert`, or `None` if nothing is exported."""
-    if settings.export is None:
-        return None
-    return argparse.Namespace(
-        model=folder.path / "student.keras",
-        data=settings.data,
-        quantization=settings.export,
-        target=settings.target or "mobile",
-        board=settings.board,
-        pack=settings.pack,
-        labels=None,
-        time_limit=device_commands.TIME_LIMIT,
-    )
+def continuation(settings, folder, has_teacher_file, **chosen):
+    """Returns the text of a file with which `distill` goes on from the run of another command.
 
-
-def _project(folder, data):
-    """Returns the path that projects for devices are named after."""
-    return folder.path / f"{data.name}_student.tflite"
+    Args:
+        settings: Namespace of that command's options.
+        folder: `RunFolder` of that run.
+        has_teacher_file: Whether its teacher was given as a file; else it has trained one.
+        **chosen: Options that it has found.
+    """
+    given = vars(settings)
+    shared = {
+        option.name: given[option.name] for option in run_inputs.OPTIONS if option.name in given
+    }
+    if not has_teacher_file:
+        shared |= {"teacher": str(folder.path / "teacher.keras"), "teacher_epochs": None}
+    whole = run_inputs.with_whole_paths(OPTIONS.completed(argparse.Namespace(**shared, **chosen)))
+    # A distillation is to have a folder of its own.
+    whole.output = None
+    return OPTIONS.as_text(whole, "distill")

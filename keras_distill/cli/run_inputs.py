@@ -1,4 +1,4 @@
-"""Models, data and training settings that the commands `distill` and `tune` share."""
+"""Models, data and training settings that the commands that train students share."""
 
 import argparse
 import contextlib
@@ -29,16 +29,17 @@ _NEEDED = ("teacher", "student", "data")
 _PATHS = ("teacher", "student", "data", "data_dir", "output")
 
 
-def check(settings):
+def check(settings, needed=_NEEDED):
     """Checks what can be known of the options before Keras is imported.
 
     Args:
         settings: Namespace of the options.
+        needed: Names of those that must be given.
 
     Raises:
         ValueError: If one lacks, they don't go together, or a file isn't there.
     """
-    for name in _NEEDED:
+    for name in needed:
         if getattr(settings, name) is None:
             raise ValueError(f"--{name} is missing: give it here, or in the file of --config.")
     training_models.check(settings)
@@ -54,8 +55,8 @@ def made_of(settings, free):
     """
     chosen = vars(with_whole_paths(settings))
     made_of = {name: value for name, value in chosen.items() if name not in free}
-    for name in ("teacher", "student"):
-        if training_models.is_file(chosen[name]):
+    for name in training_models.ROLES:
+        if name in chosen and training_models.is_file(chosen[name]):
             made_of[f"the content of {name}"] = _checksum(pathlib.Path(chosen[name]))
     return made_of
 

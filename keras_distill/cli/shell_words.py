@@ -11,6 +11,9 @@ _ADVICE = {
     "`download=True`, or run": "run",
     "Either run once with a network and": "Either give the command once with a network, or",
     "give its parent as `data_dir`": "give its parent as --data-dir",
+    "Give space= with smaller ones, or a larger board or limit.": "Take a larger board or limit.",
+    ": give space=, a function from keras_tuner.HyperParameters to a model.": ".",
+    ": give space=, a function from keras_tuner.HyperParameters to a new student.": ".",
 }
 # Arguments that are options of the commands by the same name.
 _OPTIONS = (

@@ -6,7 +6,7 @@ import math
 import keras
 
 from keras_distill.cache.manifest import weights_checksum
-from keras_distill.cli import training_models
+from keras_distill.cli import run_inputs, training_models
 from keras_distill.comparison import compare
 from keras_distill.comparison.epoch_order import EpochOrder
 from keras_distill.comparison.parts import ArrayPart
@@ -43,6 +43,24 @@ def teacher_of(settings, loaded, data, folder, progress):
     teacher, history = _trained_teacher(settings, data, folder, progress)
     training_models.check_knows_the_data(teacher, data)
     return teacher, history
+
+
+def only_teacher_of(settings, models, data, folder):
+    """Returns the teacher of a command that compares no students, trained if need be.
+
+    Args:
+        settings: Namespace of the options.
+        models: Dictionary from role to the model that was loaded from a file.
+        data: `TrainingData`.
+        folder: `RunFolder`.
+    """
+    if "teacher" in models:
+        return models["teacher"]
+    with run_inputs.progress(settings.teacher_epochs) as progress:
+        teacher, _ = teacher_of(settings, None, data, folder, progress)
+        progress.finish()
+    folder.forget_epochs()
+    return teacher
 
 
 def _trained_teacher(settings, data, folder, progress):

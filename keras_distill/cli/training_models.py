@@ -24,6 +24,7 @@ OPTIONS = [
         "a .keras or .h5 file, whose weights are where it starts, or the name of an architecture",
     ),
 ]
+ROLES = ("teacher", "student")
 _SUFFIXES = (".keras", ".h5", ".hdf5")
 # Of the running mean and variance.
 _MOMENTUM = 0.9
@@ -41,6 +42,11 @@ def is_file(source):
     return path.suffix in _SUFFIXES or path.exists() or len(path.parts) > 1
 
 
+def _sources(settings):
+    """Returns what was given for each role that the command has."""
+    return {role: getattr(settings, role) for role in ROLES if hasattr(settings, role)}
+
+
 def check(settings):
     """Checks what can be known of the options before Keras is imported.
 
@@ -50,9 +56,9 @@ def check(settings):
     Raises:
         ValueError: If one lacks, or a file isn't there.
     """
-    for role in ("teacher", "student"):
-        if is_file(getattr(settings, role)):
-            command_input.check_model_path(pathlib.Path(getattr(settings, role)))
+    for source in _sources(settings).values():
+        if is_file(source):
+            command_input.check_model_path(pathlib.Path(source))
     if is_file(settings.teacher) and settings.teacher_epochs is not None:
         raise ValueError(
             "--teacher-epochs trains a teacher that is an architecture's name: leave it out. "
@@ -81,8 +87,7 @@ def load(settings):
     from keras_distill.arguments import closest
 
     models = {}
-    for role in ("teacher", "student"):
-        source = getattr(settings, role)
+    for role, source in _sources(settings).items():
         if is_file(source):
             models[role] = _loaded(role, source)
         elif source not in architectures.names():

@@ -1,9 +1,6 @@
 """The command `tune`: settings of a distillation, chosen by cross-validation."""
 
-import argparse
-
-from keras_distill.cli import command_input, run_inputs
-from keras_distill.cli.distill_command import OPTIONS as OF_DISTILL
+from keras_distill.cli import command_input, distill_command, run_inputs
 from keras_distill.cli.help_text import ending
 from keras_distill.cli.run_folder import RunFolder
 from keras_distill.cli.run_options import Option, RunOptions
@@ -94,12 +91,7 @@ def run(options):
     models, data = run_inputs.load(settings)
     with folder.opened(made_of):
         run_inputs.write_settings(folder, settings, data, OPTIONS, "tune.yaml")
-        teacher = models.get("teacher")
-        if teacher is None:
-            with run_inputs.progress(settings.teacher_epochs) as progress:
-                teacher, _ = student_training.teacher_of(settings, None, data, folder, progress)
-                progress.finish()
-            folder.forget_epochs()
+        teacher = student_training.only_teacher_of(settings, models, data, folder)
         result = tuned_settings.search(settings, teacher, data, recipes, folder)
         distillation = _distillation(settings, models, folder, result)
         tune_files.write(folder, data, result, distillation, teacher)
@@ -112,11 +104,5 @@ def _distillation(settings, models, folder, result):
 
     if not tuned_settings.is_finished(result):
         raise RuntimeError("Every training diverged: a lower --learning-rate may help.")
-    shared = {option.name: getattr(settings, option.name) for option in run_inputs.OPTIONS}
-    if "teacher" not in models:
-        shared |= {"teacher": str(folder.path / "teacher.keras"), "teacher_epochs": None}
-    given = argparse.Namespace(**shared, **tuned_settings.chosen(settings, result))
-    whole = run_inputs.with_whole_paths(OF_DISTILL.completed(given))
-    # A distillation is to have a folder of its own.
-    whole.output = None
-    return OF_DISTILL.as_text(whole, "distill")
+    chosen = tuned_settings.chosen(settings, result)
+    return distill_command.continuation(settings, folder, "teacher" in models, **chosen)

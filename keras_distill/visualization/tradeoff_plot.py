@@ -10,6 +10,9 @@ from keras_distill.visualization.style import COLORS, LITERAL, finished, new_fig
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# Costs of so many digits need a comma between.
+_LONG = 10_000
+
 
 def plot_tradeoff(
     points: Sequence[dict[str, Any]],
@@ -112,5 +115,9 @@ def _draw(axis, points, name, sign):
             axis.plot(*place, marker="*", markersize=11, color=COLORS[1], label="chosen", ls="")
     if max(costs) > 10 * min(costs) > 0:
         axis.set_xscale("log")
+    else:
+        axis.locator_params(axis="x", nbins=5)
+        if max(costs) >= _LONG:
+            axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.set_xlabel(name, **LITERAL)
     axis.grid(alpha=0.3)

@@ -42,6 +42,7 @@ def test_looking_into_a_file_imports_neither_keras_nor_tensorflow(command, int8_
     assert result.stdout.splitlines()[-1] == "imported []"
 
 
+COMMANDS = ("demo", "distill", "tune", "search", "export", "inspect", "lint", "boards")
 MODELS = ["--teacher", "resnet20", "--teacher-epochs", "1", "--student", "resnet8"]
 WRONG = [
     (["--version"], 0, f"keras-distill {__version__}"),
@@ -92,13 +93,10 @@ def test_a_reader_that_stops_is_no_error(int8_file):
 def test_help_names_the_commands_at_once():
     result = run("--help")
     assert result.returncode == 0
-    assert all(
-        name in result.stdout
-        for name in ("demo", "distill", "tune", "export", "inspect", "lint", "boards")
-    )
+    assert all(name in result.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["demo", "distill", "tune", "export", "inspect", "lint", "boards"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_has_an_example_that_its_parser_takes(name, capsys):
     with pytest.raises(SystemExit):
         main([name, "--help"])

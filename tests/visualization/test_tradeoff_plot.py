@@ -1,5 +1,7 @@
 """The plot of a trade-off."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,15 @@ def test_the_line_has_what_no_other_beats_at_no_higher_cost():
     np.testing.assert_array_equal(lines["best at its cost"].get_xydata(), [[1, 0.5], [2, 0.7]])
     np.testing.assert_array_equal(lines["chosen"].get_xydata(), [[2, 0.7]])
     assert figure.axes[0].get_xscale() == "log"
+
+
+def test_long_numbers_stay_apart():
+    figure = plot_tradeoff([point(str(cost), cost, 0.5) for cost in (19, 157)])
+    figure.canvas.draw()
+    texts = [text for text in figure.axes[1].get_xticklabels() if text.get_text()]
+    assert any("," in text.get_text() for text in texts)
+    boxes = sorted((text.get_window_extent() for text in texts), key=lambda box: box.x0)
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_less_may_be_better():

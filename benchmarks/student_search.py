@@ -3,11 +3,12 @@
 Run: python benchmarks/student_search.py digits [--seeds 3]
 
 The digits of scikit-learn, 200 of them labeled, with a trained teacher. For two boards, each with a
-limit of the arena that a program leaves beside other things, `tuning.search_student` trains 12
-students that fit and chooses one on the validation images. Beside it the architectures of
-`architectures` that fit by the same measure, of which the one with most parameters is trained with
-the same losses, samples and number of updates. Accuracy on the test images; each seed has a search
-of its own. Finished seeds are kept in --work; writes benchmarks/results/student_search.md.
+limit of the arena that a program leaves beside other things, `tuning.search_student` trains 20
+students that fit, the best three of them three times, and chooses one by its mean loss on the
+validation images. Beside it the architectures of `architectures` that fit by the same measure, of
+which the one with most parameters is trained with the same losses, samples and number of updates.
+Accuracy on the test images; each seed has a search of its own. Finished seeds are kept in --work;
+writes benchmarks/results/student_search.md.
 """
 
 import json
@@ -23,7 +24,7 @@ from keras_distill.datasets import Dataset
 from keras_distill.tuning.student_search.memory import Limits, Scales
 
 BOARDS = {"stm32f407": 6 * 1024, "arduino_nano_33_ble": 16 * 1024}
-LABELED, EPOCHS, BATCH, RATE, TRIALS = 200, 100, 25, 0.01, 12
+LABELED, EPOCHS, BATCH, RATE, TRIALS = 200, 100, 25, 0.01, 20
 FOUND, FIXED = "found", "largest fixed"
 
 
@@ -103,6 +104,7 @@ def line_of(board, fixed, teacher, data, seed, work):
         batch_size=BATCH,
         learning_rate=decay,
         loss=LABELS,
+        objective="loss",
         max_arena_bytes=BOARDS[board],
         seed=seed,
         directory=work / f"student_search_{board}_{seed}",

@@ -3,7 +3,9 @@
 from keras_distill import tuning, visualization
 from keras_distill.cli import report_models
 from keras_distill.comparison.candidates import ALONE
+from keras_distill.comparison.statistics import standard_error
 from keras_distill.tflite.runtime import micro
+from keras_distill.tuning.student_search.candidates import REPEATS
 from keras_distill.visualization import report_page
 
 
@@ -49,8 +51,8 @@ def write(folder, data, teacher, result, distillation):
     sections = [
         {
             "title": f"Students for {result.board}",
-            "text": f"{verdict}\nChosen on the validation part; no training has seen the "
-            f"{len(y):,} test samples.",
+            "text": f"{verdict}\nChosen on the validation part, the finalists by the mean "
+            f"of {1 + REPEATS} trainings; no training has seen the {len(y):,} test samples.",
             "table": _rows(result),
         },
         {
@@ -75,11 +77,13 @@ def write(folder, data, teacher, result, distillation):
 
 def _rows(result):
     metric = result.metric
-    score = f"validation {metric.name}{' %' * metric.is_share}"
+    scale, unit = (100, " %") if metric.is_share else (1, "")
+    score = f"validation {metric.name}{unit}"
     return [
         {
             "student": each.name,
-            score: None if each.score is None else float(metric.text(each.score)),
+            score: None if each.score is None else scale * each.score,
+            "± standard error": scale * standard_error(each.scores) if each.scores[1:] else None,
             "parameters": each.parameters,
             "file, B": each.model_bytes,
             "arena, B": each.arena_bytes,

@@ -1,6 +1,7 @@
 """The candidates of a search for a student: each measured, and trained where it fits."""
 
 import dataclasses
+import functools
 import math
 import time
 
@@ -11,6 +12,9 @@ from keras_distill.arguments import check_model
 from keras_distill.tuning.fold_training import DivergedError, FoldTraining
 from keras_distill.tuning.settings import describe
 from keras_distill.tuning.student_search.result import Candidate
+
+# How often the best are trained again.
+REPEATS = 2
 
 
 @dataclasses.dataclass
@@ -44,7 +48,7 @@ class Setup:
 
 
 class Candidates:
-    """Measures and trains candidates, each at most once in a folder.
+    """Measures and trains candidates; what a folder has of one isn't done again.
 
     Args:
         space: Function from `keras_tuner.HyperParameters` to a student.
@@ -106,7 +110,7 @@ class Candidates:
         self.progress.begin(describe(values), 0 if outcome is None else 1)
         if outcome is None:
             try:
-                outcome = self._train(values)
+                outcome = self._outcome(self._training_of(values), values)
             except Exception as error:
                 error.add_note(f"While training {describe(values)!r}.")
                 # KerasTuner goes on after any other, as if a bug were a bad student.
@@ -115,12 +119,47 @@ class Candidates:
             self.progress.advance()
         return math.nan if outcome["score"] is None else outcome["score"]
 
-    def _train(self, values):
-        training = self._setup.of(lambda: self.make_student(values))
+    def train_again(self, count):
+        """Trains the best again with other seeds, as one training may be lucky.
+
+        Args:
+            count: How many of them; 1 for none, as there is nothing to choose from.
+        """
+        best = self._best(count)
+        for values in best if len(best) > 1 else []:
+            finished = len(self._record.outcomes(values)) - 1
+            self.progress.begin(f"{describe(values)}, again", finished)
+            if finished == REPEATS:
+                continue
+            training = self._training_of(values)
+            for repeat in range(1 + finished, 1 + REPEATS):
+                outcome = self._outcome(training, values, repeat)
+                self._record.keep_outcome(values, outcome, repeat)
+                self.progress.advance()
+
+    def _best(self, count):
+        """Returns the values of the best by their first training."""
+        sign = -1.0 if self.metric.higher_is_better else 1.0
+        found = []
+        for values, memory in self._record.measured():
+            outcome = self._record.outcome(values)
+            if outcome is not None and outcome["score"] is not None:
+                found.append((sign * outcome["score"], memory.arena_bytes, values))
+        return [values for *_, values in sorted(found, key=lambda each: each[:2])[:count]]
+
+    def _training_of(self, values):
+        return self._setup.of(functools.partial(self.make_student, values))
+
+    def _outcome(self, training, values, repeat=0):
+        """Trains a candidate, keeps its weights, and returns what came of it."""
         start, failure, score = time.perf_counter(), None, None
+        fold = self._setup.fold
         try:
-            score = training.score(self._setup.make_settings(), self._setup.fold)
-            training.student.save_weights(self._record.student_file(values))
+            score = training.score(
+                self._setup.make_settings(),
+                dataclasses.replace(fold, seed=fold.seed + repeat),
+            )
+            training.student.save_weights(self._record.student_file(values, repeat))
         except DivergedError as error:
             failure = str(error)
         seconds = time.perf_counter() - start
@@ -130,31 +169,40 @@ class Candidates:
         """Returns all candidates that were measured, a list of `Candidate`."""
         found = []
         for values, memory in self._record.measured():
-            outcome = self._record.outcome(values) or {"score": None, "seconds": 0, "failure": None}
+            outcomes = self._record.outcomes(values)
+            scores = [each["score"] for each in outcomes if each["score"] is not None]
+            failures = [each["failure"] for each in outcomes if each["failure"] is not None]
             found.append(
                 Candidate(
                     describe(values),
                     values,
-                    outcome["score"],
+                    float(np.mean(scores)) if scores else None,
                     memory.parameters,
                     memory.arena_bytes,
                     memory.model_bytes,
                     memory.macs,
                     memory.reason,
-                    outcome["seconds"],
-                    outcome["failure"],
+                    sum(each["seconds"] for each in outcomes),
+                    failures[0] if failures else None,
+                    tuple(scores),
                 )
             )
         return found
 
     def trained(self, values):
-        """Returns the trained student of a candidate, and the `Memory` that it takes.
+        """Returns the student of a candidate's best training, and the `Memory` that it takes.
 
         Args:
             values: Values of its hyperparameters.
         """
+        sign = -1.0 if self.metric.higher_is_better else 1.0
+        scores = {
+            repeat: sign * outcome["score"]
+            for repeat, outcome in enumerate(self._record.outcomes(values))
+            if outcome["score"] is not None
+        }
         student = self.make_student(values)
-        student.load_weights(self._record.student_file(values))
+        student.load_weights(self._record.student_file(values, min(scores, key=scores.get)))
         return student, self._scales.weigh(student)
 
     def _built(self, hp):

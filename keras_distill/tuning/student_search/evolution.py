@@ -34,7 +34,7 @@ class EvolutionOracle(keras_tuner.Oracle):
           https://arxiv.org/abs/1802.01548.
     """
 
-    def __init__(self, size_of, first=5, drawn=4, **kwargs):
+    def __init__(self, size_of, first=5, drawn=8, **kwargs):
         super().__init__(**kwargs)
         self._size_of, self._first, self._drawn = size_of, first, drawn
         self._rng = np.random.default_rng(self.seed)

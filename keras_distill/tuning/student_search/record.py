@@ -32,22 +32,35 @@ class StudentRecord(Record):
         """
         self._write(values, "memory.json", {**dataclasses.asdict(memory), "values": values})
 
-    def outcome(self, values):
+    def outcome(self, values, repeat=0):
         """Returns what came of a candidate's training, a dictionary, or `None` before that.
 
         Args:
             values: Values of its hyperparameters.
+            repeat: Number of the training, from 0.
         """
-        return self._read(values, "outcome.json")
+        return self._read(values, f"outcome{_suffix(repeat)}.json")
 
-    def keep_outcome(self, values, outcome):
+    def outcomes(self, values):
+        """Returns what came of all trainings of a candidate, a list.
+
+        Args:
+            values: Values of its hyperparameters.
+        """
+        found = []
+        while (outcome := self.outcome(values, len(found))) is not None:
+            found.append(outcome)
+        return found
+
+    def keep_outcome(self, values, outcome, repeat=0):
         """Keeps what came of a candidate's training.
 
         Args:
             values: Values of its hyperparameters.
             outcome: Dictionary for `json`.
+            repeat: Number of the training, from 0.
         """
-        self._write(values, "outcome.json", outcome)
+        self._write(values, f"outcome{_suffix(repeat)}.json", outcome)
 
     def measured(self):
         """Returns the values and the `Memory` of all candidates that were measured."""
@@ -58,13 +71,14 @@ class StudentRecord(Record):
             found.append((values, Memory(**content)))
         return found
 
-    def student_file(self, values):
+    def student_file(self, values, repeat=0):
         """Returns the path of a candidate's trained weights.
 
         Args:
             values: Values of its hyperparameters.
+            repeat: Number of the training, from 0.
         """
-        return self._folder(values) / "student.weights.h5"
+        return self._folder(values) / f"student{_suffix(repeat)}.weights.h5"
 
     def _folder(self, values=None):
         folder = self.directory / "candidates"
@@ -82,3 +96,7 @@ class StudentRecord(Record):
         folder = self._folder(values)
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / name, as_json(content))
+
+
+def _suffix(repeat):
+    return f"_{repeat}" if repeat else ""

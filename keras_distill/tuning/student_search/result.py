@@ -9,6 +9,7 @@ import keras
 
 from keras_distill.arguments import check_choice
 from keras_distill.comparison.metric import Metric
+from keras_distill.comparison.statistics import standard_error
 from keras_distill.visualization.rendering import table_text
 from keras_distill.visualization.tradeoff_plot import pareto_front
 
@@ -33,15 +34,17 @@ class Candidate:
     Args:
         name: What was chosen, in words.
         values: Dictionary from hyperparameter to value.
-        score: Score on the validation samples; `None` if it wasn't trained, or not to its end.
+        score: Score on the validation samples, the mean over its trainings; `None` if it wasn't
+            trained, or not to its end.
         parameters: Number of weights.
         arena_bytes: Arena that the board needs for it, with the margin of the exported projects;
             `None` if it can't be exported.
         model_bytes: Size of its int8 file, likewise.
         macs: Multiplications and additions of one inference, in pairs, likewise.
         reason: Why it doesn't fit; empty if it does.
-        seconds: Time of its training.
-        failure: What went wrong in its training, or `None`.
+        seconds: Time of its trainings.
+        failure: What went wrong in a training, or `None`.
+        scores: Score of each training.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Candidate:
     reason: str
     seconds: float
     failure: str | None = None
+    scores: tuple[float, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -69,7 +73,8 @@ class Candidate:
 class StudentSearchResult:
     """Result of `search_student`: all candidates, best first.
 
-    After those with a score come those whose training failed, those that fit and whose turn to be
+    First come those that were trained most often, the finalists, then the others with a score,
+    those whose training failed, those that fit and whose turn to be
     trained didn't come, and those that don't fit. `print(result)` shows the trained ones.
 
     Args:
@@ -96,7 +101,7 @@ class StudentSearchResult:
         self.board: str = board
         scored: list[Any] = [each for each in candidates if each.score is not None]
         others = [each for each in candidates if each.score is None]
-        scored.sort(key=lambda each: (sign * each.score, each.arena_bytes))
+        scored.sort(key=lambda each: (-len(each.scores), sign * each.score, each.arena_bytes))
         others.sort(key=lambda each: (not each.fits, not each.is_trained, each.parameters))
         self.candidates: list[Candidate] = [*scored, *others]
         self._make_student = make_student
@@ -115,7 +120,10 @@ class StudentSearchResult:
 
     @property
     def student(self) -> keras.Model:
-        """The best student, trained on the training samples of the search."""
+        """The best student, trained on the training samples of the search.
+
+        Of a student that was trained several times it is that with the best score.
+        """
         return self._student
 
     def make_student(self, candidate: Candidate | None = None) -> keras.Model:
@@ -203,11 +211,16 @@ class StudentSearchResult:
         for column in (self._score_title, "parameters", "file, B", "arena, B", "MACs"):
             table.add_column(column, justify="right")
         for each in shown:
-            score = "failed" if each.score is None else self.metric.text(each.score)
             numbers = (each.parameters, each.model_bytes, each.arena_bytes, each.macs)
             style = "bold" if each is self.best else None
-            table.add_row(each.name, score, *(f"{n:,}" for n in numbers), style=style)
+            table.add_row(each.name, self._text(each), *(f"{n:,}" for n in numbers), style=style)
         return table
+
+    def _text(self, candidate):
+        """Returns the score in words, with its standard error if there is one."""
+        if candidate.score is None:
+            return "failed"
+        return self.metric.spread(candidate.score, standard_error(candidate.scores))
 
     def __str__(self):
         return table_text(self, _WIDTH)

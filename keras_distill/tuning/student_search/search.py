@@ -28,7 +28,7 @@ from keras_distill.tuning.folds import Fold, folds_of
 from keras_distill.tuning.progress import Progress
 from keras_distill.tuning.run import raising_causes
 from keras_distill.tuning.settings import as_text, checked_settings
-from keras_distill.tuning.student_search.candidates import Candidates, Setup
+from keras_distill.tuning.student_search.candidates import REPEATS, Candidates, Setup
 from keras_distill.tuning.student_search.memory import Limits, Scales
 from keras_distill.tuning.student_search.networks import DefaultStudents
 from keras_distill.tuning.student_search.record import StudentRecord
@@ -66,6 +66,7 @@ def search_student(
     directory: str | os.PathLike | None = None,
     seed: int = 0,
     verbose: int = 1,
+    finalists: int = 3,
 ) -> StudentSearchResult:
     """Finds the best student that fits a board's flash and arena.
 
@@ -73,12 +74,14 @@ def search_student(
     then copies of the best so far with other values of one to three hyperparameters. Each is
     exported to int8 and measured on TensorFlow Lite Micro before it is trained: those that don't
     fit the board cost seconds and no trial. Those that fit are distilled, all with the same
-    samples, losses and number of epochs, and scored on validation samples. The teacher runs once:
-    its outputs are cached for all of them. The best is exported once more with its trained weights.
-    Test data is never looked at.
+    samples, losses and number of epochs, and scored on validation samples. The best are trained
+    twice more with other seeds, as one training may be lucky, and the one with the best mean is
+    exported once more with its trained weights. The teacher runs once: its outputs are cached for
+    all trainings. Test data is never looked at.
 
     With `directory`, a search that was stopped, even killed, goes on where it was when it is called
-    again. Only `max_trials` and `verbose` may change; another search in the folder is refused.
+    again. Only `max_trials`, `finalists` and `verbose` may change; another search in the folder is
+    refused.
 
     Args:
         teacher: As for the `Distiller`: a trained `keras.Model`, a `TeacherCache` of the data, or a
@@ -114,6 +117,7 @@ def search_student(
         directory: Folder of the search; by default a temporary one.
         seed: Integer of the split, the students and the search.
         verbose: 1 for a progress bar, 0 for none.
+        finalists: How many of the best are trained again; 1 for none.
 
     Returns:
         `StudentSearchResult`: `student` is the best, trained; `make_student()` makes it anew.
@@ -154,6 +158,7 @@ def search_student(
     check_seed(seed)
     check_count("seed", seed, low=0)
     check_count("max_trials", max_trials)
+    check_count("finalists", finalists)
     check_input_function(teacher_input, "teacher_input")
     verbose = check_count("verbose", int(verbose) if isinstance(verbose, bool) else verbose, 0, 2)
     limits = Limits(board, max_arena_bytes, max_model_bytes, max_macs)
@@ -185,14 +190,14 @@ def search_student(
         if directory is None:
             directory = stack.enter_context(tempfile.TemporaryDirectory())
         record = StudentRecord(directory)
-        candidates = Candidates(
-            _space(space, samples, teacher), setup, scales, record, Progress(verbose, max_trials)
-        )
+        again = REPEATS * min(finalists, max_trials) if min(finalists, max_trials) > 1 else 0
+        progress = Progress(verbose, max_trials + again)
+        candidates = Candidates(_space(space, samples, teacher), setup, scales, record, progress)
         made_of = _made_of(teacher, setup, candidates, limits, target, teacher_input, seed)
         record.check(made_of)
         stack.enter_context(locked_folder(record.directory))
         record.begin(made_of)
-        _run(candidates, setup, record, max_trials, seed)
+        _run(candidates, setup, record, max_trials, finalists, seed)
         return StudentSearchResult(
             candidates.all(),
             candidates.metric,
@@ -317,8 +322,8 @@ def _made_of(teacher, setup, candidates, limits, target, teacher_input, seed):
     }
 
 
-def _run(candidates, setup, record, max_trials, seed):
-    """Trains up to `max_trials` candidates that fit."""
+def _run(candidates, setup, record, max_trials, finalists, seed):
+    """Trains up to `max_trials` candidates that fit, and the best of them again."""
     # Not at the top, as they import KerasTuner.
     from keras_distill.tuning import oracles
     from keras_distill.tuning.student_search.evolution import EvolutionOracle
@@ -342,3 +347,4 @@ def _run(candidates, setup, record, max_trials, seed):
         tuner = oracles.FoldsTuner(oracle, candidates.evaluate, record, record.directory)
         with without_retracing_warnings():
             raising_causes(tuner.search)
+            candidates.train_again(finalists)

@@ -9,8 +9,9 @@ from keras_distill.tuning.student_search.result import Candidate, StudentSearchR
 ACCURACY = Metric("accuracy", True)
 
 
-def candidate(name, score, arena, reason="", failure=None):
-    return Candidate(name, {"name": name}, score, arena, arena, arena, arena, reason, 0.0, failure)
+def candidate(name, score, arena, reason="", failure=None, scores=()):
+    costs = (arena, arena, arena, arena)
+    return Candidate(name, {"name": name}, score, *costs, reason, 0.0, failure, scores)
 
 
 CANDIDATES = [
@@ -36,6 +37,16 @@ def test_the_best_is_the_cheaper_of_equals():
     assert [each.name for each in found.candidates][:3] == ["best", "equal", "middle"]
     assert found.best.name == "best" and found.student == {"name": "best"}
     assert found.candidates[-1].name == "too large"
+
+
+def test_who_was_trained_again_comes_first():
+    lucky = candidate("lucky", 0.95, 30, scores=(0.95,))
+    finalist = candidate("finalist", 0.8, 30, scores=(0.7, 0.8, 0.9))
+    broken = candidate("broken", 0.85, 30, failure="loss is NaN", scores=(0.9, 0.8))
+    found = result([lucky, broken, finalist])
+    assert [each.name for each in found.candidates] == ["finalist", "broken", "lucky"]
+    assert found.best.name == "finalist"
+    assert "80.0 ± 5.8" in str(found) and "95.0 ±" not in str(found)
 
 
 def test_no_other_is_better_at_no_higher_cost():

@@ -1,6 +1,7 @@
 """`search_student`, from end to end on a toy problem with students that fit and that don't."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -47,7 +48,7 @@ def problem():
     return teacher, (x, (x @ kernel).argmax(-1))
 
 
-def killed(self, values, outcome):
+def killed(self, *outcome):
     raise KeyboardInterrupt
 
 
@@ -110,6 +111,39 @@ def test_the_result_is_shown_and_written(found, tmp_path):
     figure = result.plot(tmp_path / "tradeoff.png")
     assert [axis.get_xlabel() for axis in figure.axes] == ["arena, KiB", "MACs"]
     assert (tmp_path / "tradeoff.png").stat().st_size > 0
+
+
+def test_the_best_are_trained_again_with_other_seeds(found):
+    result, folder, *_ = found
+    finalists = [each for each in result.candidates if each.score is not None]
+    for each in finalists:
+        assert len(each.scores) == 3 and each.score == pytest.approx(np.mean(each.scores))
+    record = StudentRecord(folder)
+    files = [record.student_file(result.best.values, repeat) for repeat in range(3)]
+    starts = [load(result.make_student(), file) for file in files]
+    assert not np.allclose(starts[0], starts[1]) and not np.allclose(starts[1], starts[2])
+    best = starts[int(np.argmax(result.best.scores))]
+    np.testing.assert_array_equal(result.student.get_weights()[0], best)
+
+
+def load(student, file):
+    student.load_weights(file)
+    return student.get_weights()[0]
+
+
+def test_more_finalists_may_be_asked_of_a_finished_search(found, problem, tmp_path):
+    teacher, data = problem
+    folder = shutil.copytree(found[1], tmp_path / "here")
+    for file in folder.glob("candidates/*/outcome_*.json"):
+        file.unlink()
+    settings = {**SETTINGS, "directory": folder}
+    for finalists, trainings in ((1, 1), (2, 3)):
+        result = search_student(teacher, data, BOARD, space, finalists=finalists, **settings)
+        assert [len(each.scores) for each in result.candidates[:2]] == [trainings] * 2
+    # The trainings that were there before.
+    assert {each.name: each.scores for each in result.candidates} == {
+        each.name: each.scores for each in found[0].candidates
+    }
 
 
 def test_a_search_that_was_killed_goes_on_without_measuring_again(found):
@@ -183,6 +217,7 @@ def test_a_data_set_gives_its_validation_part(seen):
         ({"board": "toaster"}, "board must be one of"),
         ({"space": 3}, "space must be a function"),
         ({"max_trials": 0}, "max_trials"),
+        ({"finalists": 0}, "finalists"),
         ({"max_macs": -1}, "max_macs"),
         ({"target": "mobile"}, "target must be one of"),
         ({"validation_split": 0.9}, "validation_split"),

@@ -41,7 +41,7 @@ def teacher_of(settings, loaded, data, folder, progress):
     if loaded is not None:
         return loaded, None
     teacher, history = _trained_teacher(settings, data, folder, progress)
-    training_models.check_knows_the_data(teacher, data)
+    training_models.check_knows_the_data(teacher, data, settings.teacher_epochs)
     return teacher, history
 
 

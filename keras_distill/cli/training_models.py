@@ -136,12 +136,13 @@ def check_outputs(models, data):
             )
 
 
-def check_knows_the_data(teacher, data):
+def check_knows_the_data(teacher, data, epochs=None):
     """Checks that a teacher is better than naming the most frequent class.
 
     Args:
         teacher: `keras.Model`.
         data: `TrainingData`.
+        epochs: Number of epochs that it was trained for, if that was here.
 
     Raises:
         ValueError: If it isn't.
@@ -153,12 +154,19 @@ def check_knows_the_data(teacher, data):
     decisions = outputs.argmax(-1) if outputs.shape[-1] > 1 else _is_second(teacher, outputs)
     right, guessed = np.mean(decisions == y), np.bincount(y).max() / len(y)
     if right <= guessed:
-        low, high = float(np.min(x)), float(np.max(x))
+        if epochs is not None:
+            advice = f"Give more --teacher-epochs, or more samples. Received: {epochs} epochs of "
+            advice += f"{len(data.parts['train'][1]):,} samples"
+        else:
+            low, high = float(np.min(x)), float(np.max(x))
+            advice = (
+                "Its inputs may be scaled in another way (--scale LOW HIGH), its classes may have "
+                "another order, or it isn't trained. "
+                f"Received: inputs from {low:g} to {high:g}, classes {', '.join(data.labels[:10])}"
+            )
         raise ValueError(
             f"The teacher is right on {100 * right:.1f} % of the data, and naming the most "
-            f"frequent class is on {100 * guessed:.1f} %. Its inputs may be scaled in another way "
-            "(--scale LOW HIGH), its classes may have another order, or it isn't trained. "
-            f"Received: inputs from {low:g} to {high:g}, classes {', '.join(data.labels[:10])}"
+            f"frequent class is on {100 * guessed:.1f} %. {advice}"
         )
 
 

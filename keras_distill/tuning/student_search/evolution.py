@@ -13,6 +13,8 @@ _PARENTS = (0.5, 0.3, 0.2)
 # How often one, two or three of its hyperparameters change.
 _CHANGES = (0.6, 0.3, 0.1)
 _MOST_SIMILAR = 100
+# Times the number of fitting ones: where few fit, a large one is the largest of fewer.
+_MOST_DRAWN = 4
 
 
 class EvolutionOracle(keras_tuner.Oracle):
@@ -61,7 +63,9 @@ class EvolutionOracle(keras_tuner.Oracle):
     def _large(self):
         """Returns the largest of several random students that fit, `None` if none is found."""
         fitting = []
-        for _ in range(_MOST_SIMILAR):
+        for number in range(_MOST_SIMILAR):
+            if fitting and number >= _MOST_DRAWN * self._drawn:
+                break
             values = self._child({})
             if _key(values) in self._proposed:
                 continue

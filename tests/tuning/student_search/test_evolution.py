@@ -63,6 +63,24 @@ def test_it_begins_with_the_defaults_and_with_large_ones(tmp_path):
     assert np.mean(sizes[1::2]) > 1.5 * np.mean(sizes[::2])
 
 
+def test_where_few_fit_no_more_are_measured_than_four_times_as_many(tmp_path):
+    measured = []
+
+    def of_few(values):
+        measured.append(values)
+        return 1 if values == {**DEFAULTS, "width": 4} else None
+
+    space = keras_tuner.HyperParameters()
+    space.Choice("block", ["plain", "separable"], default="separable")
+    space.Choice("width", [4, 6, 8, 12, 16, 24, 32, 48], default=8)
+    space.Int("depth", 1, 1)
+    space.Choice("strided", [False])
+    found = searched(tmp_path, 1, space=space, size=of_few, score=lambda values: 0)
+    assert [values["width"] for values, _ in found] == [4]
+    # The defaults, which don't fit, come first.
+    assert len(measured) == 1 + 4 * 8
+
+
 def test_all_fit_and_none_comes_twice(tmp_path):
     proposed = [values for values, _ in searched(tmp_path)]
     assert all(size_of(values) is not None for values in proposed)

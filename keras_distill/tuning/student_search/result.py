@@ -74,8 +74,8 @@ class StudentSearchResult:
     """Result of `search_student`: all candidates, best first.
 
     First come those that were trained most often, the finalists, then the others with a score,
-    those whose training failed, those that fit and whose turn to be
-    trained didn't come, and those that don't fit. `print(result)` shows the trained ones.
+    those whose training failed, those that fit and weren't trained, and those that don't fit.
+    `print(result)` shows the trained ones.
 
     Args:
         candidates: List of `Candidate`.

@@ -90,6 +90,5 @@ def _rows(result):
             "MACs": each.macs,
             "note": each.failure or ("chosen" if each is result.best else ""),
         }
-        for each in result.candidates
-        if each.fits and each.is_trained
+        for each in result.trained
     ]

@@ -305,9 +305,10 @@ def _of_file(path, settings):
             apart = proportional(y, max(1, round(0.15 * count)), settings.split_seed)
             rest = np.setdiff1d(np.arange(len(y)), apart)
             parts |= {"train": (x[rest], y[rest]), part: (x[apart], y[apart])}
-    x, y = parts["train"]
-    kept = _kept(y, settings)
-    parts["train"] = x[kept], y[kept]
+    if settings.samples is not None:
+        x, y = parts["train"]
+        kept = _kept(y, settings)
+        parts["train"] = x[kept], y[kept]
     most = max(int(y.max()) for _, y in parts.values())
     labels = tuple(map(str, arrays.get("labels", range(most + 1))))
     if most >= len(labels) or len(labels) < 2:

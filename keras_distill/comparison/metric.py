@@ -47,6 +47,10 @@ class Metric:
         """
         return values - baseline if self.higher_is_better else baseline - values
 
+    def rank(self, value):
+        """Returns a number to sort a value by, the best first."""
+        return -value if self.higher_is_better else value
+
     def text(self, value):
         """Returns a value as a reader wants it."""
         return f"{100 * value:.1f}" if self.is_share else f"{value:.4g}"

@@ -81,13 +81,13 @@ class TuningResult:
         inputs: dict[str, Any] | None = None,
         notes: Sequence[str] = (),
     ):
-        sign = -1.0 if metric.higher_is_better else 1.0
         self.alone: Trial = alone
         self.metric: Metric = metric
         self.notes = list(notes)
         self.rule = check_choice("rule", rule, RULES)
         self.trials: list[Trial] = sorted(
-            trials, key=lambda t: (math.isnan(t.mean), t.epochs != alone.epochs, sign * t.mean)
+            trials,
+            key=lambda t: (math.isnan(t.mean), t.epochs != alone.epochs, metric.rank(t.mean)),
         )
         self._space = space
         self._inputs = inputs or {}

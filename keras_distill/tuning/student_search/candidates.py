@@ -139,12 +139,11 @@ class Candidates:
 
     def _best(self, count):
         """Returns the values of the best by their first training."""
-        sign = -1.0 if self.metric.higher_is_better else 1.0
         found = []
         for values, memory in self._record.measured():
             outcome = self._record.outcome(values)
             if outcome is not None and outcome["score"] is not None:
-                found.append((sign * outcome["score"], memory.arena_bytes, values))
+                found.append((self.metric.rank(outcome["score"]), memory.arena_bytes, values))
         return [values for *_, values in sorted(found, key=lambda each: each[:2])[:count]]
 
     def _training_of(self, values):
@@ -195,14 +194,13 @@ class Candidates:
         Args:
             values: Values of its hyperparameters.
         """
-        sign = -1.0 if self.metric.higher_is_better else 1.0
-        scores = {
-            repeat: sign * outcome["score"]
+        ranks = {
+            repeat: self.metric.rank(outcome["score"])
             for repeat, outcome in enumerate(self._record.outcomes(values))
             if outcome["score"] is not None
         }
         student = self.make_student(values)
-        student.load_weights(self._record.student_file(values, min(scores, key=scores.get)))
+        student.load_weights(self._record.student_file(values, min(ranks, key=ranks.get)))
         return student, self._scales.weigh(student)
 
     def _built(self, hp):

@@ -96,12 +96,11 @@ class StudentSearchResult:
         make_student: Callable,
         load: Callable,
     ):
-        sign = -1.0 if metric.higher_is_better else 1.0
         self.metric: Metric = metric
         self.board: str = board
         scored: list[Any] = [each for each in candidates if each.score is not None]
         others = [each for each in candidates if each.score is None]
-        scored.sort(key=lambda each: (-len(each.scores), sign * each.score, each.arena_bytes))
+        scored.sort(key=lambda each: (-len(each.scores), metric.rank(each.score), each.arena_bytes))
         others.sort(key=lambda each: (not each.fits, not each.is_trained, each.parameters))
         self.candidates: list[Candidate] = [*scored, *others]
         self._make_student = make_student
@@ -144,14 +143,20 @@ class StudentSearchResult:
             ValueError: If it is something else.
         """
         check_choice("cost", cost, tuple(COSTS))
-        sign = 1.0 if self.metric.higher_is_better else -1.0
         return pareto_front(
-            self._scored, lambda each: getattr(each, cost), lambda each: sign * each.score
+            self._scored,
+            lambda each: getattr(each, cost),
+            lambda each: -self.metric.rank(each.score),
         )
 
     @property
+    def trained(self) -> list[Candidate]:
+        """The candidates that fit and were trained, be it not to their end, best first."""
+        return [each for each in self.candidates if each.fits and each.is_trained]
+
+    @property
     def _scored(self):
-        return [each for each in self.candidates if each.fits and each.score is not None]
+        return [each for each in self.trained if each.score is not None]
 
     def plot(self, path: str | os.PathLike | None = None) -> "Figure":
         """Draws the score against arena and against MACs, with the line of the best trade-offs.
@@ -198,11 +203,10 @@ class StudentSearchResult:
     def __rich__(self):
         from rich.table import Table
 
-        fitting = [each for each in self.candidates if each.fits]
-        shown = [each for each in fitting if each.is_trained]
+        fitting = sum(each.fits for each in self.candidates)
         hidden = {
-            "that weren't trained": len(fitting) - len(shown),
-            "that don't fit": len(self.candidates) - len(fitting),
+            "that weren't trained": fitting - len(self.trained),
+            "that don't fit": len(self.candidates) - fitting,
         }
         counts = [f"{count} {which}" for which, count in hidden.items() if count]
         title = f"students for {self.board}"
@@ -210,7 +214,7 @@ class StudentSearchResult:
         table.add_column("student")
         for column in (self._score_title, "parameters", "file, B", "arena, B", "MACs"):
             table.add_column(column, justify="right")
-        for each in shown:
+        for each in self.trained:
             numbers = (each.parameters, each.model_bytes, each.arena_bytes, each.macs)
             style = "bold" if each is self.best else None
             table.add_row(each.name, self._text(each), *(f"{n:,}" for n in numbers), style=style)

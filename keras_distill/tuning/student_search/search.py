@@ -190,8 +190,8 @@ def search_student(
         if directory is None:
             directory = stack.enter_context(tempfile.TemporaryDirectory())
         record = StudentRecord(directory)
-        again = REPEATS * min(finalists, max_trials) if min(finalists, max_trials) > 1 else 0
-        progress = Progress(verbose, max_trials + again)
+        again = min(finalists, max_trials)
+        progress = Progress(verbose, max_trials + (REPEATS * again if again > 1 else 0))
         candidates = Candidates(_space(space, samples, teacher), setup, scales, record, progress)
         made_of = _made_of(teacher, setup, candidates, limits, target, teacher_input, seed)
         record.check(made_of)
